@@ -1,0 +1,24 @@
+import { defineConfig } from "vitest/config";
+
+/** Test kinds run as projects: units in parallel, everything that starts processes one file at a time (two cores). */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["{shared,events,functions,workers,cli,local}/**/*.test.ts", "test/property/**/*.test.ts"],
+        },
+      },
+      {
+        test: {
+          name: "system",
+          include: ["test/{contract,integration,fault,rules}/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
