@@ -1,0 +1,131 @@
+import { z } from "zod";
+import { abortPolicies, explainBadArtifactPath, findRepeats, jobRules, reservedEnvNames } from "./rules.ts";
+
+/**
+ * The job as the API receives it and the worker runs it: JSON, every default filled in, durations in milliseconds,
+ * images by reference. The API validates it again by this schema, whoever sent it.
+ */
+
+const noNul = /^[^\0]*$/;
+
+function named(rule: { pattern: RegExp; maxLength: number }) {
+  return z.string().max(rule.maxLength).regex(rule.pattern);
+}
+
+const timeoutMsSchema = z.int().min(1).max(jobRules.timeoutMs);
+
+const envSchema = z
+  .record(named(jobRules.envName), z.string().max(jobRules.envValueLength).regex(noNul))
+  .superRefine((env, context) => {
+    const names = Object.keys(env);
+    if (names.length > jobRules.envNames) {
+      context.addIssue({ code: "custom", message: `has more than ${jobRules.envNames} variables` });
+    }
+    for (const name of names) {
+      if (!reservedEnvNames.includes(name)) continue;
+      context.addIssue({
+        code: "custom",
+        path: [name],
+        message: `${name} is set by Sluice and cannot be set by a job`,
+      });
+    }
+  });
+
+const entrySchema = z.union([
+  z.strictObject({ run: z.string().min(1).max(jobRules.runLength).regex(noNul) }),
+  z.strictObject({
+    command: z
+      .array(z.string().max(jobRules.commandItemLength).regex(noNul))
+      .min(1)
+      .max(jobRules.commandItems)
+      .refine((command) => command[0] !== "", { message: "names no program" }),
+  }),
+]);
+
+const commonStepShape = {
+  name: named(jobRules.stepName),
+  env: envSchema.default({}),
+  timeoutMs: timeoutMsSchema.optional(),
+  workdir: z.string().min(1).max(jobRules.workdirLength).regex(noNul).optional(),
+};
+
+const containerStepSchema = z
+  .strictObject({
+    kind: z.literal("container"),
+    /** A reference to pull, or the image's id (`sha256:…`) where it was shipped. */
+    image: named(jobRules.image),
+    shipped: z.boolean().default(false),
+    /** `null` runs the image's own command. */
+    entry: entrySchema.nullable().default(null),
+    ...commonStepShape,
+  })
+  .refine((step) => !step.shipped || /^sha256:[0-9a-f]{64}$/.test(step.image), {
+    path: ["image"],
+    message: "a shipped image is named by its id, sha256: and 64 hexadecimal digits",
+  })
+  .refine((step) => step.workdir === undefined || step.workdir.startsWith("/"), {
+    path: ["workdir"],
+    message: "the workdir of a container step is an absolute path",
+  });
+
+const processStepSchema = z.strictObject({ kind: z.literal("process"), entry: entrySchema, ...commonStepShape });
+
+/** One step: a container, or a process on the worker's host. */
+export const stepSpecSchema = z.discriminatedUnion("kind", [containerStepSchema, processStepSchema]);
+
+/** One task: what one worker runs at once. */
+export const taskSpecSchema = z.strictObject({
+  name: named(jobRules.taskName),
+  slots: z.int().min(1).max(jobRules.slotsPerTask).default(1),
+  timeoutMs: timeoutMsSchema.optional(),
+  env: envSchema.default({}),
+});
+
+const artifactPathSchema = z
+  .string()
+  .min(1)
+  .max(jobRules.artifactPathLength)
+  .superRefine((pattern, context) => {
+    const problem = explainBadArtifactPath(pattern);
+    if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
+  });
+
+const artifactsSpecSchema = z.strictObject({
+  paths: z.array(artifactPathSchema).min(1).max(jobRules.artifactPaths).default(["**"]),
+  retentionMs: z.int().min(1).max(jobRules.retentionMs).optional(),
+});
+
+/** What `POST /v1/jobs` accepts as a job; absent parts get their defaults. */
+export const jobSpecSchema = z
+  .strictObject({
+    name: named(jobRules.jobName),
+    pool: named(jobRules.poolName).default("default"),
+    env: envSchema.default({}),
+    timeoutMs: timeoutMsSchema.optional(),
+    abort: z.enum(abortPolicies).default("never"),
+    steps: z.array(stepSpecSchema).min(1).max(jobRules.steps),
+    tasks: z.array(taskSpecSchema).min(1).max(jobRules.tasks),
+    artifacts: artifactsSpecSchema.default({ paths: ["**"] }),
+  })
+  .superRefine((job, context) => {
+    for (const { index, firstIndex } of findRepeats(job.tasks.map((task) => task.name))) {
+      const message = `task '${job.tasks[index]?.name}' is already defined by tasks[${firstIndex}]`;
+      context.addIssue({ code: "custom", path: ["tasks", index, "name"], message });
+    }
+    const specBytes = Buffer.byteLength(JSON.stringify({ ...job, tasks: [] }));
+    if (specBytes > jobRules.specBytes) {
+      const message = `without its tasks the job takes ${specBytes} bytes; at most ${jobRules.specBytes} are allowed`;
+      context.addIssue({ code: "custom", path: ["steps"], message });
+    }
+  });
+
+/** A job ready to be submitted and run. */
+export type JobSpec = z.output<typeof jobSpecSchema>;
+export type StepSpec = z.output<typeof stepSpecSchema>;
+export type ContainerStepSpec = z.output<typeof containerStepSchema>;
+export type ProcessStepSpec = z.output<typeof processStepSchema>;
+export type TaskSpec = z.output<typeof taskSpecSchema>;
+/** What a step starts: a shell command line, or a program with its arguments. */
+export type StepEntry = z.output<typeof entrySchema>;
+/** What a caller of the API may leave out of a `JobSpec`. */
+export type JobSpecInput = z.input<typeof jobSpecSchema>;

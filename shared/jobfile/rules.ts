@@ -1,0 +1,77 @@
+import { limits } from "../domain/limits.ts";
+
+/**
+ * What names and sizes a job may have. The job file's schema and the API's schema are both built from these, so that
+ * what `sluice validate` accepts is accepted by the API.
+ */
+export const jobRules = {
+  /** Names end up in S3 keys, container labels and ids: short, and the same in every alphabet. */
+  jobName: { pattern: /^[a-z][a-z0-9_-]+$/, maxLength: 64 },
+  poolName: { pattern: /^[a-z0-9][a-z0-9_-]*$/, maxLength: 64 },
+  taskName: { pattern: /^[a-z0-9][a-z0-9_-]*$/, maxLength: 128 },
+  /** Any text on one line without control characters (they would reach terminals), not starting with a space. */
+  stepName: { pattern: /^[!-~\u00a1-\uffff][ -~\u00a0-\uffff]*$/, maxLength: 100 },
+  image: { pattern: /^[A-Za-z0-9][A-Za-z0-9._:/@-]*$/, maxLength: 512 },
+  envName: { pattern: /^[A-Z][A-Z0-9_]+$/, maxLength: 128 },
+  /** Linux takes at most 128 KiB for one `NAME=value` of a new process. */
+  envValueLength: 100_000,
+  envNames: 500,
+  /** `run` is one argument of `sh -c`: the same 128 KiB of Linux. */
+  runLength: 100_000,
+  commandItems: 1_000,
+  commandItemLength: 100_000,
+  workdirLength: 1_024,
+  steps: 100,
+  tasks: limits.tasksPerJob,
+  slotsPerTask: 1_024,
+  artifactPaths: 100,
+  artifactPathLength: 1_024,
+  /** Timers of Node hold 2^31 - 1 ms (24.8 days); a longer one would fire at once. */
+  timeoutMs: 24 * 24 * 3_600_000,
+  retentionMs: 3_650 * 24 * 3_600_000,
+  /** Bytes of the spec without its tasks, as JSON. */
+  specBytes: limits.jobSpecBytes,
+} as const;
+
+/** Variables that Sluice sets in every step; a job cannot set them itself. */
+export const reservedEnvNames: readonly string[] = [
+  "SLUICE_JOB",
+  "SLUICE_TASK",
+  "SLUICE_TASK_FQN",
+  "SLUICE_ATTEMPT",
+  "SLUICE_STEP",
+  "SLUICE_SLOTS",
+  "SLUICE_OUTPUT",
+  "SLUICE_SHARED",
+  "SLUICE_WORKSPACE",
+  "ALFRED_TASK",
+  "ALFRED_TASK_FQN",
+  "ALFRED_NB_SLOTS_FOR_TASK",
+  "ALFRED_SHARED",
+  "ALFRED_OUTPUT",
+];
+
+/** When the control plane ends a whole job early: never, after a step's exit 42, or after any failure or timeout. */
+export const abortPolicies = ["never", "on-failure", "on-error"] as const;
+export type AbortPolicy = (typeof abortPolicies)[number];
+
+/** Says why a pattern of artifact paths cannot be used, or undefined where it can. */
+export function explainBadArtifactPath(pattern: string): string | undefined {
+  if (pattern.startsWith("/")) return "is relative to the output folder and cannot start with '/'";
+  if (pattern.split("/").includes("..")) return "cannot leave the output folder through '..'";
+  if (pattern.includes("\0")) return "cannot hold a NUL character";
+  return undefined;
+}
+
+/** Positions of the second and later uses of a name, each with the position of its first use. */
+export function findRepeats(names: readonly (string | undefined)[]): { index: number; firstIndex: number }[] {
+  const firstIndexes = new Map<string, number>();
+  const repeats: { index: number; firstIndex: number }[] = [];
+  names.forEach((name, index) => {
+    if (name === undefined) return;
+    const firstIndex = firstIndexes.get(name);
+    if (firstIndex === undefined) firstIndexes.set(name, index);
+    else repeats.push({ index, firstIndex });
+  });
+  return repeats;
+}
