@@ -1,0 +1,289 @@
+import { z } from "zod";
+import { jobEventSchema } from "../../events/index.ts";
+import { jobStates } from "../domain/job-state.ts";
+import { limits } from "../domain/limits.ts";
+import {
+  artifactSchema,
+  attemptOutcomeSchema,
+  logSummarySchema,
+  reasonSchema,
+  stepResultSchema,
+} from "../domain/manifest.ts";
+import { taskStates } from "../domain/task-state.ts";
+import { jobSpecSchema } from "../jobfile/job-spec.ts";
+
+/**
+ * Bodies of the HTTP API, one schema each: the server validates with them, the client's types and `/openapi.json`
+ * come from them. Times are ISO 8601 in UTC of the control plane's clock unless said otherwise.
+ */
+const taskCountsSchema = z
+  .record(z.enum(taskStates), z.number().int().nonnegative())
+  .meta({ description: "Number of tasks by state." });
+
+/** An error body (RFC 9457) with a stable `code`; `problems` lists every mistake of an invalid job. */
+export const problemSchema = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.number().int(),
+    code: z.string(),
+    detail: z.string(),
+    requestId: z.string().optional(),
+    problems: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+  })
+  .meta({ id: "Problem" });
+export type Problem = z.infer<typeof problemSchema>;
+
+export const submitJobSchema = z.object({ spec: jobSpecSchema }).meta({ id: "SubmitJob" });
+
+export const submittedJobSchema = z
+  .object({ job: z.string(), url: z.string(), tasks: z.number().int(), created: z.boolean() })
+  .meta({ id: "SubmittedJob" });
+export type SubmittedJob = z.infer<typeof submittedJobSchema>;
+
+/** A job as its digest tells: one read at any size. */
+export const jobSchema = z
+  .object({
+    job: z.string(),
+    name: z.string(),
+    pool: z.string(),
+    status: z.enum(jobStates),
+    total: z.number().int(),
+    counts: taskCountsSchema,
+    createdAt: z.string(),
+    startedAt: z.string().optional(),
+    endedAt: z.string().optional(),
+    submittedBy: z.string(),
+    abort: z.enum(["never", "on-failure", "on-error"]),
+    cancel: z
+      .object({ cause: z.enum(["user", "abort_policy", "job_timeout"]), detail: z.string(), at: z.string() })
+      .optional(),
+    /** Sequence number of the job's newest event: where a watcher that has read this resumes from. */
+    lastEvent: z.number().int(),
+  })
+  .meta({ id: "Job" });
+export type Job = z.infer<typeof jobSchema>;
+
+export const jobPageSchema = z
+  .object({ jobs: z.array(jobSchema), cursor: z.string().optional() })
+  .meta({ id: "JobPage" });
+export type JobPage = z.infer<typeof jobPageSchema>;
+
+const attemptSchema = z.object({
+  attempt: z.number().int().min(1),
+  workerId: z.string(),
+  claimedAt: z.string(),
+  endedAt: z.string().optional(),
+  outcome: attemptOutcomeSchema.partial({ state: true }).optional(),
+  steps: z.array(stepResultSchema).optional(),
+  logs: z.array(logSummarySchema).optional(),
+  artifacts: z.array(artifactSchema.omit({ key: true })).optional(),
+});
+export type Attempt = z.infer<typeof attemptSchema>;
+
+/** A task without its attempts: what lists show. */
+export const taskSummarySchema = z
+  .object({
+    task: z.string(),
+    status: z.enum(taskStates),
+    slots: z.number().int(),
+    /** Number of the newest attempt; 0 where there was none. */
+    attempt: z.number().int(),
+    workerId: z.string().optional(),
+    createdAt: z.string(),
+    startedAt: z.string().optional(),
+    endedAt: z.string().optional(),
+    exitCode: z.number().int().optional(),
+    warning: z.boolean().optional(),
+    reason: reasonSchema.optional(),
+    artifacts: z.array(artifactSchema.pick({ name: true, size: true })).optional(),
+  })
+  .meta({ id: "TaskSummary" });
+export type TaskSummary = z.infer<typeof taskSummarySchema>;
+
+export const taskPageSchema = z
+  .object({ tasks: z.array(taskSummarySchema), cursor: z.string().optional() })
+  .meta({ id: "TaskPage" });
+export type TaskPage = z.infer<typeof taskPageSchema>;
+
+export const taskSchema = taskSummarySchema
+  .extend({ job: z.string(), cancelRequestedAt: z.string().optional(), attempts: z.array(attemptSchema) })
+  .meta({ id: "Task" });
+export type Task = z.infer<typeof taskSchema>;
+
+export const eventPageSchema = z
+  .object({ events: z.array(jobEventSchema), next: z.number().int() })
+  .meta({ id: "EventPage", description: "`next` is the `after` of the following page." });
+export type EventPage = z.infer<typeof eventPageSchema>;
+
+export const logLineSchema = z.object({
+  /** 0-based number of the line in its step's log. */
+  line: z.number().int().nonnegative(),
+  step: z.number().int().min(1),
+  at: z.string(),
+  stream: z.enum(["stdout", "stderr"]),
+  text: z.string(),
+  /** True where the line was not ended by a newline. */
+  partial: z.boolean().optional(),
+});
+export type ApiLogLine = z.infer<typeof logLineSchema>;
+
+/** A page of log lines. `cursor` resumes after the last of them; `complete` says that the attempt will write no more. */
+export const logPageSchema = z
+  .object({
+    attempt: z.number().int(),
+    lines: z.array(logLineSchema),
+    cursor: z.string(),
+    complete: z.boolean(),
+  })
+  .meta({ id: "LogPage" });
+export type LogPage = z.infer<typeof logPageSchema>;
+
+export const artifactListSchema = z
+  .object({
+    attempt: z.number().int(),
+    artifacts: z.array(artifactSchema.omit({ key: true }).extend({ url: z.string(), expiresAt: z.string() })),
+  })
+  .meta({ id: "ArtifactList" });
+export type ArtifactList = z.infer<typeof artifactListSchema>;
+
+export const cancelledSchema = z
+  .object({ job: z.string(), task: z.string().optional(), status: z.enum(["cancelling", "already_ended"]) })
+  .meta({ id: "Cancelled" });
+export type Cancelled = z.infer<typeof cancelledSchema>;
+
+export const imageRequestSchema = z
+  .object({ imageId: z.string().regex(/^sha256:[0-9a-f]{64}$/) })
+  .meta({ id: "ImageRequest" });
+
+/** Whether the bucket has an image already; if not, where to put its archive (`docker save` compressed with zstd). */
+export const imageStatusSchema = z
+  .object({ imageId: z.string(), present: z.boolean(), uploadUrl: z.string().optional() })
+  .meta({ id: "ImageStatus" });
+export type ImageStatus = z.infer<typeof imageStatusSchema>;
+
+// ---- workers only ----
+
+export const registerWorkerSchema = z
+  .object({
+    workerId: z.string().regex(/^w-[0-9a-z]{26}$/),
+    pool: z.string(),
+    slots: z.number().int().min(1),
+    provider: z.enum(["local", "ec2", "openstack"]),
+    host: z.string(),
+    version: z.string(),
+    processSteps: z.boolean(),
+  })
+  .meta({ id: "RegisterWorker" });
+export type RegisterWorker = z.infer<typeof registerWorkerSchema>;
+
+export const workerSettingsSchema = z
+  .object({
+    queueUrl: z.string(),
+    bucket: z.string(),
+    heartbeatMs: z.number().int(),
+    leaseMs: z.number().int(),
+    visibilityTimeoutSeconds: z.number().int(),
+  })
+  .meta({ id: "WorkerSettings" });
+export type WorkerSettings = z.infer<typeof workerSettingsSchema>;
+
+const heldAttemptSchema = z.object({ attemptId: z.string(), leaseToken: z.string() });
+
+export const heartbeatSchema = z
+  .object({
+    state: z.enum(["alive", "draining", "stopped"]),
+    slotsFree: z.number().int().nonnegative(),
+    attempts: z.array(heldAttemptSchema).max(1024),
+  })
+  .meta({ id: "Heartbeat" });
+export type Heartbeat = z.infer<typeof heartbeatSchema>;
+
+/** For each attempt told: its lease was renewed, or it is lost and the worker must stop it and report nothing. */
+export const heartbeatAnswerSchema = z
+  .object({
+    drain: z.boolean(),
+    attempts: z.array(
+      z.object({
+        attemptId: z.string(),
+        lease: z.enum(["renewed", "lost"]),
+        cancel: z.object({ cause: z.enum(["user", "abort_policy", "job_timeout"]), detail: z.string() }).optional(),
+        watched: z.boolean(),
+      }),
+    ),
+  })
+  .meta({ id: "HeartbeatAnswer" });
+export type HeartbeatAnswer = z.infer<typeof heartbeatAnswerSchema>;
+
+export const claimRequestSchema = z
+  .object({
+    claims: z
+      .array(z.object({ jobId: z.string(), task: z.string(), bucket: z.number().int().nonnegative() }))
+      .min(1)
+      .max(limits.claimsPerCall),
+  })
+  .meta({ id: "ClaimRequest" });
+export type ClaimRequest = z.infer<typeof claimRequestSchema>;
+
+const claimedSchema = z.object({
+  status: z.literal("claimed"),
+  attemptId: z.string(),
+  jobId: z.string(),
+  task: z.string(),
+  attempt: z.number().int(),
+  leaseToken: z.string(),
+  slots: z.number().int(),
+  timeoutMs: z.number().int(),
+  env: z.record(z.string(), z.string()),
+  steps: jobSpecSchema.shape.steps,
+  artifacts: jobSpecSchema.shape.artifacts,
+  /** Presigned URLs of the archives of shipped images, by image id. */
+  images: z.record(z.string(), z.string()),
+});
+export type ClaimedTask = z.infer<typeof claimedSchema>;
+
+/**
+ * Why a message's task may not be run: `drop` = it has ended or is gone, delete the message; `wait` = another attempt
+ * still holds its lease, try again after the delay.
+ */
+const refusedSchema = z.discriminatedUnion("status", [
+  z.object({ status: z.literal("drop"), detail: z.string() }),
+  z.object({ status: z.literal("wait"), detail: z.string(), retryAfterSeconds: z.number().int().nonnegative() }),
+]);
+
+/** One answer for each claim, in the order of the request. */
+export const claimAnswerSchema = z
+  .object({ claims: z.array(z.union([claimedSchema, refusedSchema])) })
+  .meta({ id: "ClaimAnswer" });
+export type ClaimAnswer = z.infer<typeof claimAnswerSchema>;
+
+/** How an attempt ended, or that it was given back unspent (`released`: a drain, a refused start). */
+export const attemptResultSchema = z
+  .object({
+    leaseToken: z.string(),
+    result: z.discriminatedUnion("kind", [
+      z.object({
+        kind: z.literal("ended"),
+        outcome: attemptOutcomeSchema,
+        steps: z.array(stepResultSchema),
+        logs: z.array(logSummarySchema),
+        artifacts: z.array(artifactSchema),
+      }),
+      z.object({ kind: z.literal("released"), reason: reasonSchema }),
+    ]),
+  })
+  .meta({ id: "AttemptResult" });
+export type AttemptResult = z.infer<typeof attemptResultSchema>;
+
+/**
+ * What the worker does with the message: `accepted` = delete it; `retry` = make it visible after the delay;
+ * `lost` = the lease belongs to somebody else, leave the message alone.
+ */
+export const resultAnswerSchema = z
+  .discriminatedUnion("status", [
+    z.object({ status: z.literal("accepted") }),
+    z.object({ status: z.literal("retry"), retryAfterSeconds: z.number().int().nonnegative() }),
+    z.object({ status: z.literal("lost") }),
+  ])
+  .meta({ id: "ResultAnswer" });
+export type ResultAnswer = z.infer<typeof resultAnswerSchema>;

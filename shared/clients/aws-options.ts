@@ -1,0 +1,10 @@
+import type { SQSClientConfig } from "@aws-sdk/client-sqs";
+
+/**
+ * Options every AWS client of Sluice is made with. Endpoint, region and credentials come from the environment as the
+ * SDK reads it (`AWS_ENDPOINT_URL_SQS` and the like), so that no code knows where it runs.
+ */
+export const awsClientOptions = {
+  maxAttempts: 5,
+  retryMode: "standard",
+} as const satisfies SQSClientConfig;

@@ -1,0 +1,137 @@
+import type { Readable } from "node:stream";
+import {
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  NoSuchKey,
+  NotFound,
+  PutObjectCommand,
+  S3Client,
+  S3ServiceException,
+} from "@aws-sdk/client-s3";
+import { Upload } from "@aws-sdk/lib-storage";
+import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
+import { awsClientOptions } from "./aws-options.ts";
+
+/** An object as a list shows it. */
+export interface ListedObject {
+  key: string;
+  size: number;
+}
+
+/** The bucket. A missing object is `undefined`, never an exception. */
+export interface ObjectStore {
+  put(key: string, body: Uint8Array | string, contentType: string): Promise<void>;
+  /** Writes only where nothing is; false says that somebody was first. */
+  putIfAbsent(key: string, body: Uint8Array | string, contentType: string): Promise<boolean>;
+  /** Uploads a stream of unknown length in parts with flat memory; aborting leaves nothing behind. */
+  putStream(key: string, body: Readable, contentType: string, signal?: AbortSignal): Promise<void>;
+  get(key: string): Promise<Uint8Array | undefined>;
+  getStream(key: string): Promise<Readable | undefined>;
+  exists(key: string): Promise<boolean>;
+  /** One page of the objects under a prefix in key order, after `startAfter`; `more` says that others follow. */
+  list(
+    prefix: string,
+    options?: { startAfter?: string; limit?: number },
+  ): Promise<{ objects: ListedObject[]; more: boolean }>;
+  presignGet(key: string, options: { expiresSeconds: number; fileName?: string }): Promise<string>;
+  presignPut(key: string, options: { expiresSeconds: number }): Promise<string>;
+}
+
+const partBytes = 8 * 1024 * 1024;
+const parallelParts = 4;
+
+/** The S3 client of this process. Path style, because an embedded endpoint has no host name per bucket. */
+export function createS3Client(): S3Client {
+  return new S3Client({ ...awsClientOptions, forcePathStyle: true });
+}
+
+/** A bucket by its name. */
+export function createObjectStore(client: S3Client, bucket: string): ObjectStore {
+  return {
+    async put(key, body, contentType) {
+      await client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: body, ContentType: contentType }));
+    },
+    async putIfAbsent(key, body, contentType) {
+      const command = new PutObjectCommand({
+        Bucket: bucket,
+        Key: key,
+        Body: body,
+        ContentType: contentType,
+        IfNoneMatch: "*",
+      });
+      try {
+        await client.send(command);
+        return true;
+      } catch (error) {
+        if (error instanceof S3ServiceException && error.$metadata.httpStatusCode === 412) return false;
+        throw error;
+      }
+    },
+    async putStream(key, body, contentType, signal) {
+      const upload = new Upload({
+        client,
+        params: { Bucket: bucket, Key: key, Body: body, ContentType: contentType },
+        partSize: partBytes,
+        queueSize: parallelParts,
+      });
+      const abort = () => void upload.abort();
+      signal?.addEventListener("abort", abort, { once: true });
+      try {
+        await upload.done();
+      } finally {
+        signal?.removeEventListener("abort", abort);
+      }
+    },
+    async get(key) {
+      const body = await getBody(client, bucket, key);
+      return body?.transformToByteArray();
+    },
+    async getStream(key) {
+      const body = await getBody(client, bucket, key);
+      return body as Readable | undefined;
+    },
+    async exists(key) {
+      try {
+        await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
+        return true;
+      } catch (error) {
+        if (error instanceof NotFound) return false;
+        throw error;
+      }
+    },
+    async list(prefix, { startAfter, limit = 1000 } = {}) {
+      const answer = await client.send(
+        new ListObjectsV2Command({
+          Bucket: bucket,
+          Prefix: prefix,
+          MaxKeys: limit,
+          ...(startAfter === undefined ? {} : { StartAfter: startAfter }),
+        }),
+      );
+      const objects = (answer.Contents ?? []).map((object) => ({ key: object.Key ?? "", size: object.Size ?? 0 }));
+      return { objects, more: answer.IsTruncated ?? false };
+    },
+    presignGet(key, { expiresSeconds, fileName }) {
+      const command = new GetObjectCommand({
+        Bucket: bucket,
+        Key: key,
+        ...(fileName === undefined ? {} : { ResponseContentDisposition: `attachment; filename="${fileName}"` }),
+      });
+      return getSignedUrl(client, command, { expiresIn: expiresSeconds });
+    },
+    presignPut(key, { expiresSeconds }) {
+      return getSignedUrl(client, new PutObjectCommand({ Bucket: bucket, Key: key }), { expiresIn: expiresSeconds });
+    },
+  };
+}
+
+async function getBody(client: S3Client, bucket: string, key: string) {
+  try {
+    const answer = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+    return answer.Body;
+  } catch (error) {
+    if (error instanceof NoSuchKey) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,15 @@
+/** Limits of what users may send. Each is checked where it enters, with an error that names it. */
+export const limits = {
+  /** Tasks of one job. */
+  tasksPerJob: 10_000,
+  /** Bytes of a request body; a Lambda response stream takes 6 MB, its request 6 MB. */
+  requestBodyBytes: 5 * 1024 * 1024,
+  /** Bytes of a job's spec without its tasks: it is one DynamoDB item (400 KB). */
+  jobSpecBytes: 256 * 1024,
+  /** Characters of an Idempotency-Key. */
+  idempotencyKeyLength: 128,
+  /** Messages a worker may claim in one call: what one SQS receive returns. */
+  claimsPerCall: 10,
+  /** Items of one page of a list. */
+  pageSize: 1000,
+} as const;

@@ -1,0 +1,69 @@
+import { z } from "zod";
+import { reasonCodes } from "./reason.ts";
+import { terminalTaskStates } from "./task-state.ts";
+
+/** A reason as it is stored and sent. */
+export const reasonSchema = z.object({
+  code: z.enum(reasonCodes),
+  detail: z.string(),
+  fault: z.enum(["user", "infrastructure"]),
+});
+
+/** What became of one step: absent times mean that it did not get there. Times are ISO 8601 of the worker's clock. */
+export const stepResultSchema = z.object({
+  index: z.number().int().min(1),
+  name: z.string(),
+  startedAt: z.string().optional(),
+  endedAt: z.string().optional(),
+  exitCode: z.number().int().optional(),
+});
+export type StepResult = z.infer<typeof stepResultSchema>;
+
+const storedObjectSchema = z.object({
+  key: z.string(),
+  size: z.number().int().nonnegative(),
+  sha256: z.string(),
+});
+
+/** An artifact: the archive of a task's output. `name` is what the user's file is called. */
+export const artifactSchema = storedObjectSchema.extend({ name: z.string() });
+export type Artifact = z.infer<typeof artifactSchema>;
+
+/** Totals of one step's log: what a reader must have seen when it has seen all. Bytes are uncompressed. */
+export const logSummarySchema = z.object({
+  step: z.number().int().min(1),
+  name: z.string(),
+  chunks: z.number().int().nonnegative(),
+  lines: z.number().int().nonnegative(),
+  bytes: z.number().int().nonnegative(),
+});
+export type LogSummary = z.infer<typeof logSummarySchema>;
+
+/** How an attempt ended. */
+export const attemptOutcomeSchema = z.object({
+  state: z.enum(terminalTaskStates),
+  exitCode: z.number().int().optional(),
+  /** True where the failure is to be shown as a warning (exit 42). */
+  warning: z.boolean().optional(),
+  reason: reasonSchema.optional(),
+});
+export type AttemptOutcome = z.infer<typeof attemptOutcomeSchema>;
+
+/**
+ * `result.json`: the commit of an attempt, written once (If-None-Match) after all its data. Whoever finds it knows
+ * how the attempt ended, even if nobody could be told at the time.
+ */
+export const manifestSchema = z.object({
+  v: z.literal(1),
+  jobId: z.string(),
+  task: z.string(),
+  attempt: z.number().int().min(1),
+  workerId: z.string(),
+  outcome: attemptOutcomeSchema,
+  startedAt: z.string(),
+  endedAt: z.string(),
+  steps: z.array(stepResultSchema),
+  logs: z.array(logSummarySchema),
+  artifacts: z.array(artifactSchema),
+});
+export type Manifest = z.infer<typeof manifestSchema>;

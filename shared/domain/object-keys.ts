@@ -1,0 +1,62 @@
+/** Where things are in the bucket. Every key of an attempt holds job, task and attempt: no two attempts share one. */
+export const objectPrefixes = { jobs: "jobs/", images: "images/" } as const;
+
+/** Prefix of everything one attempt leaves behind. */
+export function attemptPrefix(jobId: string, task: string, attempt: number): string {
+  return `${objectPrefixes.jobs}${jobId}/${task}/${String(attempt).padStart(4, "0")}/`;
+}
+
+/** Key of the manifest that commits an attempt. */
+export function manifestKey(jobId: string, task: string, attempt: number): string {
+  return `${attemptPrefix(jobId, task, attempt)}result.json`;
+}
+
+/** Key of an attempt's artifact. */
+export function artifactKey(jobId: string, task: string, attempt: number): string {
+  return `${attemptPrefix(jobId, task, attempt)}artifact.tar.zst`;
+}
+
+/** Prefix of the log chunks of one step (1-based). */
+export function stepLogPrefix(jobId: string, task: string, attempt: number, step: number): string {
+  return `${attemptPrefix(jobId, task, attempt)}logs/step-${String(step).padStart(3, "0")}/`;
+}
+
+/** What the name of a log chunk says: which lines and bytes (uncompressed) of the step's log it holds. */
+export interface LogChunkName {
+  /** 0-based position of the chunk. */
+  sequence: number;
+  firstLine: number;
+  lines: number;
+  firstByte: number;
+  bytes: number;
+}
+
+/** Name of a log chunk; names sort in the order of the log. A reader finds any line or byte by listing names only. */
+export function formatLogChunkName(chunk: LogChunkName): string {
+  const sequence = String(chunk.sequence).padStart(8, "0");
+  return `${sequence}.${chunk.firstLine}.${chunk.lines}.${chunk.firstByte}.${chunk.bytes}.zst`;
+}
+
+/** The parts of a log chunk's name (the last part of its key), or undefined where it is none. */
+export function parseLogChunkName(name: string): LogChunkName | undefined {
+  const match = /^(\d{8})\.(\d+)\.(\d+)\.(\d+)\.(\d+)\.zst$/.exec(name);
+  if (!match) return undefined;
+  const [sequence, firstLine, lines, firstByte, bytes] = match.slice(1).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  return { sequence, firstLine, lines, firstByte, bytes };
+}
+
+/** Key of a shipped image's archive, by the image's id (`sha256:<hex>`). */
+export function imageKey(imageId: string): string {
+  return `${objectPrefixes.images}${imageId.replace(":", "-")}.tar.zst`;
+}
+
+/** Key of the task list of a job that is expanded after the submit was answered. */
+export function taskListKey(jobId: string): string {
+  return `${objectPrefixes.jobs}${jobId}/tasks.json`;
+}

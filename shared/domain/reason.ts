@@ -1,0 +1,50 @@
+/** Why a task did not complete; each code says whose fault it is and whether the platform tries again by itself. */
+export const reasonCodes = [
+  "exit_code",
+  "timed_out",
+  "out_of_memory",
+  "image_unavailable",
+  "service_unhealthy",
+  "secret_missing",
+  "upload_failed",
+  "worker_lost",
+  "spot_interrupted",
+  "drained",
+  "cancelled",
+  "dead_lettered",
+  "internal",
+] as const;
+export type ReasonCode = (typeof reasonCodes)[number];
+export type Fault = "user" | "infrastructure";
+
+/** A reason as users see it: a stable code, a sentence, and whose fault it is. */
+export interface Reason {
+  code: ReasonCode;
+  detail: string;
+  fault: Fault;
+}
+
+const faultByCode: Record<ReasonCode, Fault> = {
+  exit_code: "user",
+  timed_out: "user",
+  out_of_memory: "user",
+  image_unavailable: "infrastructure",
+  service_unhealthy: "user",
+  secret_missing: "user",
+  upload_failed: "infrastructure",
+  worker_lost: "infrastructure",
+  spot_interrupted: "infrastructure",
+  drained: "infrastructure",
+  cancelled: "user",
+  dead_lettered: "infrastructure",
+  internal: "infrastructure",
+};
+
+/** Longest detail kept on a task, in characters: items and events stay small whatever a program printed. */
+export const maxReasonDetailLength = 2000;
+
+/** Builds a reason with the fault its code implies and a detail of bounded length. */
+export function reasonFor(code: ReasonCode, detail: string): Reason {
+  const bounded = detail.length > maxReasonDetailLength ? `${detail.slice(0, maxReasonDetailLength - 1)}…` : detail;
+  return { code, detail: bounded, fault: faultByCode[code] };
+}

@@ -1,0 +1,30 @@
+/**
+ * The times that parts of Sluice agree on. They hang together: three heartbeats fit into a lease, a lease into the
+ * visibility timeout, a drain into the visibility timeout (`checkTiming`).
+ */
+export const timing = {
+  /** A worker tells that it lives, and renews its leases and visibility, this often. */
+  heartbeatMs: 5_000,
+  /** Without a renewal for this long an attempt may be taken from its worker. */
+  leaseMs: 30_000,
+  /** SQS hides a received message this long; renewed with the lease. */
+  visibilityTimeoutSeconds: 30,
+  /** Longest wait of one receive call (the most SQS allows). */
+  receiveWaitSeconds: 20,
+  /** Messages live this long in a queue (the most SQS allows). */
+  messageRetentionSeconds: 14 * 24 * 3600,
+  /** From SIGTERM to SIGKILL for a step. */
+  killGraceMs: 10_000,
+  /** From a worker's SIGTERM to its exit. */
+  drainMs: 25_000,
+  /** A task without a timeout of its own. */
+  defaultTaskTimeoutMs: 6 * 3600_000,
+  /** Lines of a running step reach the bucket at most this late. */
+  logFlushMs: 1_500,
+} as const;
+
+/** Receives of one message before it goes to the dead-letter queue. Releases count too, so this is generous. */
+export const maxReceiveCount = 20;
+
+/** Attempts at one task when infrastructure keeps failing under it. */
+export const maxInfrastructureAttempts = 5;
