@@ -97,7 +97,9 @@ export async function verifySignature(request: SignedRequest, context: Signature
   ].join("\n");
   const scope = `${claim.day}/${claim.region}/${claim.service}/aws4_request`;
   const signingKey = deriveSigningKey(context.credentials.secretAccessKey, claim.day, claim.region, claim.service);
-  const stringToSign = `${algorithm}\n${claim.amzDate}\n${scope}\n${hash("sha256", canonicalRequest)}`;
+  // Node hands header values over as latin1; as latin1 they are again the bytes that the client signed.
+  const canonicalSha256 = hash("sha256", Buffer.from(canonicalRequest, "latin1"));
+  const stringToSign = `${algorithm}\n${claim.amzDate}\n${scope}\n${canonicalSha256}`;
   if (!equalsHmac(signingKey, stringToSign, claim.signature)) {
     return refuse(
       "SignatureDoesNotMatch",
