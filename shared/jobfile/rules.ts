@@ -29,6 +29,9 @@ export const jobRules = {
   /** Timers of Node hold 2^31 - 1 ms (24.8 days); a longer one would fire at once. */
   timeoutMs: 24 * 24 * 3_600_000,
   retentionMs: 3_650 * 24 * 3_600_000,
+  /** Bytes of a job file, and of the text that its templates make of it. */
+  sourceBytes: 256 * 1024,
+  renderedBytes: 1024 * 1024,
   /** Bytes of the spec without its tasks, as JSON. */
   specBytes: limits.jobSpecBytes,
 } as const;
@@ -57,7 +60,7 @@ export type AbortPolicy = (typeof abortPolicies)[number];
 
 /** Says why a pattern of artifact paths cannot be used, or undefined where it can. */
 export function explainBadArtifactPath(pattern: string): string | undefined {
-  if (pattern.startsWith("/")) return "is relative to the output folder and cannot start with '/'";
+  if (pattern.startsWith("/")) return "must be relative to the output folder";
   if (pattern.split("/").includes("..")) return "cannot leave the output folder through '..'";
   if (pattern.includes("\0")) return "cannot hold a NUL character";
   return undefined;

@@ -1,0 +1,78 @@
+import type { JobSpec, StepEntry, StepSpec, TaskSpec } from "./job-spec.ts";
+import type { JobDocument, StepDocument } from "./schema.ts";
+import { parseDuration } from "./units.ts";
+
+/** An image that must be built before the job can be submitted; paths are relative to the job file's folder. */
+export interface ImageBuild {
+  /** 0-based index of the step that runs in it. */
+  stepIndex: number;
+  dockerfile: string;
+  context: string;
+  options: string[];
+}
+
+/** The images that a job's dockerfile steps need, in the order of the steps. */
+export function listImageBuilds(job: JobDocument): ImageBuild[] {
+  return job.steps.flatMap(({ dockerfile, context = ".", options = [] }, stepIndex) =>
+    dockerfile === undefined ? [] : [{ stepIndex, dockerfile, context, options }],
+  );
+}
+
+/**
+ * The job as the API takes it. `builtImages` holds the image id (`sha256:…`) of every dockerfile step by its index;
+ * throws where one is absent, for that is a mistake of the caller, not of the user.
+ */
+export function toJobSpec(job: JobDocument, builtImages: ReadonlyMap<number, string> = new Map()): JobSpec {
+  const { name, pool, env, abort, artifacts } = job;
+  return {
+    name,
+    pool,
+    env,
+    ...timeoutOf(job),
+    abort,
+    steps: job.steps.map((step, index) => toStepSpec(step, index, builtImages)),
+    tasks: job.tasks.map(toTaskSpec),
+    artifacts: {
+      paths: artifacts.paths,
+      ...(artifacts.retention !== undefined && { retentionMs: toMs(artifacts.retention) }),
+    },
+  };
+}
+
+function toStepSpec(step: StepDocument, index: number, builtImages: ReadonlyMap<number, string>): StepSpec {
+  const common = {
+    name: step.name ?? `step-${index + 1}`,
+    env: step.env,
+    ...timeoutOf(step),
+    ...(step.workdir !== undefined && { workdir: step.workdir }),
+  };
+  const entry = entryOf(step);
+  if (step.dockerfile !== undefined) {
+    const image = builtImages.get(index);
+    if (image === undefined) throw new Error(`steps[${index}] has a dockerfile, but no image was built for it`);
+    return { kind: "container", image, shipped: true, entry, ...common };
+  }
+  if (step.image !== undefined) return { kind: "container", image: step.image, shipped: false, entry, ...common };
+  if (entry === null) throw new Error(`steps[${index}] has neither an image nor a command`);
+  return { kind: "process", entry, ...common };
+}
+
+function entryOf(step: StepDocument): StepEntry | null {
+  if (step.run !== undefined) return { run: step.run };
+  if (step.command !== undefined) return { command: step.command };
+  return null;
+}
+
+function toTaskSpec(task: JobDocument["tasks"][number]): TaskSpec {
+  return { name: task.name, slots: task.slots, ...timeoutOf(task), env: task.env };
+}
+
+function timeoutOf(holder: { timeout?: string | undefined }): { timeoutMs?: number } {
+  return holder.timeout === undefined ? {} : { timeoutMs: toMs(holder.timeout) };
+}
+
+function toMs(duration: string): number {
+  const durationMs = parseDuration(duration);
+  if (durationMs === undefined) throw new Error(`'${duration}' is not a duration`);
+  return durationMs;
+}

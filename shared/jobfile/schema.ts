@@ -1,0 +1,226 @@
+import { z } from "zod";
+import { reasonCodes } from "../domain/reason.ts";
+import { clipText } from "./problem.ts";
+import { abortPolicies, explainBadArtifactPath, jobRules } from "./rules.ts";
+import { durationPattern, parseDuration, parseSize, sizePattern } from "./units.ts";
+
+/**
+ * The whole job file as one schema, for YAML and TypeScript alike, and the source of `sluice schema`. Durations and
+ * sizes stay in the file's own words here; `toJobSpec` turns them into numbers. What one value alone cannot show
+ * (keys that exclude each other, repeated names) is in `validate.ts`.
+ */
+
+/** Keys that this version knows but cannot run yet; `[]` stands for every item of a list. */
+export const notYetSupported: readonly string[] = [
+  "retry",
+  "secrets",
+  "services",
+  "resources",
+  "tasks[].needs",
+  "artifacts.exclude",
+];
+
+/** Keys whose plain YAML value is a number; everywhere else a plain value is taken as the text it is written as. */
+export const numberKeys: ReadonlySet<string> = new Set(["slots", "attempts", "retries", "cpus", "tcp"]);
+
+function quote(input: unknown): string {
+  return typeof input === "string" ? `'${clipText(input)}'` : "this";
+}
+
+function named(rule: { pattern: RegExp; maxLength: number }, hint: string) {
+  return z
+    .string()
+    .max(rule.maxLength, { error: () => `is longer than ${rule.maxLength} characters` })
+    .regex(rule.pattern, { error: (issue) => `${quote(issue.input)} ${hint}` });
+}
+
+function text(maxLength: number) {
+  return z
+    .string()
+    .max(maxLength, { error: () => `is longer than ${maxLength} characters` })
+    .refine((value) => !value.includes("\0"), { error: () => "holds a NUL character; remove it" });
+}
+
+function filledText(maxLength: number) {
+  return text(maxLength).min(1, { error: () => "is empty" });
+}
+
+function duration(limits: { minMs: number; maxMs: number; maxText: string }) {
+  return z
+    .string()
+    .regex(durationPattern, {
+      error: (issue) =>
+        `${quote(issue.input)} is not a duration; write a whole number and its unit, such as 500ms, 10s, 5m, 2h or 30d`,
+    })
+    .refine((value) => !durationPattern.test(value) || (parseDuration(value) ?? Infinity) <= limits.maxMs, {
+      error: (issue) => `${quote(issue.input)} is too long; at most ${limits.maxText} are allowed`,
+    })
+    .refine((value) => (parseDuration(value) ?? limits.minMs) >= limits.minMs, {
+      error: (issue) => `${quote(issue.input)} is too short; write at least 1ms`,
+    });
+}
+
+const timeout = duration({ minMs: 1, maxMs: jobRules.timeoutMs, maxText: "24d" });
+
+const env = z
+  .record(
+    named(
+      jobRules.envName,
+      "is not a variable name; use capitals, digits and '_', starting with a capital, two characters or more",
+    ),
+    text(jobRules.envValueLength),
+  )
+  .describe("Environment variables.");
+
+const command = z
+  .array(text(jobRules.commandItemLength))
+  .min(1)
+  .max(jobRules.commandItems)
+  .refine((items) => items[0] !== "", { error: () => "names no program; its first item is the program to run" });
+
+const stepSchema = z.strictObject({
+  dockerfile: filledText(4_096)
+    .describe("Dockerfile to build the step's image from, relative to the job file.")
+    .optional(),
+  context: filledText(4_096).describe("Folder sent to the build, relative to the job file; '.' if absent.").optional(),
+  options: z.array(text(10_000)).max(200).describe("Further options of docker build.").optional(),
+  image: named(
+    jobRules.image,
+    "is not an image reference; write one such as busybox:stable or registry.example.com/team/image:1.2",
+  )
+    .describe("Image that the worker pulls.")
+    .optional(),
+  run: filledText(jobRules.runLength)
+    .describe("Command line for sh -c: in the image, or on the worker's host where the step has no image.")
+    .optional(),
+  command: command.describe("Program and arguments, without a shell.").optional(),
+  name: named(jobRules.stepName, "is not a step name; write one line of text")
+    .describe("Name shown to users.")
+    .optional(),
+  env: env.default({}),
+  timeout: timeout.describe("Longest time for this step.").optional(),
+  workdir: filledText(jobRules.workdirLength).describe("Folder that the step starts in.").optional(),
+});
+
+const taskName = named(
+  jobRules.taskName,
+  "is not a task name; use lower-case letters, digits, '-' and '_', starting with a letter or digit",
+);
+
+const taskSchema = z.strictObject({
+  name: taskName,
+  slots: z.int().min(1).max(jobRules.slotsPerTask).default(1).describe("Slots of a worker that the task takes."),
+  timeout: timeout.describe("Longest time for the whole task.").optional(),
+  env: env.default({}),
+  needs: z.array(taskName).max(jobRules.tasks).describe("Tasks that must complete first.").optional(),
+});
+
+const healthSchema = z.strictObject({
+  cmd: command.optional(),
+  tcp: z.int().min(1).max(65_535).optional(),
+  http: named(
+    { pattern: /^:\d{1,5}(\/\S*)?$/, maxLength: 2_048 },
+    "is not a port and path; write one such as :8080/ready",
+  ).optional(),
+  log: filledText(1_000).optional(),
+  timeout: timeout.default("5s"),
+  interval: timeout.default("1s"),
+  retries: z.int().min(1).max(10_000).default(10),
+  start_period: duration({ minMs: 0, maxMs: jobRules.timeoutMs, maxText: "24d" }).default("0s"),
+});
+
+const serviceSchema = z.strictObject({
+  image: named(jobRules.image, "is not an image reference; write one such as redis:7"),
+  command: command.optional(),
+  env: env.default({}),
+  tmpfs: z
+    .array(named({ pattern: /^\/[^\0]*$/, maxLength: 1_024 }, "is not a mount; write one such as /data:size=64m"))
+    .max(100)
+    .default([]),
+  health: healthSchema.optional(),
+});
+
+const serviceName = named(
+  { pattern: /^[a-z0-9][a-z0-9_-]*$/, maxLength: 63 },
+  "is not a service name; use lower-case letters, digits, '-' and '_', starting with a letter or digit",
+);
+
+const secretName = named(
+  { pattern: /^[a-z0-9][a-z0-9/_-]*$/, maxLength: 256 },
+  "is not a secret's name; write one such as prod/db-password",
+);
+
+const artifactPath = filledText(jobRules.artifactPathLength).refine(
+  (path) => explainBadArtifactPath(path) === undefined,
+  {
+    error: (issue) => `${quote(issue.input)} ${explainBadArtifactPath(String(issue.input))}`,
+  },
+);
+
+const artifactsSchema = z.strictObject({
+  paths: z
+    .array(artifactPath)
+    .min(1)
+    .max(jobRules.artifactPaths)
+    .default(["**"])
+    .describe("What to keep, relative to the output folder."),
+  exclude: z.array(artifactPath).max(jobRules.artifactPaths).describe("What to leave out again.").optional(),
+  retention: duration({ minMs: 1, maxMs: jobRules.retentionMs, maxText: "3650d" })
+    .describe("How long artifacts are kept.")
+    .optional(),
+});
+
+/** A job file, every default filled in. */
+export const jobSchema = z.strictObject({
+  version: z.literal("1").default("1").describe("Version of the job file's format."),
+  name: named(
+    jobRules.jobName,
+    "is not a job name; use lower-case letters, digits, '-' and '_', starting with a letter, two characters or more",
+  ).describe("Name of the job; its id starts with it."),
+  pool: named(
+    jobRules.poolName,
+    "is not a pool name; use lower-case letters, digits, '-' and '_', starting with a letter or digit",
+  )
+    .default("default")
+    .describe("Which workers run the job."),
+  env: env.default({}),
+  secrets: z
+    .record(named(jobRules.envName, "is not a variable name; use capitals, digits and '_'"), secretName)
+    .optional(),
+  timeout: timeout.describe("Longest time for the whole job.").optional(),
+  retry: z
+    .strictObject({ attempts: z.int().min(1).max(20), on: z.array(z.enum(reasonCodes)).min(1).default(["exit_code"]) })
+    .optional(),
+  abort: z
+    .enum(abortPolicies)
+    .default("never")
+    .describe(
+      "When the rest of the job is aborted: never, when a task fails with exit 42, or on any other failure or timeout.",
+    ),
+  services: z.record(serviceName, serviceSchema).optional(),
+  steps: z.array(stepSchema).min(1).max(jobRules.steps).describe("What every task does, in order."),
+  tasks: z
+    .array(
+      z.union([taskName.transform((name) => ({ name, slots: 1, env: {} }) as z.output<typeof taskSchema>), taskSchema]),
+    )
+    .min(1)
+    .max(jobRules.tasks)
+    .describe("The tasks; each runs all steps."),
+  resources: z
+    .strictObject({
+      cpus: z.number().positive().max(1_024).optional(),
+      memory: z
+        .string()
+        .regex(sizePattern, { error: (issue) => `${quote(issue.input)} is not a size; write one such as 512m or 4g` })
+        .refine((size) => (parseSize(size) ?? 1) > 0, { error: () => "is zero" })
+        .optional(),
+    })
+    .optional(),
+  artifacts: artifactsSchema.default({ paths: ["**"] }),
+});
+
+/** A job as its file says it, defaults filled in, durations and sizes as text. */
+export type JobDocument = z.output<typeof jobSchema>;
+/** What a job file may say, defaults left out. */
+export type JobInput = z.input<typeof jobSchema>;
+export type StepDocument = z.output<typeof stepSchema>;

@@ -1,0 +1,155 @@
+import type { Path, ProblemCode } from "./problem.ts";
+import { formatPath } from "./problem.ts";
+import { findRepeats, jobRules, reservedEnvNames } from "./rules.ts";
+import { type JobDocument, jobSchema, notYetSupported } from "./schema.ts";
+import { describeSchemaIssues, type JobIssue } from "./schema-issues.ts";
+
+/** A valid job, or everything that is wrong with it. */
+export type JobValidation = { ok: true; job: JobDocument } | { ok: false; issues: JobIssue[] };
+
+/** Checks a job as plain data (from YAML or from code): the schema, and what no single value can show. */
+export function validateJob(value: unknown): JobValidation {
+  const parsed = jobSchema.safeParse(value);
+  const schemaIssues = parsed.success ? [] : describeSchemaIssues(parsed.error.issues, jobSchema, value);
+  const unsupported = findUnsupported(value);
+  // Details of a part that cannot be used anyway would only hide the news.
+  const relevant = [...schemaIssues, ...checkJob(value, schemaIssues)].filter(
+    (issue) => !unsupported.some((part) => startsWith(issue.path, part.path)),
+  );
+  const issues = [...unsupported, ...relevant];
+  if (!parsed.success || issues.length > 0) return { ok: false, issues };
+  const sizeIssue = checkSize(parsed.data);
+  return sizeIssue ? { ok: false, issues: [sizeIssue] } : { ok: true, job: parsed.data };
+}
+
+type Fields = Record<string, unknown>;
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function issueAt(path: Path, part: "key" | "value", code: ProblemCode, message: string): JobIssue {
+  return { path, part, message, code };
+}
+
+function startsWith(path: Path, prefix: Path): boolean {
+  return prefix.every((part, index) => path[index] === part);
+}
+
+function findUnsupported(value: unknown): JobIssue[] {
+  return notYetSupported.flatMap((pattern) =>
+    expandPattern(value, pattern.split(/\.|(?=\[\])/)).map((path) => {
+      const key = String(path.at(-1));
+      const place = path.length === 1 ? "" : ` in ${formatPath(path.slice(0, -1))}`;
+      const message = `${key}${place} is not supported yet by this version of Sluice; remove it`;
+      return issueAt(path, "key", "not_supported_yet", message);
+    }),
+  );
+}
+
+/** Paths in a value that match a pattern such as `tasks[].needs`. */
+function expandPattern(value: unknown, parts: readonly string[]): (string | number)[][] {
+  const [part, ...rest] = parts;
+  if (part === undefined) return [[]];
+  if (part === "[]") {
+    if (!Array.isArray(value)) return [];
+    return value.flatMap((item, index) => expandPattern(item, rest).map((path) => [index, ...path]));
+  }
+  if (!isFields(value) || !Object.hasOwn(value, part)) return [];
+  return expandPattern(value[part], rest).map((path) => [part, ...path]);
+}
+
+function checkJob(job: unknown, schemaIssues: readonly JobIssue[]): JobIssue[] {
+  if (!isFields(job)) return [];
+  const steps = Array.isArray(job.steps) ? job.steps : [];
+  const tasks = Array.isArray(job.tasks) ? job.tasks : [];
+  return [
+    ...checkEnv(job, []),
+    ...steps.flatMap((step: unknown, index) => {
+      const path = ["steps", index];
+      // A misspelt key may be the one that is missed: one problem, not two.
+      const isMisspelt = schemaIssues.some((issue) => issue.code === "unknown_key" && startsWith(issue.path, path));
+      return isFields(step) ? [...checkStep(step, path, isMisspelt), ...checkEnv(step, path)] : [];
+    }),
+    ...tasks.flatMap((task: unknown, index) => (isFields(task) ? checkEnv(task, ["tasks", index]) : [])),
+    ...checkTaskNames(tasks),
+  ];
+}
+
+function checkStep(step: Fields, path: Path, isMisspelt: boolean): JobIssue[] {
+  const has = (key: string) => Object.hasOwn(step, key);
+  const at = (key: string, message: string) => issueAt([...path, key], "key", "conflicting_keys", message);
+  const issues: JobIssue[] = [];
+  if (has("image") && has("dockerfile")) {
+    issues.push(
+      at(
+        "dockerfile",
+        "image and dockerfile exclude each other; keep image to pull an image or dockerfile to build one",
+      ),
+    );
+  }
+  if (has("run") && has("command")) {
+    issues.push(
+      at(
+        "command",
+        "run and command exclude each other; keep run for a shell or command for a program and its arguments",
+      ),
+    );
+  }
+  const isEmpty = !["image", "dockerfile", "run", "command"].some(has);
+  if (isEmpty && !isMisspelt) {
+    const message = "the step does nothing; give it an image, a dockerfile, or run for a command on the worker itself";
+    issues.push(issueAt(path, "value", "missing_key", message));
+  }
+  for (const key of ["context", "options"]) {
+    if (!has(key) || has("dockerfile") || isMisspelt) continue;
+    issues.push(at(key, `${key} is only for steps with a dockerfile; add dockerfile or remove ${key}`));
+  }
+  const { workdir } = step;
+  const isContainer = has("image") || has("dockerfile");
+  if (isContainer && typeof workdir === "string" && workdir !== "" && !workdir.startsWith("/")) {
+    const message = "the workdir of a step in a container must be an absolute path, such as /sluice";
+    issues.push(issueAt([...path, "workdir"], "value", "invalid_value", message));
+  }
+  return issues;
+}
+
+function checkEnv(holder: Fields, path: Path): JobIssue[] {
+  const { env } = holder;
+  if (!isFields(env)) return [];
+  const names = Object.keys(env);
+  const issues = names
+    .filter((name) => reservedEnvNames.includes(name))
+    .map((name) =>
+      issueAt([...path, "env", name], "key", "invalid_value", `${name} is set by Sluice itself; choose another name`),
+    );
+  if (names.length > jobRules.envNames) {
+    issues.push(issueAt([...path, "env"], "key", "out_of_range", `has more than ${jobRules.envNames} variables`));
+  }
+  return issues;
+}
+
+function checkTaskNames(tasks: readonly unknown[]): JobIssue[] {
+  const names = tasks.map((task) => {
+    const name = isFields(task) ? task.name : task;
+    return typeof name === "string" ? name : undefined;
+  });
+  const pathOf = (index: number): Path => (isFields(tasks[index]) ? ["tasks", index, "name"] : ["tasks", index]);
+  return findRepeats(names).map(({ index, firstIndex }) => ({
+    ...issueAt(
+      pathOf(index),
+      "value",
+      "duplicate_task",
+      `task '${names[index]}' is already defined by tasks[${firstIndex}]; names must be unique`,
+    ),
+    related: { path: pathOf(firstIndex), message: "first defined here" },
+  }));
+}
+
+/** Aliases and templates can make a job larger than its file; the table's item bounds it. */
+function checkSize(job: JobDocument): JobIssue | undefined {
+  const bytes = Buffer.byteLength(JSON.stringify({ ...job, tasks: [] }));
+  if (bytes <= jobRules.specBytes) return undefined;
+  const message = `steps and env take ${bytes} bytes; at most ${jobRules.specBytes} are allowed; move long scripts into files`;
+  return issueAt(["steps"], "key", "too_large", message);
+}
