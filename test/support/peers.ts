@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type BoundChild, spawnBoundChild } from "../../local/dynamodb/bound-child.ts";
+import { findFreePort } from "../../local/dynamodb/free-port.ts";
 
 /** A running independent implementation, on this machine only; ends with the test process at the latest. */
 export type Peer = {
@@ -156,21 +156,6 @@ async function answersHttp(endpoint: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/** A TCP port on 127.0.0.1 that nobody listens on at this moment. */
-export function findFreePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => {
-        if (address === null || typeof address === "string") reject(new Error("no port was given"));
-        else resolve(address.port);
-      });
-    });
-  });
 }
 
 function keepTail(lines: string[], line: string): void {
