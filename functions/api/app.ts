@@ -1,0 +1,57 @@
+import { randomUUID } from "node:crypto";
+import { bodyLimit } from "hono/body-limit";
+import { secureHeaders } from "hono/secure-headers";
+import { limits } from "../../shared/domain/limits.ts";
+import { version } from "../../shared/version.ts";
+import type { Deps } from "../deps.ts";
+import { authenticate } from "./auth.ts";
+import { renderDocs } from "./docs-page.ts";
+import { answerError, answerProblem } from "./problem.ts";
+import { createRouter } from "./route.ts";
+import { eventRoutes } from "./routes/events.ts";
+import { imageRoutes } from "./routes/images.ts";
+import { jobRoutes } from "./routes/jobs.ts";
+import { logRoutes } from "./routes/logs.ts";
+import { taskRoutes } from "./routes/tasks.ts";
+import { workerRoutes } from "./routes/workers.ts";
+
+const document = {
+  openapi: "3.1.0",
+  info: { title: "Sluice API", version, description: "Submit jobs, watch them, fetch what they leave behind." },
+};
+
+/** The HTTP API. Everything below `/v1` needs a token; the documentation and the health routes do not. */
+export function createApp(deps: Deps) {
+  const app = createRouter();
+  app.onError((error, c) => answerError(error, c, deps.log));
+  app.notFound((c) => answerProblem(c, "not_found", `there is no route ${c.req.method} ${c.req.path}; see /docs`));
+  app.use(async (c, next) => {
+    c.set("requestId", c.req.header("x-request-id") ?? randomUUID());
+    await next();
+    c.header("x-request-id", c.var.requestId);
+  });
+  app.use(
+    secureHeaders({ contentSecurityPolicy: { defaultSrc: ["'self'"], styleSrc: ["'self'", "'unsafe-inline'"] } }),
+  );
+  app.use(
+    bodyLimit({
+      maxSize: limits.requestBodyBytes,
+      onError: (c) =>
+        answerProblem(c, "payload_too_large", `a request body has at most ${limits.requestBodyBytes} bytes`),
+    }),
+  );
+  app.get("/healthz", (c) => c.json({ status: "ok", version }));
+  app.get("/readyz", async (c) => {
+    await deps.tokens.find("readiness");
+    return c.json({ status: "ready", version });
+  });
+  app.openAPIRegistry.registerComponent("securitySchemes", "token", { type: "http", scheme: "bearer" });
+  app.use("/v1/*", authenticate(deps));
+  for (const routes of [jobRoutes, taskRoutes, eventRoutes, logRoutes, imageRoutes, workerRoutes]) {
+    app.route("/", routes(deps));
+  }
+  app.doc31("/openapi.json", document);
+  app.get("/docs", (c) => c.html(renderDocs(app.getOpenAPI31Document(document))));
+  app.get("/", (c) => c.redirect("/docs"));
+  return app;
+}

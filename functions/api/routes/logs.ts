@@ -1,0 +1,153 @@
+import type { Context } from "hono";
+import { stream } from "hono/streaming";
+import { z } from "zod";
+import { logPageSchema } from "../../../shared/api/schemas.ts";
+import { AppError } from "../../../shared/domain/errors.ts";
+import { taskBucket } from "../../../shared/domain/ids.ts";
+import { isTerminalTaskState } from "../../../shared/domain/task-state.ts";
+import type { JobDigest, TaskItem } from "../../../shared/repository/items.ts";
+import type { Deps } from "../../deps.ts";
+import {
+  formatLogCursor,
+  type LogEntry,
+  type LogPosition,
+  type LogSource,
+  logStart,
+  parseLogCursor,
+  readLogPage,
+  readLogTail,
+} from "../../operations/read-logs.ts";
+import type { ApiEnv } from "../auth.ts";
+import { findTask } from "../find.ts";
+import { createRouter, jsonAnswer, securedRoute, taskParam } from "../route.ts";
+import { type SsePoll, streamPolls, wantsEventStream } from "../sse.ts";
+
+const linesPerPage = 1000;
+const maxLinesPerPage = 5000;
+const watchMs = 60_000;
+
+const logsRoute = securedRoute("viewer", {
+  method: "get",
+  path: "/v1/jobs/{job}/tasks/{task}/logs",
+  summary: "Read or follow a task's logs",
+  description:
+    "JSON pages; with `Accept: text/plain` the whole text; with `Accept: text/event-stream` a stream of `line` events that goes on with the task's next attempt if there is one, resumes from `Last-Event-ID` and closes with an `end` event once the task has ended.",
+  request: {
+    params: taskParam,
+    query: z.object({
+      attempt: z.coerce.number().int().min(1).optional(),
+      step: z.coerce.number().int().min(1).max(1000).optional(),
+      cursor: z.string().max(100).optional(),
+      tail: z.coerce.number().int().min(0).max(maxLinesPerPage).optional(),
+      limit: z.coerce.number().int().min(1).max(maxLinesPerPage).default(linesPerPage),
+    }),
+  },
+  responses: {
+    200: {
+      ...jsonAnswer(logPageSchema, "Lines in order."),
+      content: {
+        "application/json": { schema: logPageSchema },
+        "text/plain": { schema: z.string() },
+        "text/event-stream": { schema: z.string() },
+      },
+    },
+  },
+});
+
+/** Routes on logs. */
+export function logRoutes(deps: Deps) {
+  return createRouter().openapi(logsRoute, async (c) => {
+    const { job, task: name } = c.req.valid("param");
+    const query = c.req.valid("query");
+    const { digest, task } = await findTask(deps, job, name);
+    if (query.attempt !== undefined && query.attempt > task.attempt) {
+      throw new AppError("not_found", `task ${name} has no attempt ${query.attempt}; it has had ${task.attempt}`);
+    }
+    const attempt = query.attempt ?? Math.max(1, task.attempt);
+    const source: LogSource = { jobId: job, task: name, attempt, step: query.step };
+    const resumeFrom = c.req.header("last-event-id") ?? query.cursor;
+    const from = resumeFrom ? parseLogCursor(resumeFrom) : logStart(source);
+    if (wantsEventStream(c)) {
+      const tail = resumeFrom === undefined ? query.tail : undefined;
+      return followLogs(c, deps, { digest, task, source, from, tail, pinned: query.attempt !== undefined });
+    }
+    if ((c.req.header("accept") ?? "").startsWith("text/plain")) return streamText(c, deps, source, from);
+    if (query.tail !== undefined && !resumeFrom) {
+      const { entries, next } = await readLogTail(deps, source, query.tail);
+      const lines = entries.map((entry) => entry.line);
+      return c.json({ attempt, lines, cursor: formatLogCursor(next), complete: attemptEnded(task, attempt) }, 200);
+    }
+    const page = await readLogPage(deps, { ...source, attempt: from.attempt }, from, query.limit);
+    const complete = page.exhausted && attemptEnded(task, from.attempt);
+    const lines = page.entries.map((entry) => entry.line);
+    return c.json({ attempt: from.attempt, lines, cursor: formatLogCursor(page.next), complete }, 200);
+  });
+}
+
+/** Whether an attempt will write no more. The task was read before the log, so a "yes" holds for what was read. */
+function attemptEnded(task: TaskItem, attempt: number): boolean {
+  return attempt < task.attempt || task.attempts[attempt - 1]?.endedAt !== undefined || isTerminalTaskState(task.state);
+}
+
+interface Follow {
+  digest: JobDigest;
+  task: TaskItem;
+  source: LogSource;
+  from: LogPosition;
+  tail: number | undefined;
+  /** The attempt was named: do not go on with the next one. */
+  pinned: boolean;
+}
+
+function followLogs(c: Context<ApiEnv>, deps: Deps, follow: Follow): Response {
+  const { digest, source, pinned } = follow;
+  const bucket = taskBucket(source.task, digest.bucketCount);
+  let position = follow.from;
+  let pendingTail = follow.tail;
+  let noteWatchedAfterMs = 0;
+  return streamPolls(c, async (): Promise<SsePoll> => {
+    const task = (await deps.tasks.get(source.jobId, bucket, source.task)) ?? follow.task;
+    if (task.state === "running" && deps.now() > noteWatchedAfterMs) {
+      noteWatchedAfterMs = deps.now() + watchMs / 2;
+      await deps.tasks.noteWatched(task, deps.now() + watchMs);
+    }
+    const at = { ...source, attempt: position.attempt };
+    if (pendingTail !== undefined) {
+      const { entries, next } = await readLogTail(deps, at, pendingTail);
+      pendingTail = undefined;
+      position = next;
+      return { messages: toMessages(entries), ended: false };
+    }
+    const page = await readLogPage(deps, at, position, linesPerPage);
+    position = page.next;
+    if (page.entries.length > 0) return { messages: toMessages(page.entries), ended: false };
+    if (!page.exhausted || !attemptEnded(task, position.attempt)) return { messages: [], ended: false };
+    if (!pinned && position.attempt < task.attempt) {
+      position = logStart({ attempt: position.attempt + 1, step: source.step });
+      return { messages: [], ended: false };
+    }
+    return { messages: [], ended: pinned || isTerminalTaskState(task.state) };
+  });
+}
+
+/** Each line's message carries the position after it, so that a client that was cut resumes with the next line. */
+function toMessages(entries: readonly LogEntry[]) {
+  return entries.map(({ line, next }) => ({
+    id: formatLogCursor(next),
+    event: "line",
+    data: JSON.stringify(line),
+  }));
+}
+
+function streamText(c: Context<ApiEnv>, deps: Deps, source: LogSource, from: LogPosition): Response {
+  c.header("content-type", "text/plain; charset=utf-8");
+  return stream(c, async (out) => {
+    let position = from;
+    for (let exhausted = false; !exhausted && !out.aborted; ) {
+      const page = await readLogPage(deps, source, position, linesPerPage);
+      await out.write(page.entries.map(({ line }) => `${line.text}${line.partial ? "" : "\n"}`).join(""));
+      position = page.next;
+      exhausted = page.exhausted;
+    }
+  });
+}

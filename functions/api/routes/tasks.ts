@@ -1,0 +1,89 @@
+import { z } from "zod";
+import { artifactListSchema, cancelledSchema, taskPageSchema, taskSchema } from "../../../shared/api/schemas.ts";
+import { AppError } from "../../../shared/domain/errors.ts";
+import { limits } from "../../../shared/domain/limits.ts";
+import { taskStates } from "../../../shared/domain/task-state.ts";
+import type { Deps } from "../../deps.ts";
+import { cancelTask } from "../../operations/cancel.ts";
+import { findJob, findTask } from "../find.ts";
+import { createRouter, jobParam, jsonAnswer, pageQuery, securedRoute, taskParam } from "../route.ts";
+import { summarizeTask, viewTask } from "../views.ts";
+
+const downloadSeconds = 900;
+
+const listRoute = securedRoute("viewer", {
+  method: "get",
+  path: "/v1/jobs/{job}/tasks",
+  summary: "List a job's tasks",
+  request: {
+    params: jobParam,
+    query: pageQuery(limits.pageSize, 200).extend({ status: z.enum(taskStates).optional() }),
+  },
+  responses: { 200: jsonAnswer(taskPageSchema, "A page of tasks.") },
+});
+
+const getRoute = securedRoute("viewer", {
+  method: "get",
+  path: "/v1/jobs/{job}/tasks/{task}",
+  summary: "Read a task with its attempts",
+  request: { params: taskParam },
+  responses: { 200: jsonAnswer(taskSchema, "The task.") },
+});
+
+const cancelRoute = securedRoute("submitter", {
+  method: "post",
+  path: "/v1/jobs/{job}/tasks/{task}/cancel",
+  summary: "Cancel a task",
+  request: { params: taskParam },
+  responses: { 202: jsonAnswer(cancelledSchema, "It is being ended, or has ended already.") },
+});
+
+const artifactsRoute = securedRoute("viewer", {
+  method: "get",
+  path: "/v1/jobs/{job}/tasks/{task}/artifacts",
+  summary: "List a task's artifacts with links to fetch them",
+  request: { params: taskParam, query: z.object({ attempt: z.coerce.number().int().min(1).optional() }) },
+  responses: { 200: jsonAnswer(artifactListSchema, "The artifacts of the newest attempt, or of the one named.") },
+});
+
+/** Routes on tasks: read, cancel, artifacts. */
+export function taskRoutes(deps: Deps) {
+  return createRouter()
+    .openapi(listRoute, async (c) => {
+      const { limit, cursor, status } = c.req.valid("query");
+      const digest = await findJob(deps, c.req.valid("param").job);
+      const page = await deps.tasks.list(digest, {
+        limit,
+        ...(cursor ? { cursor } : {}),
+        ...(status ? { state: status } : {}),
+      });
+      return c.json({ tasks: page.tasks.map(summarizeTask), ...(page.cursor ? { cursor: page.cursor } : {}) }, 200);
+    })
+    .openapi(getRoute, async (c) => {
+      const { job, task: name } = c.req.valid("param");
+      const { task } = await findTask(deps, job, name);
+      return c.json(viewTask(task), 200);
+    })
+    .openapi(cancelRoute, async (c) => {
+      const { job, task: name } = c.req.valid("param");
+      const { task } = await findTask(deps, job, name);
+      const at = new Date(deps.now()).toISOString();
+      const detail = `cancelled by ${c.var.principal.name}`;
+      return c.json({ job, task: name, status: await cancelTask(deps, task, { cause: "user", detail, at }) }, 202);
+    })
+    .openapi(artifactsRoute, async (c) => {
+      const { job, task: name } = c.req.valid("param");
+      const { task } = await findTask(deps, job, name);
+      const attempt = c.req.valid("query").attempt ?? task.attempt;
+      if (attempt > task.attempt) throw new AppError("not_found", `task ${name} has no attempt ${attempt}`);
+      const stored = task.attempts[attempt - 1]?.artifacts ?? [];
+      const expiresAt = new Date(deps.now() + downloadSeconds * 1000).toISOString();
+      const artifacts = await Promise.all(
+        stored.map(async ({ key, ...artifact }) => {
+          const options = { expiresSeconds: downloadSeconds, fileName: artifact.name };
+          return { ...artifact, url: await deps.objects.presignGet(key, options), expiresAt };
+        }),
+      );
+      return c.json({ attempt, artifacts }, 200);
+    });
+}

@@ -1,0 +1,90 @@
+import { z } from "zod";
+import {
+  attemptResultSchema,
+  claimAnswerSchema,
+  claimRequestSchema,
+  heartbeatAnswerSchema,
+  heartbeatSchema,
+  registerWorkerSchema,
+  resultAnswerSchema,
+  workerSettingsSchema,
+} from "../../../shared/api/schemas.ts";
+import { AppError } from "../../../shared/domain/errors.ts";
+import { timing } from "../../../shared/domain/timing.ts";
+import type { Deps } from "../../deps.ts";
+import { claimTasks } from "../../operations/claim.ts";
+import { findPool } from "../../operations/dispatch.ts";
+import { acceptHeartbeat } from "../../operations/heartbeat.ts";
+import { reportResult } from "../../operations/report.ts";
+import { createRouter, jsonAnswer, jsonBody, securedRoute } from "../route.ts";
+
+const workerParam = z.object({ worker: z.string().max(64) });
+const drainedSchema = z.object({ workerId: z.string(), status: z.literal("draining") }).meta({ id: "WorkerDrained" });
+
+const registerRoute = securedRoute("worker", {
+  method: "post",
+  path: "/v1/workers",
+  summary: "Register a worker",
+  request: { body: jsonBody(registerWorkerSchema) },
+  responses: { 201: jsonAnswer(workerSettingsSchema, "What the worker works with.") },
+});
+
+const heartbeatRoute = securedRoute("worker", {
+  method: "post",
+  path: "/v1/workers/{worker}/heartbeat",
+  summary: "Tell that a worker lives and renew its leases",
+  request: { params: workerParam, body: jsonBody(heartbeatSchema) },
+  responses: { 200: jsonAnswer(heartbeatAnswerSchema, "What became of each lease, and what to stop.") },
+});
+
+const claimsRoute = securedRoute("worker", {
+  method: "post",
+  path: "/v1/workers/{worker}/claims",
+  summary: "Claim tasks whose messages were received",
+  request: { params: workerParam, body: jsonBody(claimRequestSchema) },
+  responses: { 200: jsonAnswer(claimAnswerSchema, "One answer for each claim, in order.") },
+});
+
+const resultRoute = securedRoute("worker", {
+  method: "post",
+  path: "/v1/attempts/{attempt}/result",
+  summary: "Report how an attempt ended",
+  request: { params: z.object({ attempt: z.string().max(300) }), body: jsonBody(attemptResultSchema) },
+  responses: { 200: jsonAnswer(resultAnswerSchema, "What to do with the message.") },
+});
+
+const drainRoute = securedRoute("operator", {
+  method: "post",
+  path: "/v1/workers/{worker}/drain",
+  summary: "Let a worker finish and stop",
+  request: { params: workerParam },
+  responses: { 202: jsonAnswer(drainedSchema, "It hears of it at its next heartbeat.") },
+});
+
+/** Routes for workers, and on them. */
+export function workerRoutes(deps: Deps) {
+  return createRouter()
+    .openapi(registerRoute, async (c) => {
+      const worker = c.req.valid("json");
+      const { queueUrl } = findPool(deps, worker.pool);
+      await deps.workers.register(worker, deps.now());
+      const { heartbeatMs, leaseMs, visibilityTimeoutSeconds } = timing;
+      return c.json({ queueUrl, bucket: deps.bucketName, heartbeatMs, leaseMs, visibilityTimeoutSeconds }, 201);
+    })
+    .openapi(heartbeatRoute, async (c) =>
+      c.json(await acceptHeartbeat(deps, c.req.valid("param").worker, c.req.valid("json")), 200),
+    )
+    .openapi(claimsRoute, async (c) =>
+      c.json({ claims: await claimTasks(deps, c.req.valid("param").worker, c.req.valid("json").claims) }, 200),
+    )
+    .openapi(resultRoute, async (c) =>
+      c.json(await reportResult(deps, c.req.valid("param").attempt, c.req.valid("json")), 200),
+    )
+    .openapi(drainRoute, async (c) => {
+      const { worker } = c.req.valid("param");
+      if (!(await deps.workers.requestDrain(worker, deps.now()))) {
+        throw new AppError("not_found", `there is no worker ${worker}`);
+      }
+      return c.json({ workerId: worker, status: "draining" as const }, 202);
+    });
+}

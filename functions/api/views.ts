@@ -1,0 +1,55 @@
+import type { Job, Task, TaskSummary } from "../../shared/api/schemas.ts";
+import type { JobDigest, TaskItem } from "../../shared/repository/items.ts";
+
+/** A digest as the API shows it. */
+export function viewJob(digest: JobDigest): Job {
+  return {
+    job: digest.jobId,
+    name: digest.name,
+    pool: digest.pool,
+    status: digest.state,
+    total: digest.total,
+    counts: digest.counts,
+    createdAt: digest.createdAt,
+    ...(digest.startedAt ? { startedAt: digest.startedAt } : {}),
+    ...(digest.endedAt ? { endedAt: digest.endedAt } : {}),
+    submittedBy: digest.submittedBy,
+    abort: digest.abort,
+    ...(digest.cancel ? { cancel: digest.cancel } : {}),
+    lastEvent: digest.seq,
+  };
+}
+
+/** A task as lists show it. */
+export function summarizeTask(task: TaskItem): TaskSummary {
+  const last = task.attempts.at(-1);
+  const artifacts = last?.artifacts?.map(({ name, size }) => ({ name, size }));
+  return {
+    task: task.task,
+    status: task.state,
+    slots: task.slots,
+    attempt: task.attempt,
+    ...(last ? { workerId: last.workerId } : {}),
+    createdAt: task.createdAt,
+    ...(task.startedAt ? { startedAt: task.startedAt } : {}),
+    ...(task.endedAt ? { endedAt: task.endedAt } : {}),
+    ...(task.outcome?.exitCode === undefined ? {} : { exitCode: task.outcome.exitCode }),
+    ...(task.outcome?.warning ? { warning: true } : {}),
+    ...(task.outcome?.reason ? { reason: task.outcome.reason } : {}),
+    ...(artifacts && artifacts.length > 0 ? { artifacts } : {}),
+  };
+}
+
+/** A task with its attempts. Lease tokens stay inside. */
+export function viewTask(task: TaskItem): Task {
+  return {
+    ...summarizeTask(task),
+    job: task.jobId,
+    ...(task.cancel ? { cancelRequestedAt: task.cancel.at } : {}),
+    attempts: task.attempts.map(({ leaseToken: _token, artifacts, ...attempt }, index) => ({
+      attempt: index + 1,
+      ...attempt,
+      ...(artifacts ? { artifacts: artifacts.map(({ key: _key, ...artifact }) => artifact) } : {}),
+    })),
+  };
+}

@@ -1,0 +1,11 @@
+import type { Context, DynamoDBBatchResponse, DynamoDBStreamEvent } from "aws-lambda";
+import { wireDeps } from "../wire.ts";
+import { workOnChores } from "./chores.ts";
+
+const deps = wireDeps("chores");
+/** Kept back for the last write before the platform ends the call. */
+const reserveMs = 10_000;
+
+/** Chores as a Lambda function on the table's stream (partial batch responses). */
+export const handler = (event: DynamoDBStreamEvent, context: Context): Promise<DynamoDBBatchResponse> =>
+  workOnChores(deps, event, context.getRemainingTimeInMillis() - reserveMs);

@@ -1,0 +1,34 @@
+import type { ObjectStore } from "../shared/clients/object-store.ts";
+import type { Queue } from "../shared/clients/queue.ts";
+import type { Logger } from "../shared/log.ts";
+import type { ClaimInputs, TaskAddress } from "../shared/repository/claim-reads.ts";
+import type { EventRepository } from "../shared/repository/events.ts";
+import type { FoldRepository } from "../shared/repository/fold.ts";
+import type { JobRepository } from "../shared/repository/jobs.ts";
+import type { TaskRepository } from "../shared/repository/tasks.ts";
+import type { TokenRepository } from "../shared/repository/tokens.ts";
+import type { WorkerRepository } from "../shared/repository/workers.ts";
+
+/** A pool of workers: the queue its tasks wait in. */
+export interface Pool {
+  name: string;
+  queueUrl: string;
+  queue: Queue;
+}
+
+/** Everything the control plane works with. Built once per process by `wire.ts`. */
+export interface Deps {
+  jobs: JobRepository;
+  tasks: TaskRepository;
+  events: EventRepository;
+  fold: FoldRepository;
+  workers: WorkerRepository;
+  tokens: TokenRepository;
+  readForClaims: (addresses: readonly TaskAddress[]) => Promise<ClaimInputs>;
+  objects: ObjectStore;
+  bucketName: string;
+  pools: ReadonlyMap<string, Pool>;
+  log: Logger;
+  /** Milliseconds since the epoch: the control plane's clock, the only one that decides about leases. */
+  now: () => number;
+}

@@ -1,0 +1,82 @@
+import pLimit from "p-limit";
+import { taskBucket } from "../../shared/domain/ids.ts";
+import { taskListKey } from "../../shared/domain/object-keys.ts";
+import { reasonFor } from "../../shared/domain/reason.ts";
+import type { TaskSpec } from "../../shared/jobfile/job-spec.ts";
+import type { Chore, JobDigest, TaskTransition } from "../../shared/repository/items.ts";
+import { expansionStep } from "../../shared/repository/jobs.ts";
+import type { Deps } from "../deps.ts";
+import { cancelTask } from "./cancel.ts";
+import { dispatchTasks, findPool } from "./dispatch.ts";
+
+const cancelPageSize = 100;
+const parallelCancels = 8;
+
+/**
+ * Works on a chore until it is done or the time is up; what is left goes on when its item's change comes down the
+ * stream, or by the sweep. Two workers at the same chore do no harm: the cursor moves on a condition.
+ */
+export async function workOnChore(deps: Deps, jobId: string, kind: Chore["kind"], deadlineMs: number): Promise<void> {
+  const chore = await deps.jobs.getChore(jobId, kind);
+  const digest = await deps.jobs.getDigest(jobId);
+  if (!chore || !digest) return;
+  switch (kind) {
+    case "expand":
+      return expandJob(deps, chore, digest, deadlineMs);
+    case "cancel":
+      return endTasks(deps, chore, digest, deadlineMs);
+  }
+}
+
+/** Creates the tasks of a large job and announces them, step by step; a step's messages go before the next step. */
+async function expandJob(deps: Deps, chore: Chore, digest: JobDigest, deadlineMs: number): Promise<void> {
+  const stored = await deps.objects.get(taskListKey(digest.jobId));
+  if (!stored) throw new Error(`the task list of ${digest.jobId} is gone`);
+  const tasks = JSON.parse(Buffer.from(stored).toString("utf8")) as TaskSpec[];
+  const pool = findPool(deps, digest.pool);
+  const address = ({ name, slots }: TaskSpec) => {
+    return { jobId: digest.jobId, task: name, bucket: taskBucket(name, digest.bucketCount), slots };
+  };
+  let written = Number(chore.cursor);
+  // A crash may have come between a step's tasks and its messages: they are sent again.
+  if (written > 0) await dispatchTasks(pool, tasks.slice(Math.max(0, written - expansionStep), written).map(address));
+  while (written < tasks.length) {
+    if (deps.now() > deadlineMs) return;
+    const current = await deps.jobs.getDigest(digest.jobId);
+    const step = tasks.slice(written, written + expansionStep);
+    const transitions = () => cancelledBeforeCreation(deps, current);
+    if (!(await deps.jobs.expand({ digest, tasks: step, from: written, transitions }))) return;
+    if (!current?.cancel) await dispatchTasks(pool, step.map(address));
+    written += step.length;
+  }
+  await deps.jobs.endChore(chore);
+  // A cancel that came during the expansion may have passed tasks before they existed.
+  if ((await deps.jobs.getDigest(digest.jobId))?.cancel) await deps.jobs.putCancelChore(digest.jobId, deps.now());
+}
+
+/** A task of a job that was cancelled meanwhile is created as ended, so that the job's counts stay whole. */
+function cancelledBeforeCreation(deps: Deps, digest: JobDigest | undefined): TaskTransition[] {
+  if (!digest?.cancel) return [];
+  const timedOut = digest.cancel.cause === "job_timeout";
+  const reason = reasonFor(timedOut ? "timed_out" : "cancelled", digest.cancel.detail);
+  const at = new Date(deps.now()).toISOString();
+  return [{ at, from: "queued", to: timedOut ? "timed_out" : "aborted", attempt: 0, reason }];
+}
+
+/** Ends every task of a cancelled job that has not ended. */
+async function endTasks(deps: Deps, chore: Chore, digest: JobDigest, deadlineMs: number): Promise<void> {
+  const { cancel } = digest;
+  if (!cancel) return deps.jobs.endChore(chore);
+  const limit = pLimit(parallelCancels);
+  let current = chore;
+  for (;;) {
+    const page = await deps.tasks.list(digest, {
+      limit: cancelPageSize,
+      ...(current.cursor === "" ? {} : { cursor: current.cursor }),
+    });
+    await Promise.all(page.tasks.map((task) => limit(() => cancelTask(deps, task, cancel))));
+    if (page.cursor === undefined) return deps.jobs.endChore(current);
+    if (!(await deps.jobs.moveChore(current, page.cursor)) || deps.now() > deadlineMs) return;
+    current = { ...current, cursor: page.cursor };
+  }
+}

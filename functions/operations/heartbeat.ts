@@ -1,0 +1,34 @@
+import type { Heartbeat, HeartbeatAnswer } from "../../shared/api/schemas.ts";
+import { AppError } from "../../shared/domain/errors.ts";
+import { parseAttemptId } from "../../shared/domain/ids.ts";
+import type { Deps } from "../deps.ts";
+
+/** Stamps that a worker lives, renews the leases it still holds, and tells it what it must know about each. */
+export async function acceptHeartbeat(deps: Deps, workerId: string, beat: Heartbeat): Promise<HeartbeatAnswer> {
+  const nowMs = deps.now();
+  const { state, slotsFree } = beat;
+  const [worker, attempts] = await Promise.all([
+    deps.workers.recordHeartbeat(workerId, { state, slotsFree, held: beat.attempts.length }, nowMs),
+    Promise.all(beat.attempts.map((held) => renewAttempt(deps, held, nowMs))),
+  ]);
+  if (!worker) throw new AppError("not_found", `worker ${workerId} is not registered; register it again`);
+  return { drain: worker.drainRequestedAt !== undefined, attempts };
+}
+
+async function renewAttempt(
+  deps: Deps,
+  held: Heartbeat["attempts"][number],
+  nowMs: number,
+): Promise<HeartbeatAnswer["attempts"][number]> {
+  const { attemptId, leaseToken } = held;
+  const key = parseAttemptId(attemptId);
+  const move = key && (await deps.tasks.renewLease(key, leaseToken, nowMs));
+  if (!move?.moved) return { attemptId, lease: "lost", watched: false };
+  const { cancel, watchedUntilMs = 0 } = move.task;
+  return {
+    attemptId,
+    lease: "renewed",
+    watched: watchedUntilMs > nowMs,
+    ...(cancel ? { cancel: { cause: cancel.cause, detail: cancel.detail } } : {}),
+  };
+}

@@ -1,0 +1,74 @@
+import { createHash } from "node:crypto";
+import { AppError } from "../../shared/domain/errors.ts";
+import { newJobId, taskBucket } from "../../shared/domain/ids.ts";
+import { taskListKey } from "../../shared/domain/object-keys.ts";
+import type { JobSpec } from "../../shared/jobfile/job-spec.ts";
+import type { JobDigest } from "../../shared/repository/items.ts";
+import { inlineTasks } from "../../shared/repository/jobs.ts";
+import type { Deps, Pool } from "../deps.ts";
+import { dispatchTasks, findPool } from "./dispatch.ts";
+
+/** Up to so many messages go in one call to the queue; whether they went is seen from the tasks that start. */
+const oneCallOfMessages = 10;
+
+export interface Submission {
+  spec: JobSpec;
+  submittedBy: string;
+  idempotencyKey?: string;
+}
+
+/**
+ * Writes a job and announces its tasks. What was written is durable before the answer: should the announcement fail,
+ * the sweep makes good for it. A large job is only written down; the `expand` chore creates its tasks.
+ */
+export async function submitJob(
+  deps: Deps,
+  submission: Submission,
+): Promise<{ jobId: string; total: number; created: boolean }> {
+  const { spec, submittedBy, idempotencyKey } = submission;
+  const pool = findPool(deps, spec.pool);
+  const nowMs = deps.now();
+  const jobId = newJobId(spec.name, nowMs);
+  const requestSha256 = createHash("sha256").update(JSON.stringify(spec)).digest("hex");
+  if (spec.tasks.length > inlineTasks) {
+    const repeated = idempotencyKey && (await deps.jobs.findIdempotent(submittedBy, idempotencyKey));
+    if (repeated) return answerRepeat(repeated, requestSha256, spec);
+    await deps.objects.put(taskListKey(jobId), JSON.stringify(spec.tasks), "application/json");
+  }
+  const outcome = await deps.jobs.create({
+    jobId,
+    spec,
+    submittedBy,
+    nowMs,
+    ...(idempotencyKey ? { idempotency: { principal: submittedBy, key: idempotencyKey, requestSha256 } } : {}),
+  });
+  if (!outcome.created) return answerRepeat(outcome.existing, requestSha256, spec);
+  if (spec.tasks.length <= inlineTasks) await announceTasks(deps, pool, outcome.digest, spec);
+  return { jobId, total: spec.tasks.length, created: true };
+}
+
+function answerRepeat(existing: { jobId: string; requestSha256: string }, requestSha256: string, spec: JobSpec) {
+  if (existing.requestSha256 === requestSha256) {
+    return { jobId: existing.jobId, total: spec.tasks.length, created: false };
+  }
+  throw new AppError(
+    "idempotency_mismatch",
+    `this Idempotency-Key was used for another job (${existing.jobId}); use a new key for a new job`,
+  );
+}
+
+async function announceTasks(deps: Deps, pool: Pool, digest: JobDigest, spec: JobSpec): Promise<void> {
+  const { jobId, bucketCount } = digest;
+  const tasks = spec.tasks.map(({ name, slots }) => ({
+    jobId,
+    task: name,
+    bucket: taskBucket(name, bucketCount),
+    slots,
+  }));
+  try {
+    await dispatchTasks(pool, tasks);
+    if (tasks.length > oneCallOfMessages) await deps.jobs.noteDispatched(digest);
+  } catch (error) {
+    deps.log.warn({ err: error, jobId }, "the job is stored, but not all its tasks were announced; the sweep will");
+  }
+}

@@ -1,0 +1,13 @@
+import type { Context, ScheduledEvent } from "aws-lambda";
+import { wireDeps } from "../wire.ts";
+import { type SweepReport, sweepDue } from "./sweep.ts";
+
+const deps = wireDeps("sweep");
+const reserveMs = 10_000;
+
+/** The sweep as a scheduled Lambda function; a failure is thrown, so that the platform counts it. */
+export async function handler(_event: ScheduledEvent, context: Context): Promise<SweepReport> {
+  const report = await sweepDue(deps, context.getRemainingTimeInMillis() - reserveMs);
+  if (Object.values(report).some((count) => count > 0)) deps.log.info(report, "swept");
+  return report;
+}

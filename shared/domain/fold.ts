@@ -1,0 +1,77 @@
+import { decideJobOutcome, isTerminalJobState, type JobState } from "./job-state.ts";
+import { countEnded, type TaskCounts } from "./task-counts.ts";
+import type { TaskState } from "./task-state.ts";
+
+/** What the fold needs to know of a job: its counters, its state, and whether its end was asked for. */
+export interface FoldableDigest {
+  state: JobState;
+  counts: TaskCounts;
+  total: number;
+  abort: "never" | "on-failure" | "on-error";
+  startedAt?: string | undefined;
+  endedAt?: string | undefined;
+  cancel?: { cause: "user" | "abort_policy" | "job_timeout" } | undefined;
+}
+
+/** A move of one task as the fold counts it. */
+export interface CountableMove {
+  task: string;
+  at: string;
+  from: TaskState;
+  to: TaskState;
+  warning?: boolean | undefined;
+}
+
+/** What else happens to the job when a move is counted, in order. */
+export type FoldEffect<Move> =
+  | { kind: "moved"; move: Move }
+  | { kind: "started"; at: string }
+  | { kind: "abort"; at: string; detail: string }
+  | { kind: "ended"; at: string; state: "completed" | "failed" | "aborted"; counts: TaskCounts };
+
+/**
+ * Counts moves, in order, into a digest: pure, so that it can be held against a model. The last move of a job's last
+ * task brings the job's outcome with it; there is no moment in which all tasks have ended and the job has not.
+ */
+export function foldMoves<Digest extends FoldableDigest, Move extends CountableMove>(
+  digest: Digest,
+  moves: readonly Move[],
+): { digest: Digest; effects: FoldEffect<Move>[] } {
+  const next: Digest = { ...digest, counts: { ...digest.counts } };
+  const effects: FoldEffect<Move>[] = [];
+  for (const move of moves) {
+    next.counts[move.from] -= 1;
+    next.counts[move.to] += 1;
+    effects.push({ kind: "moved", move });
+    if (isTerminalJobState(next.state)) reopen(next);
+    if (move.to === "running" && next.state === "queued") {
+      next.state = "running";
+      next.startedAt = move.at;
+      effects.push({ kind: "started", at: move.at });
+    }
+    if (next.cancel === undefined && violatesAbortPolicy(next.abort, move)) {
+      const detail = `task ${move.task} ${move.to === "timed_out" ? "timed out" : "failed"} and the job says abort: ${next.abort}`;
+      next.cancel = { cause: "abort_policy" };
+      effects.push({ kind: "abort", at: move.at, detail });
+    }
+    if (countEnded(next.counts) === next.total) {
+      const state = decideJobOutcome(next.counts, next.cancel?.cause === "user");
+      next.state = state;
+      next.endedAt = move.at;
+      effects.push({ kind: "ended", at: move.at, state, counts: { ...next.counts } });
+    }
+  }
+  return { digest: next, effects };
+}
+
+/** A task of an ended job moved again: it was retried, so the job runs again. */
+function reopen(digest: FoldableDigest): void {
+  digest.state = "running";
+  delete digest.endedAt;
+}
+
+function violatesAbortPolicy(policy: FoldableDigest["abort"], move: CountableMove): boolean {
+  if (policy === "never") return false;
+  if (move.to === "failed" && move.warning === true) return policy === "on-failure";
+  return policy === "on-error" && (move.to === "failed" || move.to === "timed_out");
+}

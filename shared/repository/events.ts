@@ -1,0 +1,56 @@
+import { QueryCommand } from "@aws-sdk/lib-dynamodb";
+import type { JobEvent, UnsequencedEvent } from "../../events/index.ts";
+import { eventPartition, eventSortKey } from "./keys.ts";
+import type { Table } from "./table.ts";
+
+/**
+ * Events are stored in pages: one item for all events of one transaction, so that a transaction has room for many
+ * tasks. A page's key holds the last sequence number in it.
+ */
+interface EventPageItem {
+  events: JobEvent[];
+}
+
+/** Gives events their places after `afterSeq`. */
+export function sequenceEvents(jobId: string, afterSeq: number, events: readonly UnsequencedEvent[]): JobEvent[] {
+  return events.map((event, index) => ({ ...event, v: 1, seq: afterSeq + 1 + index, jobId }) as JobEvent);
+}
+
+/** The transaction item that appends a page; it fails if the page's place is taken. */
+export function putEventPage(table: Table, jobId: string, events: readonly JobEvent[]) {
+  const lastSeq = events.at(-1)?.seq ?? 0;
+  return {
+    Put: {
+      TableName: table.name,
+      Item: { pk: eventPartition(jobId), sk: eventSortKey(lastSeq), type: "events", events },
+      ConditionExpression: "attribute_not_exists(pk)",
+    },
+  };
+}
+
+/** Reads a job's events. */
+export interface EventRepository {
+  /** Events after a sequence number, in order, at most `limit` (one query reads no more than 1 MB). */
+  listAfter(jobId: string, afterSeq: number, limit: number): Promise<JobEvent[]>;
+}
+
+export function createEventRepository(table: Table): EventRepository {
+  return {
+    async listAfter(jobId, afterSeq, limit) {
+      const answer = await table.client.send(
+        new QueryCommand({
+          TableName: table.name,
+          KeyConditionExpression: "pk = :pk AND sk > :after",
+          ExpressionAttributeValues: { ":pk": eventPartition(jobId), ":after": eventSortKey(afterSeq) },
+          Limit: limit,
+          ConsistentRead: true,
+        }),
+      );
+      const pages = (answer.Items ?? []) as unknown as EventPageItem[];
+      return pages
+        .flatMap((page) => page.events)
+        .filter((event) => event.seq > afterSeq)
+        .slice(0, limit);
+    },
+  };
+}

@@ -1,0 +1,173 @@
+import type { UnsequencedEvent } from "../../events/index.ts";
+import { type CountableMove, type FoldEffect, foldMoves } from "../domain/fold.ts";
+import { isTerminalJobState } from "../domain/job-state.ts";
+import { putChore } from "./digest-items.ts";
+import { putEventPage, sequenceEvents } from "./events.ts";
+import type { JobDigest, TaskItem, TaskTransition } from "./items.ts";
+import { digestKey, taskKey } from "./keys.ts";
+import { getItems, maxTransactionItems, type Table, type TransactItems, writeTransaction } from "./table.ts";
+
+/** Tasks counted in one transaction: it also writes the digest, a page of events and perhaps a chore. */
+const tasksPerFold = maxTransactionItems - 3;
+/** Bytes of one page of events at most, well under the 400 KB of an item. */
+const eventPageBytes = 300_000;
+const foldTries = 10;
+
+/**
+ * Counts what tasks did into their job's digest: one transaction marks the tasks' moves as counted, moves the
+ * counters, appends the events with the next sequence numbers, and stamps the outcome with the last of them.
+ */
+export interface FoldRepository {
+  /** Folds the moves seen in these images of one job's tasks. Images that are out of date are left to a later one. */
+  foldTasks(jobId: string, images: readonly TaskItem[]): Promise<void>;
+}
+
+interface Move extends CountableMove, TaskTransition {
+  task: string;
+  at: string;
+}
+
+/**
+ * The digests this process wrote last are remembered: while it stays the only writer of a digest it need not read it
+ * again. A wrong memory is harmless, the transaction's condition on `seq` catches it.
+ */
+export function createFoldRepository(table: Table): FoldRepository {
+  const remembered = new Map<string, JobDigest>();
+  return {
+    async foldTasks(jobId, images) {
+      let pending = [...images].filter((image) => image.outbox && image.outbox.length > 0);
+      for (let tries = 1; pending.length > 0; tries++) {
+        if (tries > foldTries + Math.ceil(images.length / tasksPerFold)) {
+          throw new Error(`the digest of ${jobId} changed under ${tries - 1} folds in a row`);
+        }
+        const digest = remembered.get(jobId) ?? (await readDigest(table, jobId));
+        if (digest === undefined) return;
+        const batch = takeBatch(pending);
+        const folded = await writeFold(table, digest, batch);
+        if (folded.ok) {
+          remember(remembered, folded.digest);
+          pending = pending.slice(batch.length);
+        } else {
+          remembered.delete(jobId);
+          pending = pending.filter((image) => !folded.stale.has(image));
+        }
+      }
+    },
+  };
+}
+
+async function readDigest(table: Table, jobId: string): Promise<JobDigest | undefined> {
+  const [item] = await getItems(table, [digestKey(jobId)]);
+  return item as JobDigest | undefined;
+}
+
+function remember(remembered: Map<string, JobDigest>, digest: JobDigest): void {
+  remembered.delete(digest.jobId);
+  if (!isTerminalJobState(digest.state)) remembered.set(digest.jobId, digest);
+  if (remembered.size > 1000) remembered.delete(remembered.keys().next().value ?? "");
+}
+
+/** As many images as one transaction and one page of events hold, at least one. */
+function takeBatch(images: readonly TaskItem[]): TaskItem[] {
+  let bytes = 0;
+  const batch: TaskItem[] = [];
+  for (const image of images.slice(0, tasksPerFold)) {
+    bytes += Buffer.byteLength(JSON.stringify(image.outbox));
+    if (batch.length > 0 && bytes > eventPageBytes) break;
+    batch.push(image);
+  }
+  return batch;
+}
+
+type FoldOutcome = { ok: true; digest: JobDigest } | { ok: false; stale: ReadonlySet<TaskItem> };
+
+async function writeFold(table: Table, digest: JobDigest, batch: readonly TaskItem[]): Promise<FoldOutcome> {
+  const moves = batch
+    .flatMap((image) => (image.outbox ?? []).map((move): Move => ({ ...move, task: image.task })))
+    .sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
+  const { digest: counted, effects } = foldMoves(digest, moves);
+  const events = sequenceEvents(digest.jobId, digest.seq, effects.flatMap(toEvents));
+  const abort = effects.find((effect) => effect.kind === "abort");
+  const next: JobDigest = {
+    ...counted,
+    seq: digest.seq + events.length,
+    ...(abort ? { cancel: { cause: "abort_policy", detail: abort.detail, at: abort.at } } : {}),
+  };
+  const items: TransactItems = [
+    updateDigest(table, digest, next),
+    putEventPage(table, digest.jobId, events),
+    ...batch.map((image) => markFolded(table, image)),
+    ...(abort ? [putChore(table, { jobId: digest.jobId, kind: "cancel", cursor: "" }, Date.parse(abort.at))] : []),
+  ];
+  const outcome = await writeTransaction(table, items);
+  if (outcome.ok) return { ok: true, digest: next };
+  const stale = outcome.failedConditions.flatMap((index) => batch[index - 2] ?? []);
+  return { ok: false, stale: new Set(stale) };
+}
+
+/** Only what the fold moves is written: whether messages were sent is noted by others meanwhile. */
+function updateDigest(table: Table, seen: JobDigest, next: JobDigest): TransactItems[number] {
+  const ended = isTerminalJobState(next.state);
+  const allClaimed = next.counts.queued + next.counts.pending === 0;
+  const set = {
+    counts: next.counts,
+    seq: next.seq,
+    state: next.state,
+    startedAt: next.startedAt,
+    endedAt: next.endedAt,
+    cancel: next.cancel,
+  };
+  const present = Object.entries(set).filter(([, value]) => value !== undefined);
+  const remove = [
+    ...(next.endedAt === undefined ? ["#endedAt"] : []),
+    ...(allClaimed ? ["dispatchPending"] : []),
+    ...(ended ? ["duePk", "dueAt"] : []),
+  ];
+  return {
+    Update: {
+      TableName: table.name,
+      Key: digestKey(next.jobId),
+      UpdateExpression: [
+        `SET ${present.map(([name]) => `#${name} = :${name}`).join(", ")}`,
+        ...(remove.length > 0 ? [`REMOVE ${remove.join(", ")}`] : []),
+      ].join(" "),
+      ConditionExpression: "#seq = :seen",
+      ExpressionAttributeNames: {
+        ...Object.fromEntries(present.map(([name]) => [`#${name}`, name])),
+        ...(next.endedAt === undefined ? { "#endedAt": "endedAt" } : {}),
+      },
+      ExpressionAttributeValues: {
+        ...Object.fromEntries(present.map(([name, value]) => [`:${name}`, value])),
+        ":seen": seen.seq,
+      },
+    },
+  };
+}
+
+/** Counted: on the condition that the task has not moved since, so that nothing uncounted is ever thrown away. */
+function markFolded(table: Table, image: TaskItem): TransactItems[number] {
+  const running = image.state === "running" ? "" : ", duePk, dueAt";
+  return {
+    Update: {
+      TableName: table.name,
+      Key: taskKey(image.jobId, image.bucket, image.task),
+      UpdateExpression: `SET foldedRev = :rev REMOVE outbox, unfolded${running}`,
+      ConditionExpression: "#rev = :rev AND foldedRev = :foldedRev",
+      ExpressionAttributeNames: { "#rev": "rev" },
+      ExpressionAttributeValues: { ":rev": image.rev, ":foldedRev": image.foldedRev },
+    },
+  };
+}
+
+function toEvents(effect: FoldEffect<Move>): UnsequencedEvent[] {
+  switch (effect.kind) {
+    case "moved":
+      return [{ type: "task.transition", ...effect.move }];
+    case "started":
+      return [{ type: "job.started", at: effect.at }];
+    case "abort":
+      return [{ type: "job.cancel_requested", at: effect.at, cause: "abort_policy", detail: effect.detail }];
+    case "ended":
+      return [{ type: "job.ended", at: effect.at, state: effect.state, counts: effect.counts }];
+  }
+}

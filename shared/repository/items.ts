@@ -1,0 +1,90 @@
+import type { JobEvent, Unsequenced } from "../../events/index.ts";
+import type { JobState } from "../domain/job-state.ts";
+import type { Artifact, AttemptOutcome, LogSummary, StepResult } from "../domain/manifest.ts";
+import type { TaskCounts } from "../domain/task-counts.ts";
+import type { TaskState } from "../domain/task-state.ts";
+import type { AbortPolicy } from "../jobfile/rules.ts";
+
+/** Who or what asked a job or a task to end. */
+export interface CancelRequest {
+  cause: "user" | "abort_policy" | "job_timeout";
+  detail: string;
+  at: string;
+}
+
+/**
+ * The truth about a job: its counters and outcome, moved by the fold only. `seq`, the sequence number of the newest
+ * event, is also the item's version: every write is on the condition of the `seq` it has seen.
+ */
+export interface JobDigest {
+  jobId: string;
+  name: string;
+  pool: string;
+  state: JobState;
+  counts: TaskCounts;
+  total: number;
+  bucketCount: number;
+  seq: number;
+  abort: AbortPolicy;
+  submittedBy: string;
+  createdAt: string;
+  startedAt?: string;
+  endedAt?: string;
+  cancel?: CancelRequest;
+  timeoutAt?: string;
+  /** Set until every message of the job is known to have been sent. */
+  dispatchPending?: boolean;
+}
+
+/** One try at a task; its number is its position in the task's list, from 1. */
+export interface AttemptRecord {
+  workerId: string;
+  leaseToken: string;
+  claimedAt: string;
+  endedAt?: string;
+  outcome?: Partial<AttemptOutcome>;
+  steps?: StepResult[];
+  logs?: LogSummary[];
+  artifacts?: Artifact[];
+}
+
+/** A move of a task that its job's digest has yet to count: the event without its place in the sequence. */
+export type TaskTransition = Omit<Unsequenced<Extract<JobEvent, { type: "task.transition" }>>, "type" | "task">;
+
+/**
+ * The truth about a task. `rev` counts its moves, `foldedRev` those that the digest has counted; `outbox` holds the
+ * moves in between, oldest first, so that no move is forgotten however late the fold runs.
+ */
+export interface TaskItem {
+  jobId: string;
+  task: string;
+  bucket: number;
+  pool: string;
+  slots: number;
+  timeoutMs: number;
+  env: Record<string, string>;
+  state: TaskState;
+  rev: number;
+  foldedRev: number;
+  outbox?: TaskTransition[];
+  /** Length of `outbox`, absent where it is empty: what the stream's filter sees. */
+  unfolded?: number;
+  /** Attempts so far, the running one included. */
+  attempt: number;
+  attempts: AttemptRecord[];
+  infrastructureFailures: number;
+  lease?: { token: string; workerId: string; untilMs: number };
+  cancel?: CancelRequest;
+  watchedUntilMs?: number;
+  createdAt: string;
+  startedAt?: string;
+  endedAt?: string;
+  outcome?: AttemptOutcome;
+}
+
+/** Work on a whole job that outlives a request. `cursor` says how far it has come. */
+export interface Chore {
+  jobId: string;
+  kind: "expand" | "cancel";
+  cursor: string;
+}

@@ -1,0 +1,280 @@
+import { DeleteCommand, PutCommand, QueryCommand } from "@aws-sdk/lib-dynamodb";
+import { taskBucket, taskBucketCount } from "../domain/ids.ts";
+import { taskCounts } from "../domain/task-counts.ts";
+import type { JobSpec, TaskSpec } from "../jobfile/job-spec.ts";
+import { digestAttributes, digestDue, putChore } from "./digest-items.ts";
+import { putEventPage, sequenceEvents } from "./events.ts";
+import type { CancelRequest, Chore, JobDigest } from "./items.ts";
+import { choreKey, digestKey, duePartitions, type ItemKey, idempotencyItemKey, specKey } from "./keys.ts";
+import {
+  decodeCursor,
+  encodeCursor,
+  getItems,
+  maxTransactionItems,
+  type Table,
+  type TransactItems,
+  updateItem,
+  writeTransaction,
+} from "./table.ts";
+import { newTaskItem } from "./tasks.ts";
+
+/** Tasks written in the transaction that creates a job; larger jobs are expanded afterwards. */
+export const inlineTasks = maxTransactionItems - 5;
+/** Tasks written in one step of an expansion, beside the chore that says how far it came. */
+export const expansionStep = maxTransactionItems - 1;
+const idempotencyTtlSeconds = 24 * 3600;
+
+/** A job's spec without its tasks, which are items of their own. */
+export type StoredSpec = Omit<JobSpec, "tasks">;
+
+export interface NewJob {
+  jobId: string;
+  spec: JobSpec;
+  submittedBy: string;
+  nowMs: number;
+  /** Remembers that this key of this caller led to this job. `requestSha256` tells a repeat from a misuse. */
+  idempotency?: { principal: string; key: string; requestSha256: string };
+}
+
+export type CreateJobOutcome =
+  | { created: true; digest: JobDigest }
+  | { created: false; existing: { jobId: string; requestSha256: string } };
+
+/** Reads and writes jobs: digest, spec, list, chores. */
+export interface JobRepository {
+  /** Writes the job with its first event and, up to `inlineTasks`, its tasks; else a chore that expands it. */
+  create(job: NewJob): Promise<CreateJobOutcome>;
+  findIdempotent(principal: string, key: string): Promise<{ jobId: string; requestSha256: string } | undefined>;
+  getDigest(jobId: string): Promise<JobDigest | undefined>;
+  getSpec(jobId: string): Promise<StoredSpec | undefined>;
+  getDigests(jobIds: readonly string[]): Promise<JobDigest[]>;
+  /** One page of jobs, newest first; with a filter a page may be short though more follow. */
+  list(page: {
+    limit: number;
+    cursor?: string;
+    matches?: (job: JobDigest) => boolean;
+  }): Promise<{ jobs: JobDigest[]; cursor?: string }>;
+  /** Asks for the end of a job: its event, the mark on the digest and the chore that does it, or none of them. */
+  requestCancel(digest: JobDigest, cancel: CancelRequest): Promise<boolean>;
+  /** Notes that all messages of the job were sent. */
+  noteDispatched(digest: JobDigest): Promise<void>;
+  getChore(jobId: string, kind: Chore["kind"]): Promise<Chore | undefined>;
+  /** Writes the next tasks of an expansion and moves its cursor; false where somebody else has done so. */
+  expand(step: {
+    digest: JobDigest;
+    tasks: readonly TaskSpec[];
+    from: number;
+    transitions: (task: TaskSpec) => Parameters<typeof newTaskItem>[2];
+  }): Promise<boolean>;
+  moveChore(chore: Chore, cursor: string): Promise<boolean>;
+  endChore(chore: Chore): Promise<void>;
+  /** Lets the ending of a job's tasks begin again from the first. */
+  putCancelChore(jobId: string, nowMs: number): Promise<void>;
+  /** Keys of items that the sweep has to look at, the longest overdue first; `limit` for each index partition. */
+  listDue(nowMs: number, limit: number): Promise<ItemKey[]>;
+}
+
+export function createJobRepository(table: Table): JobRepository {
+  const getOne = async (key: ItemKey) => (await getItems(table, [key]))[0];
+  return {
+    create: (job) => createJob(table, job),
+    async findIdempotent(principal, key) {
+      return (await getOne(idempotencyItemKey(principal, key))) as { jobId: string; requestSha256: string } | undefined;
+    },
+    getDigest: async (jobId) => (await getOne(digestKey(jobId))) as JobDigest | undefined,
+    async getSpec(jobId) {
+      const item = await getOne(specKey(jobId));
+      return item === undefined ? undefined : (JSON.parse(String(item.spec)) as StoredSpec);
+    },
+    getDigests: async (jobIds) => (await getItems(table, jobIds.map(digestKey))) as unknown as JobDigest[],
+    list: (page) => listJobs(table, page),
+    requestCancel: (digest, cancel) => requestCancel(table, digest, cancel),
+    async noteDispatched(digest) {
+      const { dispatchPending: _, ...dispatched } = digest;
+      const due = digestDue(dispatched);
+      await updateItem(table, {
+        Key: digestKey(digest.jobId),
+        UpdateExpression: due
+          ? "SET duePk = :duePk, dueAt = :dueAt REMOVE dispatchPending"
+          : "REMOVE dispatchPending, duePk, dueAt",
+        ConditionExpression: "attribute_exists(pk)",
+        ...(due ? { ExpressionAttributeValues: { ":duePk": due.duePk, ":dueAt": due.dueAt } } : {}),
+      });
+    },
+    getChore: async (jobId, kind) => (await getOne(choreKey(jobId, kind))) as Chore | undefined,
+    expand: (step) => expandJob(table, step),
+    async moveChore(chore, cursor) {
+      const outcome = await updateItem(table, {
+        Key: choreKey(chore.jobId, chore.kind),
+        UpdateExpression: "SET #cursor = :next",
+        ConditionExpression: "#cursor = :seen",
+        ExpressionAttributeNames: { "#cursor": "cursor" },
+        ExpressionAttributeValues: { ":next": cursor, ":seen": chore.cursor },
+      });
+      return outcome.ok;
+    },
+    async endChore(chore) {
+      await table.client.send(new DeleteCommand({ TableName: table.name, Key: choreKey(chore.jobId, chore.kind) }));
+    },
+    async putCancelChore(jobId, nowMs) {
+      await table.client.send(new PutCommand(putChore(table, { jobId, kind: "cancel", cursor: "" }, nowMs).Put));
+    },
+    listDue: (nowMs, limit) => listDue(table, nowMs, limit),
+  };
+}
+
+async function createJob(table: Table, job: NewJob): Promise<CreateJobOutcome> {
+  const createdAt = new Date(job.nowMs).toISOString();
+  const { tasks, ...storedSpec } = job.spec;
+  const [submitted] = sequenceEvents(job.jobId, 0, [
+    {
+      type: "job.submitted",
+      at: createdAt,
+      name: job.spec.name,
+      pool: job.spec.pool,
+      tasks: tasks.length,
+      submittedBy: job.submittedBy,
+    },
+  ]);
+  if (!submitted) throw new Error("a job has a first event");
+  const digest: JobDigest = {
+    jobId: job.jobId,
+    name: job.spec.name,
+    pool: job.spec.pool,
+    state: "queued",
+    counts: taskCounts({ queued: tasks.length }),
+    total: tasks.length,
+    bucketCount: taskBucketCount(tasks.length),
+    seq: submitted.seq,
+    abort: job.spec.abort,
+    submittedBy: job.submittedBy,
+    createdAt,
+    ...(job.spec.timeoutMs === undefined ? {} : { timeoutAt: new Date(job.nowMs + job.spec.timeoutMs).toISOString() }),
+    ...(tasks.length <= inlineTasks ? { dispatchPending: true } : {}),
+  };
+  const absent = { TableName: table.name, ConditionExpression: "attribute_not_exists(pk)" };
+  const items: TransactItems = [
+    { Put: { ...absent, Item: { ...digestAttributes(digest), ...digestDue(digest) } } },
+    { Put: { ...absent, Item: { ...specKey(job.jobId), type: "spec", spec: JSON.stringify(storedSpec) } } },
+    putEventPage(table, job.jobId, [submitted]),
+  ];
+  if (tasks.length <= inlineTasks) {
+    for (const task of tasks) {
+      const bucket = taskBucket(task.name, digest.bucketCount);
+      items.push({ Put: { ...absent, Item: newTaskItem(task, { ...job.spec, jobId: job.jobId, bucket, createdAt }) } });
+    }
+  } else {
+    const chore: Chore = { jobId: job.jobId, kind: "expand", cursor: "0" };
+    items.push(putChore(table, chore, job.nowMs));
+  }
+  if (job.idempotency) {
+    const { principal, key, requestSha256 } = job.idempotency;
+    const expiresAt = Math.floor(job.nowMs / 1000) + idempotencyTtlSeconds;
+    items.push({
+      Put: {
+        ...absent,
+        Item: {
+          ...idempotencyItemKey(principal, key),
+          type: "idempotency",
+          jobId: job.jobId,
+          requestSha256,
+          expiresAt,
+        },
+      },
+    });
+  }
+  const outcome = await writeTransaction(table, items);
+  if (outcome.ok) return { created: true, digest };
+  const idempotent =
+    job.idempotency &&
+    (await createJobRepository(table).findIdempotent(job.idempotency.principal, job.idempotency.key));
+  if (!idempotent) throw new Error(`job ${job.jobId} exists already`);
+  return { created: false, existing: idempotent };
+}
+
+async function expandJob(
+  table: Table,
+  { digest, tasks, from, transitions }: Parameters<JobRepository["expand"]>[0],
+): Promise<boolean> {
+  const items: TransactItems = tasks.map((task) => {
+    const bucket = taskBucket(task.name, digest.bucketCount);
+    return {
+      Put: {
+        TableName: table.name,
+        Item: newTaskItem(task, { ...digest, bucket }, transitions(task)),
+        ConditionExpression: "attribute_not_exists(pk)",
+      },
+    };
+  });
+  items.push({
+    Update: {
+      TableName: table.name,
+      Key: choreKey(digest.jobId, "expand"),
+      UpdateExpression: "SET #cursor = :next",
+      ConditionExpression: "#cursor = :seen",
+      ExpressionAttributeNames: { "#cursor": "cursor" },
+      ExpressionAttributeValues: { ":next": String(from + tasks.length), ":seen": String(from) },
+    },
+  });
+  return (await writeTransaction(table, items)).ok;
+}
+
+async function requestCancel(table: Table, digest: JobDigest, cancel: CancelRequest): Promise<boolean> {
+  const events = sequenceEvents(digest.jobId, digest.seq, [{ type: "job.cancel_requested", ...cancel }]);
+  const outcome = await writeTransaction(table, [
+    {
+      Update: {
+        TableName: table.name,
+        Key: digestKey(digest.jobId),
+        UpdateExpression: "SET cancel = :cancel, seq = :next",
+        ConditionExpression: "seq = :seq AND attribute_not_exists(cancel)",
+        ExpressionAttributeValues: { ":cancel": cancel, ":seq": digest.seq, ":next": digest.seq + events.length },
+      },
+    },
+    putEventPage(table, digest.jobId, events),
+    putChore(table, { jobId: digest.jobId, kind: "cancel", cursor: "" }, Date.parse(cancel.at)),
+  ]);
+  return outcome.ok;
+}
+
+async function listJobs(
+  table: Table,
+  { limit, cursor, matches }: Parameters<JobRepository["list"]>[0],
+): Promise<{ jobs: JobDigest[]; cursor?: string }> {
+  const answer = await table.client.send(
+    new QueryCommand({
+      TableName: table.name,
+      IndexName: "byList",
+      KeyConditionExpression: "listPk = :pk",
+      ExpressionAttributeValues: { ":pk": "JOBS" },
+      ScanIndexForward: false,
+      Limit: limit,
+      ...(cursor === undefined ? {} : { ExclusiveStartKey: decodeCursor(cursor) }),
+    }),
+  );
+  const keys = (answer.Items ?? []) as unknown as (ItemKey & { listSk: string })[];
+  const digests = (await getItems(
+    table,
+    keys.map(({ pk, sk }) => ({ pk, sk })),
+  )) as unknown as JobDigest[];
+  const byPk = new Map(digests.map((digest) => [digestKey(digest.jobId).pk, digest]));
+  const jobs = keys.flatMap((key) => byPk.get(key.pk) ?? []).filter((job) => matches?.(job) ?? true);
+  return answer.LastEvaluatedKey ? { jobs, cursor: encodeCursor(answer.LastEvaluatedKey) } : { jobs };
+}
+
+async function listDue(table: Table, nowMs: number, limit: number): Promise<ItemKey[]> {
+  const keys: ItemKey[] = [];
+  for (const partition of duePartitions()) {
+    const answer = await table.client.send(
+      new QueryCommand({
+        TableName: table.name,
+        IndexName: "byDue",
+        KeyConditionExpression: "duePk = :pk AND dueAt <= :now",
+        ExpressionAttributeValues: { ":pk": partition, ":now": new Date(nowMs).toISOString() },
+        Limit: limit,
+      }),
+    );
+    keys.push(...(answer.Items ?? []).map((item) => ({ pk: String(item.pk), sk: String(item.sk) })));
+  }
+  return keys;
+}

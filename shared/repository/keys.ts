@@ -1,0 +1,71 @@
+import { jobUlid, taskBucket } from "../domain/ids.ts";
+import { dueShardCount } from "../infrastructure/table.ts";
+
+/** A primary key of the table. */
+export interface ItemKey extends Record<string, string> {
+  pk: string;
+  sk: string;
+}
+
+const sequenceDigits = 12;
+
+export function digestKey(jobId: string): ItemKey {
+  return { pk: `JOB#${jobId}`, sk: "DIGEST" };
+}
+
+export function specKey(jobId: string): ItemKey {
+  return { pk: `JOB#${jobId}`, sk: "SPEC" };
+}
+
+export function choreKey(jobId: string, kind: string): ItemKey {
+  return { pk: `JOB#${jobId}`, sk: `CHORE#${kind}` };
+}
+
+export function taskPartition(jobId: string, bucket: number): string {
+  return `TASKS#${jobId}#${bucket}`;
+}
+
+export function taskKey(jobId: string, bucket: number, task: string): ItemKey {
+  return { pk: taskPartition(jobId, bucket), sk: task };
+}
+
+export function eventPartition(jobId: string): string {
+  return `EVENTS#${jobId}`;
+}
+
+/** Pages of events sort by the last sequence number they hold, so that "after n" is one key condition. */
+export function eventSortKey(lastSequence: number): string {
+  return String(lastSequence).padStart(sequenceDigits, "0");
+}
+
+export function idempotencyItemKey(principal: string, idempotencyKey: string): ItemKey {
+  return { pk: `IDEMPOTENCY#${principal}#${idempotencyKey}`, sk: "IDEMPOTENCY" };
+}
+
+export function workerKey(workerId: string): ItemKey {
+  return { pk: `WORKER#${workerId}`, sk: "WORKER" };
+}
+
+/** Tokens are found by their SHA-256: the table never holds one. */
+export function tokenKey(tokenSha256: string): ItemKey {
+  return { pk: `TOKEN#${tokenSha256}`, sk: "TOKEN" };
+}
+
+/** Index attributes that put a job into the list of all jobs, by creation. */
+export function jobListEntry(jobId: string): { listPk: string; listSk: string } {
+  return { listPk: "JOBS", listSk: jobUlid(jobId) };
+}
+
+export function workerListEntry(workerId: string): { listPk: string; listSk: string } {
+  return { listPk: "WORKERS", listSk: workerId };
+}
+
+/** Index attributes that bring an item before the sweep once `dueAt` has passed. */
+export function dueEntry(name: string, dueAtMs: number): { duePk: string; dueAt: string } {
+  return { duePk: `DUE#${taskBucket(name, dueShardCount)}`, dueAt: new Date(dueAtMs).toISOString() };
+}
+
+/** All partitions of the due index. */
+export function duePartitions(): string[] {
+  return Array.from({ length: dueShardCount }, (_, shard) => `DUE#${shard}`);
+}

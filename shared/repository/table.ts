@@ -1,0 +1,139 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  ConditionalCheckFailedException,
+  DynamoDBClient,
+  TransactionCanceledException,
+  TransactionConflictException,
+} from "@aws-sdk/client-dynamodb";
+import {
+  BatchGetCommand,
+  DynamoDBDocumentClient,
+  TransactWriteCommand,
+  type TransactWriteCommandInput,
+  UpdateCommand,
+  type UpdateCommandInput,
+} from "@aws-sdk/lib-dynamodb";
+import { unmarshall } from "@aws-sdk/util-dynamodb";
+import { awsClientOptions } from "../clients/aws-options.ts";
+import { AppError } from "../domain/errors.ts";
+import type { ItemKey } from "./keys.ts";
+
+/** The table: its name and the client that reaches it. */
+export interface Table {
+  name: string;
+  client: DynamoDBDocumentClient;
+}
+
+/** Items of one transaction at most (DynamoDB's limit). */
+export const maxTransactionItems = 100;
+const maxBatchGetKeys = 100;
+const conflictTries = 8;
+
+export function createDynamoDbClient(): DynamoDBClient {
+  return new DynamoDBClient(awsClientOptions);
+}
+
+/** A table by its name. */
+export function createTable(client: DynamoDBClient, name: string): Table {
+  return {
+    name,
+    client: DynamoDBDocumentClient.from(client, { marshallOptions: { removeUndefinedValues: true } }),
+  };
+}
+
+export type TransactItems = NonNullable<TransactWriteCommandInput["TransactItems"]>;
+
+/** How a transaction ended: written, or which of its items (by index) did not meet their condition. */
+export type TransactionOutcome = { ok: true } | { ok: false; failedConditions: number[] };
+
+/**
+ * Writes all items or none. Conflicts with other writers of the same items are tried again with backoff; a condition
+ * that does not hold is an outcome.
+ */
+export async function writeTransaction(
+  table: Table,
+  items: TransactItems,
+  clientRequestToken?: string,
+): Promise<TransactionOutcome> {
+  for (let tries = 1; ; tries++) {
+    try {
+      const token = clientRequestToken === undefined ? {} : { ClientRequestToken: clientRequestToken };
+      await table.client.send(new TransactWriteCommand({ TransactItems: items, ...token }));
+      return { ok: true };
+    } catch (error) {
+      if (!(error instanceof TransactionCanceledException)) throw error;
+      const codes = (error.CancellationReasons ?? []).map((reason) => reason.Code);
+      const failedConditions = codes.flatMap((code, index) => (code === "ConditionalCheckFailed" ? [index] : []));
+      if (failedConditions.length > 0) return { ok: false, failedConditions };
+      const passing = codes.some((code) => code === "TransactionConflict" || code === "ThrottlingError");
+      if (!passing || tries >= conflictTries) throw error;
+      await sleep(Math.random() * 20 * 2 ** tries);
+    }
+  }
+}
+
+/** How a conditional update ended; `item` is the item after it, or the one that did not meet the condition (if any). */
+export type UpdateOutcome = { ok: true; item: Record<string, unknown> } | { ok: false; item?: Record<string, unknown> };
+
+/** Updates one item on a condition; a transaction under way on the same item is waited out. */
+export async function updateItem(table: Table, input: Omit<UpdateCommandInput, "TableName">): Promise<UpdateOutcome> {
+  for (let tries = 1; ; tries++) {
+    try {
+      const command = new UpdateCommand({
+        ...input,
+        TableName: table.name,
+        ReturnValues: "ALL_NEW",
+        ReturnValuesOnConditionCheckFailure: "ALL_OLD",
+      });
+      const answer = await table.client.send(command);
+      return { ok: true, item: answer.Attributes ?? {} };
+    } catch (error) {
+      if (error instanceof ConditionalCheckFailedException) {
+        return error.Item ? { ok: false, item: unmarshall(error.Item) } : { ok: false };
+      }
+      if (!(error instanceof TransactionConflictException) || tries >= conflictTries) throw error;
+      await sleep(Math.random() * 20 * 2 ** tries);
+    }
+  }
+}
+
+/** Reads up to any number of items by key, consistently; those that do not exist are left out. */
+export async function getItems(table: Table, keys: readonly ItemKey[]): Promise<Record<string, unknown>[]> {
+  const items: Record<string, unknown>[] = [];
+  for (let start = 0; start < keys.length; start += maxBatchGetKeys) {
+    let pending: Record<string, unknown>[] = keys.slice(start, start + maxBatchGetKeys);
+    for (let tries = 1; pending.length > 0; tries++) {
+      const request = { [table.name]: { Keys: pending, ConsistentRead: true } };
+      const answer = await table.client.send(new BatchGetCommand({ RequestItems: request }));
+      items.push(...(answer.Responses?.[table.name] ?? []));
+      pending = answer.UnprocessedKeys?.[table.name]?.Keys ?? [];
+      if (pending.length > 0 && tries >= conflictTries) {
+        throw new AppError("unavailable", `the table left ${pending.length} reads unanswered; try again`);
+      }
+      if (pending.length > 0) await sleep(Math.random() * 20 * 2 ** tries);
+    }
+  }
+  return items;
+}
+
+/** A page's place as callers see it: opaque text around the table's own last key. */
+export function encodeCursor(lastKey: Record<string, unknown>): string {
+  return Buffer.from(JSON.stringify(lastKey)).toString("base64url");
+}
+
+/** The last key inside a cursor; text that is no cursor is the caller's error. */
+export function decodeCursor(cursor: string): Record<string, unknown> {
+  try {
+    const decoded: unknown = JSON.parse(Buffer.from(cursor, "base64url").toString("utf8"));
+    if (typeof decoded === "object" && decoded !== null && !Array.isArray(decoded)) {
+      return decoded as Record<string, unknown>;
+    }
+  } catch (error) {
+    throw invalidCursor(error);
+  }
+  throw invalidCursor();
+}
+
+function invalidCursor(cause?: unknown): AppError {
+  return new AppError("invalid_cursor", "this cursor was not made by this list; start again without one", { cause });
+}
