@@ -1,0 +1,78 @@
+import { inspect } from "node:util";
+import { describe, expect, it } from "vitest";
+import { parseConfig } from "./config.ts";
+
+const host = { cores: 8, cwd: "/home/me" };
+const minimal = { SLUICE_URL: "http://127.0.0.1:4400", SLUICE_TOKEN: "hush" };
+
+function problemsOf(env: Record<string, string>): string[] {
+  const parsed = parseConfig(env, host);
+  return parsed.ok ? [] : parsed.problems;
+}
+
+describe("parseConfig", () => {
+  it("fills in everything but the URL and the token", () => {
+    const parsed = parseConfig(minimal, host);
+    if (!parsed.ok) throw new Error(parsed.problems.join());
+    expect(parsed.config).toMatchObject({
+      pool: "default",
+      slots: 8,
+      workDir: "/var/lib/sluice/work",
+      executors: ["docker"],
+      docker: { kind: "socket", path: "/var/run/docker.sock" },
+      provider: "local",
+    });
+  });
+
+  it("tells every problem at once, each with the variable's name", () => {
+    const problems = problemsOf({
+      SLUICE_URL: "somewhere",
+      SLUICE_SLOTS: "0",
+      SLUICE_POOL: "Big Pool",
+      SLUICE_EXECUTORS: "docker,magic",
+      DOCKER_HOST: "ssh://host",
+    });
+    expect(problems.map((problem) => problem.split(" ")[0]).sort()).toEqual([
+      "DOCKER_HOST",
+      "SLUICE_EXECUTORS",
+      "SLUICE_POOL",
+      "SLUICE_SLOTS",
+      "SLUICE_TOKEN",
+      "SLUICE_URL",
+    ]);
+  });
+
+  it("refuses a kill grace that outlasts the drain, and a drain that outlasts the visibility timeout", () => {
+    expect(problemsOf({ ...minimal, SLUICE_KILL_GRACE_MS: "5000", SLUICE_DRAIN_MS: "4000" })).toEqual([
+      expect.stringContaining("SLUICE_KILL_GRACE_MS (5000) is shorter than SLUICE_DRAIN_MS (4000)"),
+    ]);
+    expect(problemsOf({ ...minimal, SLUICE_DRAIN_MS: "90000" })).toEqual([
+      expect.stringContaining("visibility timeout"),
+    ]);
+  });
+
+  it("resolves a relative work folder and reads the executors in any order", () => {
+    const parsed = parseConfig({ ...minimal, SLUICE_WORK_DIR: "w", SLUICE_EXECUTORS: "process, docker" }, host);
+    expect(parsed).toMatchObject({ ok: true, config: { workDir: "/home/me/w", executors: ["docker", "process"] } });
+  });
+
+  it("reads DOCKER_HOST as a socket or a TCP address", () => {
+    const read = (DOCKER_HOST: string) => {
+      const parsed = parseConfig({ ...minimal, DOCKER_HOST }, host);
+      return parsed.ok ? parsed.config.docker : undefined;
+    };
+    expect(read("unix:///run/d.sock")).toEqual({ kind: "socket", path: "/run/d.sock" });
+    expect(read("tcp://10.0.0.1:2375")).toEqual({ kind: "tcp", protocol: "http", host: "10.0.0.1", port: 2375 });
+  });
+
+  it("hands steps nothing of its own environment but what processes need", () => {
+    const parsed = parseConfig({ ...minimal, PATH: "/bin", AWS_SECRET_ACCESS_KEY: "hush" }, host);
+    expect(parsed).toMatchObject({ ok: true, config: { hostEnv: { PATH: "/bin" } } });
+    expect(parsed.ok && Object.keys(parsed.config.hostEnv)).toEqual(["PATH"]);
+  });
+
+  it("never prints the token", () => {
+    const parsed = parseConfig(minimal, host);
+    expect(JSON.stringify(parsed) + inspect(parsed, { depth: 9 })).not.toContain("hush");
+  });
+});

@@ -1,0 +1,123 @@
+import { resolve } from "node:path";
+import { z } from "zod";
+import { timing } from "../shared/domain/timing.ts";
+import { jobRules } from "../shared/jobfile/rules.ts";
+import { type DockerAddress, parseDockerHost } from "./docker-address.ts";
+import { Secret } from "./secret.ts";
+
+/** What steps a worker runs: containers, processes of its own host, or both. */
+export const executorKinds = ["docker", "process"] as const;
+export type ExecutorKind = (typeof executorKinds)[number];
+
+/** Everything a worker is told by its environment. Where AWS is, the AWS SDK reads by itself. */
+export interface WorkerConfig {
+  controlPlaneUrl: URL;
+  token: Secret;
+  pool: string;
+  slots: number;
+  /** Absolute path of the folder that holds the workspaces. */
+  workDir: string;
+  executors: readonly ExecutorKind[];
+  docker: DockerAddress;
+  provider: "local" | "ec2" | "openstack";
+  killGraceMs: number;
+  drainMs: number;
+  /** The variables of the worker's own environment that host-process steps may see. */
+  hostEnv: Readonly<Record<string, string>>;
+}
+
+export type ParsedConfig = { ok: true; config: WorkerConfig } | { ok: false; problems: string[] };
+
+/** Host variables that processes need to work at all; nothing else of the worker's environment reaches a step. */
+const passedHostVariables = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR"];
+
+const wholeNumber = z.string().regex(/^\d+$/, "is a whole number").transform(Number);
+
+const envSchema = z.object({
+  SLUICE_URL: z
+    .string({ error: "is missing: set it to the URL of the control plane, such as http://127.0.0.1:4400" })
+    .refine((text) => /^https?:\/\//.test(text) && URL.canParse(text), "is an http:// or https:// URL"),
+  SLUICE_TOKEN: z
+    .string({ error: "is missing: set it to a token with the role 'worker'" })
+    .min(1, "is empty: set it to a token with the role 'worker'"),
+  SLUICE_POOL: z
+    .string()
+    .max(jobRules.poolName.maxLength, `has at most ${jobRules.poolName.maxLength} characters`)
+    .regex(jobRules.poolName.pattern, "is a pool's name: lower-case letters, digits, - and _")
+    .default("default"),
+  SLUICE_SLOTS: wholeNumber
+    .refine((slots) => slots >= 1 && slots <= jobRules.slotsPerTask, `is between 1 and ${jobRules.slotsPerTask}`)
+    .optional(),
+  SLUICE_WORK_DIR: z.string().min(1, "is empty: name a folder").default("/var/lib/sluice/work"),
+  SLUICE_EXECUTORS: z.string().default("docker"),
+  SLUICE_PROVIDER: z.enum(["local", "ec2", "openstack"], { error: "is local, ec2 or openstack" }).default("local"),
+  SLUICE_KILL_GRACE_MS: wholeNumber.optional(),
+  SLUICE_DRAIN_MS: wholeNumber.optional(),
+  DOCKER_HOST: z.string().optional(),
+});
+
+/** Reads the worker's configuration from its environment; pure, and tells all problems at once. */
+export function parseConfig(
+  env: Readonly<Record<string, string | undefined>>,
+  host: { cores: number; cwd: string },
+): ParsedConfig {
+  const parsed = envSchema.safeParse(env);
+  const problems = parsed.success
+    ? []
+    : parsed.error.issues.map((issue) => `${String(issue.path[0])} ${issue.message}`);
+  const executors = parseExecutors(env.SLUICE_EXECUTORS ?? "docker", problems);
+  const docker = parseDockerHost(env.DOCKER_HOST);
+  if (!docker.ok) problems.push(`DOCKER_HOST ${docker.problem}`);
+  if (!parsed.success || !docker.ok) return { ok: false, problems };
+  const values = parsed.data;
+  const killGraceMs = values.SLUICE_KILL_GRACE_MS ?? timing.killGraceMs;
+  const drainMs = values.SLUICE_DRAIN_MS ?? timing.drainMs;
+  if (killGraceMs >= drainMs) {
+    problems.push(
+      `SLUICE_KILL_GRACE_MS (${killGraceMs}) is shorter than SLUICE_DRAIN_MS (${drainMs}): a drain ends with a kill`,
+    );
+  }
+  if (drainMs > timing.visibilityTimeoutSeconds * 1000) {
+    problems.push(
+      `SLUICE_DRAIN_MS (${drainMs}) is at most ${timing.visibilityTimeoutSeconds * 1000}: a drain fits into the ` +
+        "visibility timeout of the queue",
+    );
+  }
+  if (problems.length > 0) return { ok: false, problems };
+  return {
+    ok: true,
+    config: {
+      controlPlaneUrl: new URL(values.SLUICE_URL),
+      token: new Secret(values.SLUICE_TOKEN),
+      pool: values.SLUICE_POOL,
+      slots: values.SLUICE_SLOTS ?? Math.max(1, host.cores),
+      workDir: resolve(host.cwd, values.SLUICE_WORK_DIR),
+      executors,
+      docker: docker.address,
+      provider: values.SLUICE_PROVIDER,
+      killGraceMs,
+      drainMs,
+      hostEnv: pickHostEnv(env),
+    },
+  };
+}
+
+function parseExecutors(text: string, problems: string[]): ExecutorKind[] {
+  const names = text.split(",").map((name) => name.trim());
+  const known = executorKinds.filter((kind) => names.includes(kind));
+  if (known.length === 0 || names.some((name) => !known.includes(name as ExecutorKind))) {
+    problems.push(
+      `SLUICE_EXECUTORS is a list of ${executorKinds.join(" and ")}, such as docker,process; it is '${text}'`,
+    );
+  }
+  return known;
+}
+
+function pickHostEnv(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const picked: Record<string, string> = {};
+  for (const name of passedHostVariables) {
+    const value = env[name];
+    if (value !== undefined) picked[name] = value;
+  }
+  return picked;
+}

@@ -1,0 +1,139 @@
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import type { z } from "zod";
+import {
+  type AttemptResult,
+  type ClaimAnswer,
+  type ClaimRequest,
+  claimAnswerSchema,
+  type Heartbeat,
+  type HeartbeatAnswer,
+  heartbeatAnswerSchema,
+  problemSchema,
+  type RegisterWorker,
+  type ResultAnswer,
+  resultAnswerSchema,
+  type WorkerSettings,
+  workerSettingsSchema,
+} from "../shared/api/schemas.ts";
+import type { Secret } from "./secret.ts";
+
+/** How long one call may take, and what else ends it. */
+export interface CallOptions {
+  deadlineMs: number;
+  signal?: AbortSignal;
+}
+
+/** The four routes of the control plane that workers use. Each call is tried once; callers know when to try again. */
+export interface ControlPlaneClient {
+  register(worker: RegisterWorker, options: CallOptions): Promise<WorkerSettings>;
+  beat(workerId: string, heartbeat: Heartbeat, options: CallOptions): Promise<HeartbeatAnswer>;
+  claim(workerId: string, claims: ClaimRequest["claims"], options: CallOptions): Promise<ClaimAnswer>;
+  reportResult(attemptId: string, result: AttemptResult, options: CallOptions): Promise<ResultAnswer>;
+  close(): void;
+}
+
+/** A call that brought no answer to work with. Without a status nobody answered at all. */
+export class ControlPlaneError extends Error {
+  readonly status: number | undefined;
+  /** False where the same call would be refused again. */
+  readonly retryable: boolean;
+
+  constructor(message: string, options: { status?: number; retryable: boolean; cause?: unknown }) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "ControlPlaneError";
+    this.status = options.status;
+    this.retryable = options.retryable;
+  }
+}
+
+/** Answers are small; more than this is not from a control plane. */
+const maxAnswerBytes = 64 * 1024 * 1024;
+
+/**
+ * A client that keeps its connections: a claim must not pay for a TLS handshake, and the built-in `fetch` drops idle
+ * connections after 4 seconds, less than a heartbeat apart.
+ */
+export function createControlPlaneClient(baseUrl: URL, token: Secret): ControlPlaneClient {
+  const secure = baseUrl.protocol === "https:";
+  const agent = secure ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
+  const send = secure ? httpsRequest : httpRequest;
+
+  async function post<T>(path: string, body: unknown, schema: z.ZodType<T>, options: CallOptions): Promise<T> {
+    const payload = Buffer.from(JSON.stringify(body));
+    const deadline = AbortSignal.timeout(options.deadlineMs);
+    const signal = options.signal === undefined ? deadline : AbortSignal.any([deadline, options.signal]);
+    const url = new URL(baseUrl.pathname.replace(/\/$/, "") + path, baseUrl);
+    try {
+      const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+        const request = send(url, {
+          method: "POST",
+          agent,
+          signal,
+          headers: {
+            "content-type": "application/json",
+            "content-length": payload.length,
+            accept: "application/json",
+            authorization: `Bearer ${token.reveal()}`,
+          },
+        });
+        request.on("response", resolve);
+        request.on("error", reject);
+        request.end(payload);
+      });
+      return readAnswer(answer.statusCode ?? 0, await readText(answer), schema, path);
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (error instanceof ControlPlaneError) throw error;
+      const cause = deadline.aborted ? `no answer within ${options.deadlineMs} ms` : String(error);
+      throw new ControlPlaneError(`POST ${url.origin}${path}: ${cause}`, { retryable: true, cause: error });
+    }
+  }
+
+  return {
+    register: (worker, options) => post("/v1/workers", worker, workerSettingsSchema, options),
+    beat: (workerId, heartbeat, options) =>
+      post(`/v1/workers/${workerId}/heartbeat`, heartbeat, heartbeatAnswerSchema, options),
+    claim: (workerId, claims, options) =>
+      post(`/v1/workers/${workerId}/claims`, { claims }, claimAnswerSchema, options),
+    reportResult: (attemptId, result, options) =>
+      post(`/v1/attempts/${encodeURIComponent(attemptId)}/result`, result, resultAnswerSchema, options),
+    close: () => agent.destroy(),
+  };
+}
+
+async function readText(answer: IncomingMessage): Promise<string> {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  for await (const piece of answer as AsyncIterable<Buffer>) {
+    size += piece.length;
+    if (size > maxAnswerBytes) throw new Error(`the answer is longer than ${maxAnswerBytes} bytes`);
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString("utf8");
+}
+
+function readAnswer<T>(status: number, text: string, schema: z.ZodType<T>, path: string): T {
+  if (status >= 200 && status < 300) {
+    const parsed = schema.safeParse(parseJson(text));
+    if (parsed.success) return parsed.data;
+    const issue = parsed.error.issues[0];
+    throw new ControlPlaneError(
+      `POST ${path} answered ${status} with something else than expected: ${issue?.path.join(".")} ${issue?.message}`,
+      { status, retryable: true },
+    );
+  }
+  const problem = problemSchema.safeParse(parseJson(text));
+  const detail = problem.success ? `${problem.data.code}: ${problem.data.detail}` : text.slice(0, 200);
+  const retryable = status >= 500 || status === 408 || status === 429;
+  throw new ControlPlaneError(`POST ${path} answered ${status}: ${detail}`, { status, retryable });
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}

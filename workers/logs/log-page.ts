@@ -1,0 +1,55 @@
+import { formatLogLine, type LogLine } from "../../shared/domain/log-line.ts";
+
+const newline = 0x0a;
+const firstCapacity = 16 * 1024;
+
+/** Stored log lines in one growing buffer: bytes as they will be in a chunk, and how many lines they are. */
+export class LogPage {
+  #buffer = Buffer.allocUnsafe(firstCapacity);
+  #length = 0;
+  #lines = 0;
+  #prefixOf: Omit<LogLine, "text"> = { atMs: Number.NaN, stream: "stdout", partial: false };
+  #prefix = Buffer.alloc(0);
+
+  get bytes(): number {
+    return this.#length;
+  }
+
+  get lines(): number {
+    return this.#lines;
+  }
+
+  /** The stored bytes; they share memory with the page. */
+  get content(): Buffer {
+    return this.#buffer.subarray(0, this.#length);
+  }
+
+  /** Adds one line whose text (valid UTF-8, no newline) is `source[start, end)`. */
+  append(line: Omit<LogLine, "text">, source: Buffer, start: number, end: number): void {
+    const prefix = this.#prefixFor(line);
+    const needed = this.#length + prefix.length + (end - start) + 1;
+    if (needed > this.#buffer.length) this.#grow(needed);
+    this.#buffer.set(prefix, this.#length);
+    this.#length += prefix.length;
+    // `copy` beats `subarray` + `set`: it makes no view, and this runs once a line.
+    this.#length += source.copy(this.#buffer, this.#length, start, end);
+    this.#buffer[this.#length++] = newline;
+    this.#lines++;
+  }
+
+  /** Lines of one read have their time and stream in common: their prefix is made once. */
+  #prefixFor(line: Omit<LogLine, "text">): Buffer {
+    const last = this.#prefixOf;
+    if (last.atMs !== line.atMs || last.stream !== line.stream || last.partial !== line.partial) {
+      this.#prefixOf = { ...line };
+      this.#prefix = Buffer.from(formatLogLine({ ...line, text: "" }).slice(0, -1));
+    }
+    return this.#prefix;
+  }
+
+  #grow(needed: number): void {
+    const larger = Buffer.allocUnsafe(Math.max(needed, this.#buffer.length * 4));
+    this.#buffer.copy(larger, 0, 0, this.#length);
+    this.#buffer = larger;
+  }
+}

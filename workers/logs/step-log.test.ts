@@ -1,0 +1,140 @@
+import { setImmediate } from "node:timers/promises";
+import { zstdDecompressSync } from "node:zlib";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { parseLogLine } from "../../shared/domain/log-line.ts";
+import { parseLogChunkName } from "../../shared/domain/object-keys.ts";
+import { StepLog, type StepLogOptions } from "./step-log.ts";
+
+function openLog(overrides: Partial<StepLogOptions> = {}) {
+  const chunks: { name: string; text: string }[] = [];
+  const faults: Error[] = [];
+  const stop = new AbortController();
+  const log = new StepLog({
+    step: 1,
+    name: "step 1",
+    putChunk: async (name, content) => {
+      chunks.push({ name, text: zstdDecompressSync(content).toString() });
+    },
+    flushMs: 60_000,
+    uploadDeadlineMs: 60_000,
+    nowMs: () => 1_700_000_000_000,
+    signal: stop.signal,
+    onFault: (error) => faults.push(error),
+    ...overrides,
+  });
+  onTestFinished(() => stop.abort());
+  return { log, chunks, faults, stop };
+}
+
+function gate(): { opened: Promise<void>; open: () => void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  return { opened: promise, open: resolve };
+}
+
+describe("StepLog", () => {
+  it("stores nothing for a step that printed nothing", async () => {
+    const { log, chunks } = openLog();
+    expect(await log.close()).toEqual({ step: 1, name: "step 1", chunks: 0, lines: 0, bytes: 0 });
+    expect(chunks).toEqual([]);
+  });
+
+  it("stores lines with time and stream in chunks whose names tell lines and bytes", async () => {
+    const { log, chunks } = openLog();
+    log.write("stdout", Buffer.from("hello\nwor"));
+    log.write("stderr", Buffer.from("oops\n"));
+    const summary = await log.close();
+    expect(chunks.map((chunk) => chunk.text)).toEqual([
+      "1700000000000 o hello\n1700000000000 e oops\n1700000000000 O wor\n",
+    ]);
+    expect(summary).toEqual({ step: 1, name: "step 1", chunks: 1, lines: 3, bytes: chunks[0]?.text.length });
+    expect(parseLogChunkName(chunks[0]?.name ?? "")).toEqual({
+      sequence: 0,
+      firstLine: 0,
+      lines: 3,
+      firstByte: 0,
+      bytes: chunks[0]?.text.length,
+    });
+  });
+
+  it("stores what was printed within the flush time, and a prompt without a newline too", async () => {
+    const { log, chunks } = openLog({ flushMs: 5, nowMs: Date.now });
+    log.write("stdout", Buffer.from("first\nname? "));
+    await vi.waitFor(() => expect(chunks.map((chunk) => chunk.text).join("")).toMatch(/o first\n\d+ O name\? \n/));
+    log.write("stdout", Buffer.from("second\n"));
+    await vi.waitFor(() => expect(chunks.at(-1)?.text).toMatch(/o second\n/));
+    expect(await log.close()).toMatchObject({ lines: 3 });
+  });
+
+  it("stores chunks one after the other, each starting where the one before ended", async () => {
+    const { log, chunks } = openLog();
+    const line = `${"x".repeat(99)}\n`;
+    for (let n = 0; n < 60; n++) await log.write("stdout", Buffer.from(line.repeat(1000)));
+    const summary = await log.close();
+    let lines = 0;
+    let bytes = 0;
+    chunks.forEach((chunk, index) => {
+      const name = parseLogChunkName(chunk.name);
+      expect(name).toMatchObject({ sequence: index, firstLine: lines, firstByte: bytes, bytes: chunk.text.length });
+      lines += name?.lines ?? 0;
+      bytes += name?.bytes ?? 0;
+    });
+    expect(summary).toMatchObject({ lines: 60_000, chunks: chunks.length });
+    expect({ lines, bytes }).toEqual({ lines: summary.lines, bytes: summary.bytes });
+    const stored = chunks.flatMap((chunk) => chunk.text.trimEnd().split("\n"));
+    expect(stored.every((text) => parseLogLine(text).text === "x".repeat(99))).toBe(true);
+  });
+
+  it("makes the step wait while the bucket takes nothing, and lets it go on afterwards", async () => {
+    const bucket = gate();
+    const { log } = openLog({ putChunk: () => bucket.opened, maxBufferedBytes: 3 * 1024 * 1024 });
+    let written = 0;
+    const writer = (async () => {
+      for (; written < 100; written++) await log.write("stdout", Buffer.alloc(100_000, "y\n"));
+    })();
+    await vi.waitFor(() => expect(written).toBeGreaterThan(1));
+    for (let turn = 0; turn < 50; turn++) await setImmediate();
+    expect(written).toBeLessThan(10);
+    bucket.open();
+    await writer;
+    expect((await log.close()).lines).toBe(100 * 50_000);
+  });
+
+  it("tries a chunk again and loses nothing", async () => {
+    let failures = 2;
+    const texts: string[] = [];
+    const { log, faults } = openLog({
+      putChunk: async (_name, content) => {
+        if (failures-- > 0) throw new Error("503");
+        texts.push(zstdDecompressSync(content).toString());
+      },
+    });
+    log.write("stdout", Buffer.from("kept\n"));
+    expect(await log.close()).toMatchObject({ chunks: 1, lines: 1 });
+    expect(texts).toHaveLength(1);
+    expect(faults).toEqual([]);
+  });
+
+  it("reports a chunk that cannot be stored, and blocks nobody afterwards", async () => {
+    const { log, faults } = openLog({
+      flushMs: 1,
+      uploadDeadlineMs: 50,
+      putChunk: () => Promise.reject(new Error("access denied")),
+    });
+    log.write("stdout", Buffer.from("lost\n"));
+    await vi.waitFor(() => expect(faults.map((fault) => fault.message)).toEqual(["access denied"]));
+    expect(log.write("stdout", Buffer.alloc(20_000_000, "z"))).toBeUndefined();
+    await expect(log.close()).rejects.toThrow("access denied");
+  });
+
+  it("ends at once when the log is given up", async () => {
+    const { log, faults, stop } = openLog({
+      putChunk: (_name, _content, signal) =>
+        new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
+    });
+    log.write("stdout", Buffer.from("unread\n"));
+    const closing = log.close();
+    stop.abort(new Error("lease lost"));
+    await expect(closing).rejects.toThrow("lease lost");
+    expect(faults).toEqual([]);
+  });
+});

@@ -1,0 +1,181 @@
+import { promisify } from "node:util";
+import { constants, zstdCompress } from "node:zlib";
+import type { LogSummary } from "../../shared/domain/manifest.ts";
+import { formatLogChunkName } from "../../shared/domain/object-keys.ts";
+import { retryWithBackoff } from "../retry.ts";
+import { LineCutter, type LogStream } from "./line-cutter.ts";
+import { LogPage } from "./log-page.ts";
+
+const compress = promisify(zstdCompress);
+
+/** A page of this size is sent without waiting for the flush timer. */
+const pageBytes = 1024 * 1024;
+/** While an upload lags behind, its next chunk takes up to this many pages: fewer, larger requests. */
+const pagesPerChunk = 4;
+/** Lines that are read but not stored yet; beyond this the step has to wait. */
+const defaultMaxBufferedBytes = 8 * pageBytes;
+
+export interface StepLogOptions {
+  step: number;
+  name: string;
+  /** Stores one chunk under its name (the last part of its key). */
+  putChunk: (name: string, content: Uint8Array, signal: AbortSignal) => Promise<void>;
+  flushMs: number;
+  /** No chunk is tried for longer than this. */
+  uploadDeadlineMs: number;
+  nowMs: () => number;
+  /** Ends every upload under way: the log is given up. */
+  signal: AbortSignal;
+  /** The log cannot be stored: the attempt must not go on as if it were. */
+  onFault: (error: Error) => void;
+  maxBufferedBytes?: number;
+}
+
+/**
+ * The log of one step on its way to the bucket: lines in chunks, stored one after the other, so that what is stored
+ * is always the beginning of the log. A chunk leaves at most `flushMs` after its first byte was written.
+ */
+export class StepLog {
+  readonly #options: StepLogOptions;
+  readonly #cutter: LineCutter;
+  readonly #maxBufferedBytes: number;
+  #page = new LogPage();
+  #fullPages: LogPage[] = [];
+  #fullBytes = 0;
+  /** Bytes taken for the chunk that is being stored. */
+  #sendingBytes = 0;
+  #flushTimer: NodeJS.Timeout | undefined;
+  #sender: Promise<void> | undefined;
+  #flushDue = false;
+  #closed = false;
+  #waiting: (() => void)[] = [];
+  #fault: Error | undefined;
+  #chunks = 0;
+  #lines = 0;
+  #bytes = 0;
+
+  constructor(options: StepLogOptions) {
+    this.#options = options;
+    this.#maxBufferedBytes = options.maxBufferedBytes ?? defaultMaxBufferedBytes;
+    this.#cutter = new LineCutter((line, source, start, end) => {
+      this.#page.append(line, source, start, end);
+      if (this.#page.bytes >= pageBytes) this.#closePage();
+    });
+  }
+
+  /** Takes output; a promise means that the writer must wait for it before it writes more. */
+  write(stream: LogStream, bytes: Buffer): Promise<void> | undefined {
+    // After a fault the attempt is being stopped; what it still prints must not block its end.
+    if (this.#fault !== undefined || this.#options.signal.aborted) return undefined;
+    this.#cutter.push(stream, bytes, this.#options.nowMs());
+    this.#scheduleFlush();
+    if (this.#fullPages.length > 0) void this.#send();
+    if (this.#bufferedBytes < this.#maxBufferedBytes) return undefined;
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Stores what is left and tells the totals; throws where a chunk could not be stored. */
+  async close(): Promise<LogSummary> {
+    this.#closed = true;
+    clearTimeout(this.#flushTimer);
+    this.#cutter.end(this.#options.nowMs());
+    while (this.#fault === undefined && this.#bufferedBytes > 0) {
+      this.#flushDue = true;
+      await this.#send();
+    }
+    await this.#sender;
+    if (this.#fault !== undefined) throw this.#fault;
+    return {
+      step: this.#options.step,
+      name: this.#options.name,
+      chunks: this.#chunks,
+      lines: this.#lines,
+      bytes: this.#bytes,
+    };
+  }
+
+  get #bufferedBytes(): number {
+    return this.#page.bytes + this.#fullBytes + this.#sendingBytes;
+  }
+
+  #scheduleFlush(): void {
+    if (this.#flushTimer !== undefined || this.#closed) return;
+    this.#flushTimer = setTimeout(() => {
+      this.#flushTimer = undefined;
+      this.#flushDue = true;
+      this.#cutter.flush(this.#options.nowMs(), this.#options.flushMs / 3);
+      void this.#send();
+    }, this.#options.flushMs);
+  }
+
+  #closePage(): void {
+    this.#fullPages.push(this.#page);
+    this.#fullBytes += this.#page.bytes;
+    this.#page = new LogPage();
+  }
+
+  /** Starts the one sender, unless it runs already. */
+  #send(): Promise<void> {
+    this.#sender ??= this.#sendWhatIsDue()
+      .catch((error: unknown) => this.#fail(error))
+      .finally(() => {
+        this.#sender = undefined;
+        this.#releaseWriters();
+        // What came after the last look of the sender still has to leave in time.
+        if (this.#fault === undefined && (this.#page.bytes > 0 || this.#cutter.hasRest)) this.#scheduleFlush();
+      });
+    return this.#sender;
+  }
+
+  async #sendWhatIsDue(): Promise<void> {
+    while (this.#fullPages.length > 0 || (this.#flushDue && this.#page.bytes > 0)) {
+      const pages = this.#fullPages.splice(0, pagesPerChunk);
+      if (this.#fullPages.length === 0 && this.#flushDue && this.#page.bytes > 0 && pages.length < pagesPerChunk) {
+        pages.push(this.#page);
+        this.#page = new LogPage();
+      }
+      this.#fullBytes = this.#fullPages.reduce((sum, page) => sum + page.bytes, 0);
+      await this.#storeChunk(pages);
+      this.#releaseWriters();
+    }
+    this.#flushDue = false;
+  }
+
+  async #storeChunk(pages: readonly LogPage[]): Promise<void> {
+    const content =
+      pages.length === 1 && pages[0] ? pages[0].content : Buffer.concat(pages.map((page) => page.content));
+    const lines = pages.reduce((sum, page) => sum + page.lines, 0);
+    this.#sendingBytes = content.length;
+    const name = formatLogChunkName({
+      sequence: this.#chunks,
+      firstLine: this.#lines,
+      lines,
+      firstByte: this.#bytes,
+      bytes: content.length,
+    });
+    const compressed = await compress(content, { params: { [constants.ZSTD_c_compressionLevel]: 3 } });
+    await retryWithBackoff(() => this.#options.putChunk(name, compressed, this.#options.signal), {
+      signal: this.#options.signal,
+      maxElapsedMs: this.#options.uploadDeadlineMs,
+    });
+    this.#chunks++;
+    this.#lines += lines;
+    this.#bytes += content.length;
+    this.#sendingBytes = 0;
+  }
+
+  #releaseWriters(): void {
+    if (this.#fault === undefined && this.#bufferedBytes >= this.#maxBufferedBytes) return;
+    for (const resume of this.#waiting.splice(0)) resume();
+  }
+
+  #fail(error: unknown): void {
+    if (this.#fault !== undefined) return;
+    this.#fault = error instanceof Error ? error : new Error(String(error));
+    this.#sendingBytes = 0;
+    clearTimeout(this.#flushTimer);
+    this.#flushTimer = undefined;
+    this.#releaseWriters();
+    if (!this.#options.signal.aborted) this.#options.onFault(this.#fault);
+  }
+}
