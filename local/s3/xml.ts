@@ -15,6 +15,11 @@ export function buildDocument(root: string, children: readonly (string | undefin
   return `<?xml version="1.0" encoding="UTF-8"?>\n${open}${children.join("")}</${root}>`;
 }
 
+/** A time as S3 writes it in documents: ISO 8601 with whole seconds, so that it equals the HTTP header's. */
+export function formatTime(timeMs: number): string {
+  return new Date(Math.floor(timeMs / 1000) * 1000).toISOString();
+}
+
 function escapeText(text: string): string {
   // Control characters: parsers turn a bare carriage return into a line feed, and a key must survive the trip.
   return text.replace(
