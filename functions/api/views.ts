@@ -1,5 +1,6 @@
-import type { Job, Task, TaskSummary } from "../../shared/api/schemas.ts";
+import type { Job, Task, TaskSummary, Worker } from "../../shared/api/schemas.ts";
 import type { JobDigest, TaskItem } from "../../shared/repository/items.ts";
+import type { WorkerItem } from "../../shared/repository/workers.ts";
 
 /** A digest as the API shows it. */
 export function viewJob(digest: JobDigest): Job {
@@ -52,4 +53,11 @@ export function viewTask(task: TaskItem): Task {
       ...(artifacts ? { artifacts: artifacts.map(({ key: _key, ...artifact }) => artifact) } : {}),
     })),
   };
+}
+
+/** A worker as lists show it. */
+export function viewWorker(worker: WorkerItem): Worker {
+  const { workerId, pool, state, slots, slotsFree, held, provider, host, version, startedAt } = worker;
+  const lastSeenAt = new Date(worker.lastSeenMs).toISOString();
+  return { workerId, pool, state, slots, slotsFree, held, provider, host, version, startedAt, lastSeenAt };
 }

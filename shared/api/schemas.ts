@@ -162,6 +162,29 @@ export const imageStatusSchema = z
   .meta({ id: "ImageStatus" });
 export type ImageStatus = z.infer<typeof imageStatusSchema>;
 
+/** A worker as the control plane saw it last. */
+export const workerSchema = z
+  .object({
+    workerId: z.string(),
+    pool: z.string(),
+    state: z.enum(["starting", "alive", "draining", "stopped"]),
+    slots: z.number().int(),
+    slotsFree: z.number().int(),
+    held: z.number().int(),
+    provider: z.string(),
+    host: z.string(),
+    version: z.string(),
+    startedAt: z.string(),
+    lastSeenAt: z.string(),
+  })
+  .meta({ id: "Worker" });
+export type Worker = z.infer<typeof workerSchema>;
+
+export const workerPageSchema = z
+  .object({ workers: z.array(workerSchema), cursor: z.string().optional() })
+  .meta({ id: "WorkerPage" });
+export type WorkerPage = z.infer<typeof workerPageSchema>;
+
 // ---- workers only ----
 
 export const registerWorkerSchema = z

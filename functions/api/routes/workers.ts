@@ -7,6 +7,7 @@ import {
   heartbeatSchema,
   registerWorkerSchema,
   resultAnswerSchema,
+  workerPageSchema,
   workerSettingsSchema,
 } from "../../../shared/api/schemas.ts";
 import { AppError } from "../../../shared/domain/errors.ts";
@@ -16,7 +17,8 @@ import { claimTasks } from "../../operations/claim.ts";
 import { findPool } from "../../operations/dispatch.ts";
 import { acceptHeartbeat } from "../../operations/heartbeat.ts";
 import { reportResult } from "../../operations/report.ts";
-import { createRouter, jsonAnswer, jsonBody, securedRoute } from "../route.ts";
+import { createRouter, jsonAnswer, jsonBody, pageQuery, securedRoute } from "../route.ts";
+import { viewWorker } from "../views.ts";
 
 const workerParam = z.object({ worker: z.string().max(64) });
 const drainedSchema = z.object({ workerId: z.string(), status: z.literal("draining") }).meta({ id: "WorkerDrained" });
@@ -61,6 +63,14 @@ const drainRoute = securedRoute("operator", {
   responses: { 202: jsonAnswer(drainedSchema, "It hears of it at its next heartbeat.") },
 });
 
+const listRoute = securedRoute("viewer", {
+  method: "get",
+  path: "/v1/workers",
+  summary: "List workers, the newest first",
+  request: { query: pageQuery(100, 50) },
+  responses: { 200: jsonAnswer(workerPageSchema, "A page of workers.") },
+});
+
 /** Routes for workers, and on them. */
 export function workerRoutes(deps: Deps) {
   return createRouter()
@@ -80,6 +90,11 @@ export function workerRoutes(deps: Deps) {
     .openapi(resultRoute, async (c) =>
       c.json(await reportResult(deps, c.req.valid("param").attempt, c.req.valid("json")), 200),
     )
+    .openapi(listRoute, async (c) => {
+      const { limit, cursor } = c.req.valid("query");
+      const page = await deps.workers.list({ limit, ...(cursor ? { cursor } : {}) });
+      return c.json({ workers: page.workers.map(viewWorker), ...(page.cursor ? { cursor: page.cursor } : {}) }, 200);
+    })
     .openapi(drainRoute, async (c) => {
       const { worker } = c.req.valid("param");
       if (!(await deps.workers.requestDrain(worker, deps.now()))) {

@@ -1,0 +1,88 @@
+import { once } from "node:events";
+import type { Server } from "node:http";
+import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import { DynamoDBStreamsClient } from "@aws-sdk/client-dynamodb-streams";
+import { schedules } from "../shared/infrastructure/schedules.ts";
+import { streamBatchSize, streamConsumers } from "../shared/infrastructure/table.ts";
+import { createLogger } from "../shared/log.ts";
+import { sweepExpiredItems } from "./dynamodb/index.ts";
+import { openCheckpoints } from "./lambda/checkpoints.ts";
+import { createFunctionUrl, installStreamingRuntime } from "./lambda/http-function.ts";
+import { startSchedules } from "./lambda/scheduler.ts";
+import { createStreamSource } from "./lambda/stream-source.ts";
+import { isPortTaken, retryTakenPort } from "./stack/ports.ts";
+
+/** What the supervisor hands over in `SLUICE_FUNCTIONS` (JSON). */
+export interface FunctionsSettings {
+  port: number;
+  tableName: string;
+  streamArn: string;
+  checkpointFile: string;
+}
+
+const expirySweepSeconds = 300;
+const log = createLogger("functions");
+const settings = JSON.parse(process.env.SLUICE_FUNCTIONS ?? "{}") as FunctionsSettings;
+
+// The functions are the very ones that are deployed; they find the runtime and their resources as they do there.
+installStreamingRuntime();
+const api = await import("../functions/api/main.ts");
+const fold = await import("../functions/consumers/fold-main.ts");
+const chores = await import("../functions/consumers/chores-main.ts");
+const sweep = await import("../functions/schedules/sweep-main.ts");
+
+const checkpoints = openCheckpoints(settings.checkpointFile);
+const dynamoDb = new DynamoDBClient({});
+const source = createStreamSource({
+  client: new DynamoDBStreamsClient({}),
+  streamArn: settings.streamArn,
+  functions: [
+    { name: "fold", patterns: streamConsumers.fold, batchSize: streamBatchSize, handler: fold.handler },
+    { name: "chores", patterns: streamConsumers.chores, batchSize: streamBatchSize, handler: chores.handler },
+  ],
+  checkpoints,
+  log,
+});
+const server = createFunctionUrl("api", api.handler as never, {
+  onError: (error) => log.error({ err: error }, "the api function failed"),
+  afterCall: source.nudge,
+});
+const scheduler = startSchedules(
+  [
+    { name: "sweep", everySeconds: schedules.sweep.everySeconds, handler: sweep.handler },
+    {
+      // The service does this by itself; the embedded one does not.
+      name: "expiry",
+      everySeconds: expirySweepSeconds,
+      handler: () => sweepExpiredItems(dynamoDb, settings.tableName, new Date()),
+    },
+  ],
+  log,
+);
+
+try {
+  await retryTakenPort(() => listen(server, settings.port));
+  process.send?.({ ready: {} });
+} catch (error) {
+  if (!isPortTaken(error)) throw error;
+  process.send?.({
+    failed: `port ${settings.port} is taken by another program: stop that, or choose another with --port`,
+  });
+}
+
+async function listen(target: Server, port: number): Promise<void> {
+  target.listen(port, "127.0.0.1");
+  await once(target, "listening");
+}
+
+async function close(): Promise<void> {
+  server.close();
+  server.closeAllConnections();
+  await Promise.all([source.close(), scheduler.close()]);
+  checkpoints.close();
+  process.exit(0);
+}
+
+process.on("disconnect", () => process.exit(1));
+process.on("SIGINT", () => log.debug("the supervisor decides when to end"));
+process.on("SIGTERM", () => void close());

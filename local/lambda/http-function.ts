@@ -1,0 +1,140 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { Writable } from "node:stream";
+import type { APIGatewayProxyEventV2, Context } from "aws-lambda";
+import { createLambdaContext } from "./context.ts";
+
+/** Lambda takes no larger request. */
+const maxRequestBytes = 6 * 1024 * 1024;
+const functionTimeoutMs = 15 * 60_000;
+
+type StreamingFunction = (event: APIGatewayProxyEventV2, answer: Writable, context: Context) => Promise<void>;
+interface Prelude {
+  statusCode: number;
+  headers?: Record<string, string>;
+  cookies?: string[];
+}
+
+/** Puts in place what the Lambda runtime offers to functions with streamed answers; before they are imported. */
+export function installStreamingRuntime(): void {
+  const runtime = {
+    streamifyResponse: (handler: StreamingFunction) => handler,
+    HttpResponseStream: {
+      from(answer: FunctionAnswer, prelude: Prelude): Writable {
+        answer.begin(prelude);
+        return answer;
+      },
+    },
+  };
+  Object.assign(globalThis, { awslambda: runtime });
+}
+
+/** The stream a function answers into: status and headers first, then the body with the back-pressure of the client. */
+class FunctionAnswer extends Writable {
+  readonly #response: ServerResponse;
+
+  constructor(response: ServerResponse) {
+    super({ highWaterMark: 64 * 1024 });
+    this.#response = response;
+    response.once("close", () => {
+      if (!this.writableFinished) this.destroy();
+    });
+  }
+
+  begin({ statusCode, headers = {}, cookies = [] }: Prelude): void {
+    this.#response.writeHead(statusCode, cookies.length > 0 ? { ...headers, "set-cookie": cookies } : headers);
+    this.#response.flushHeaders();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    if (this.#response.write(chunk)) done();
+    else this.#response.once("drain", () => done());
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    this.#response.end(() => done());
+  }
+}
+
+/** An HTTP server that calls a function for each request as a function URL does (payload 2.0). */
+export function createFunctionUrl(
+  functionName: string,
+  handler: (event: APIGatewayProxyEventV2, answer: Writable, context: Context) => Promise<void>,
+  hooks: { onError: (error: unknown) => void; afterCall: () => void },
+): Server {
+  return createServer(async (request, response) => {
+    const answer = new FunctionAnswer(response);
+    answer.on("error", () => response.destroy());
+    try {
+      const body = await readBody(request);
+      if (body === undefined) return refuseLargeBody(response);
+      await handler(toEvent(request, body), answer, createLambdaContext(functionName, functionTimeoutMs));
+    } catch (error) {
+      hooks.onError(error);
+      if (!response.headersSent) response.writeHead(502, { "content-type": "application/problem+json" });
+      response.end();
+    } finally {
+      hooks.afterCall();
+    }
+  });
+}
+
+async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request) {
+    bytes += (chunk as Buffer).byteLength;
+    if (bytes <= maxRequestBytes) chunks.push(chunk as Buffer);
+  }
+  return bytes > maxRequestBytes ? undefined : Buffer.concat(chunks);
+}
+
+function refuseLargeBody(response: ServerResponse): void {
+  const detail = `a request body has at most ${maxRequestBytes} bytes`;
+  const problem = {
+    type: "urn:sluice:problem:payload_too_large",
+    title: "Too large",
+    status: 413,
+    code: "payload_too_large",
+    detail,
+  };
+  response.writeHead(413, { "content-type": "application/problem+json" });
+  response.end(JSON.stringify(problem));
+}
+
+function toEvent(request: IncomingMessage, body: Buffer): APIGatewayProxyEventV2 {
+  const [rawPath = "/", rawQueryString = ""] = (request.url ?? "/").split(/\?(.*)/s, 2);
+  const headers: Record<string, string> = { "x-forwarded-proto": "http" };
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(", ") : value;
+  }
+  const now = new Date();
+  const method = request.method ?? "GET";
+  return {
+    version: "2.0",
+    routeKey: "$default",
+    rawPath,
+    rawQueryString,
+    headers,
+    requestContext: {
+      accountId: "000000000000",
+      apiId: "local",
+      domainName: headers.host ?? "127.0.0.1",
+      domainPrefix: "local",
+      http: {
+        method,
+        path: rawPath,
+        protocol: "HTTP/1.1",
+        sourceIp: request.socket.remoteAddress ?? "",
+        userAgent: headers["user-agent"] ?? "",
+      },
+      requestId: headers["x-request-id"] ?? "",
+      routeKey: "$default",
+      stage: "$default",
+      time: now.toISOString(),
+      timeEpoch: now.getTime(),
+    },
+    // As the platform does: what may not be text comes in base64.
+    ...(body.byteLength > 0 ? { body: body.toString("base64") } : {}),
+    isBase64Encoded: body.byteLength > 0,
+  };
+}

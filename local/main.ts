@@ -1,0 +1,107 @@
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { timing } from "../shared/domain/timing.ts";
+import { createLogger, type Logger } from "../shared/log.ts";
+import { version } from "../shared/version.ts";
+import { type DataDir, openDataDir, StartError } from "./stack/data-dir.ts";
+import { type Stack, startStack } from "./stack/stack.ts";
+
+/** What `sluice dev` was asked for. */
+export interface LocalStackOptions {
+  port: number;
+  dataDir: string;
+  workers: number;
+  slots?: number;
+  reset: boolean;
+  json: boolean;
+  verbose: boolean;
+}
+
+/** A worker's drain, its last uploads, and some room. */
+const workerStopMs = timing.drainMs + timing.killGraceMs + 5_000;
+const workersUpMs = 5_000;
+
+/**
+ * Runs the local stack until it is told to stop; answers the exit code. The first Ctrl-C (or SIGTERM) drains: running
+ * tasks get time to end. The second ends at once; what was running is taken up at the next start.
+ */
+export async function runLocalStack(options: LocalStackOptions): Promise<number> {
+  const log = createLogger("stack", { level: options.verbose ? "debug" : "warn" });
+  let dataDir: DataDir | undefined;
+  try {
+    dataDir = openDataDir(options.dataDir, { reset: options.reset });
+    const stopAsked = waitForStop();
+    const stack = await startStack(
+      dataDir,
+      {
+        port: options.port,
+        workers: options.workers,
+        ...(options.slots === undefined ? {} : { slots: options.slots }),
+        ...(process.env.SLUICE_DYNOXIDE ? { dynoxidePath: process.env.SLUICE_DYNOXIDE } : {}),
+        drainMs: workerStopMs,
+        env: process.env,
+      },
+      log,
+    );
+    await announce(stack, dataDir, options, log);
+    await stopAsked;
+    if (!options.json) process.stderr.write("\nstopping: running tasks may finish; Ctrl-C again ends at once\n");
+    process.once("SIGINT", () => process.exit(130));
+    process.once("SIGTERM", () => process.exit(143));
+    await stack.stop();
+    return 0;
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    process.stderr.write(`sluice dev: ${detail}\n`);
+    if (options.verbose && !(error instanceof StartError) && error instanceof Error)
+      process.stderr.write(`${error.stack}\n`);
+    return 1;
+  } finally {
+    dataDir?.release();
+  }
+}
+
+function waitForStop(): Promise<void> {
+  return new Promise((resolve) => {
+    process.once("SIGINT", () => resolve());
+    process.once("SIGTERM", () => resolve());
+  });
+}
+
+async function announce(stack: Stack, dataDir: DataDir, options: LocalStackOptions, log: Logger): Promise<void> {
+  const token = dataDir.state.adminToken;
+  const up = await waitForWorkers(stack.url, token, options.workers);
+  if (!up) log.warn(`the workers have not registered yet; see ${join(dataDir.path, "logs")}`);
+  const description = { url: stack.url, token, pid: process.pid, pids: stack.pids(), aws: stack.aws };
+  dataDir.publish(description);
+  if (options.json) {
+    process.stdout.write(`${JSON.stringify(description)}\n`);
+    return;
+  }
+  const lines = [
+    `Sluice ${version}, local stack`,
+    `  API      ${stack.url}  (documentation at ${stack.url}/docs)`,
+    `  workers  ${options.workers}`,
+    `  data     ${dataDir.path}`,
+    "Try it in another terminal:  npx sluice run examples/hello.yaml",
+    "Ctrl-C stops it; nothing is lost.",
+  ];
+  process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+/** Waits a moment until the workers of this start have registered, so that "ready" means ready to take a job. */
+async function waitForWorkers(url: string, token: string, workers: number): Promise<boolean> {
+  const startedAt = new Date(Date.now() - 60_000).toISOString();
+  const givesUpAt = Date.now() + workersUpMs;
+  while (Date.now() < givesUpAt) {
+    const response = await fetch(`${url}/v1/workers`, {
+      headers: { authorization: `Bearer ${token}` },
+      signal: AbortSignal.timeout(workersUpMs),
+    });
+    const page = (await response.json()) as { workers?: { startedAt: string; state: string }[] };
+    const fresh = (page.workers ?? []).filter((worker) => worker.startedAt > startedAt && worker.state !== "stopped");
+    if (fresh.length >= workers) return true;
+    await sleep(20);
+  }
+  return false;
+}

@@ -1,0 +1,83 @@
+import {
+  CreateTableCommand,
+  DescribeTableCommand,
+  type DynamoDBClient,
+  ResourceInUseException,
+  UpdateTimeToLiveCommand,
+} from "@aws-sdk/client-dynamodb";
+import { BucketAlreadyOwnedByYou, CreateBucketCommand, type S3Client } from "@aws-sdk/client-s3";
+import { CreateQueueCommand, GetQueueAttributesCommand, type SQSClient } from "@aws-sdk/client-sqs";
+import {
+  deadLetterQueueAttributes,
+  queueAttributes,
+  queueNames,
+  redrivePolicy,
+} from "../../shared/infrastructure/queues.ts";
+import { tableDefinition } from "../../shared/infrastructure/table.ts";
+
+/** Creates the table from its one definition, unless it exists; answers the ARN of its stream. */
+export async function provisionTable(client: DynamoDBClient, tableName: string): Promise<string> {
+  const { partitionKey, sortKey, ttlAttribute, streamViewType, indexes } = tableDefinition;
+  const attributes = [partitionKey, sortKey, ...Object.values(indexes).flatMap((i) => [i.partitionKey, i.sortKey])];
+  const keySchema = (hash: string, range: string) => [
+    { AttributeName: hash, KeyType: "HASH" as const },
+    { AttributeName: range, KeyType: "RANGE" as const },
+  ];
+  try {
+    await client.send(
+      new CreateTableCommand({
+        TableName: tableName,
+        BillingMode: "PAY_PER_REQUEST",
+        AttributeDefinitions: attributes.map((AttributeName) => ({ AttributeName, AttributeType: "S" })),
+        KeySchema: keySchema(partitionKey, sortKey),
+        GlobalSecondaryIndexes: Object.entries(indexes).map(([IndexName, index]) => ({
+          IndexName,
+          KeySchema: keySchema(index.partitionKey, index.sortKey),
+          Projection: { ProjectionType: "KEYS_ONLY" },
+        })),
+        StreamSpecification: { StreamEnabled: true, StreamViewType: streamViewType },
+      }),
+    );
+    await client.send(
+      new UpdateTimeToLiveCommand({
+        TableName: tableName,
+        TimeToLiveSpecification: { AttributeName: ttlAttribute, Enabled: true },
+      }),
+    );
+  } catch (error) {
+    if (!(error instanceof ResourceInUseException)) throw error;
+  }
+  const { Table } = await client.send(new DescribeTableCommand({ TableName: tableName }));
+  if (!Table?.LatestStreamArn) throw new Error(`the table ${tableName} has no stream`);
+  return Table.LatestStreamArn;
+}
+
+/** Creates the bucket, unless it exists. */
+export async function provisionBucket(client: S3Client, bucket: string): Promise<void> {
+  try {
+    await client.send(new CreateBucketCommand({ Bucket: bucket }));
+  } catch (error) {
+    if (!(error instanceof BucketAlreadyOwnedByYou)) throw error;
+  }
+}
+
+/** Creates a pool's queue and its dead-letter queue, unless they exist; answers the queue's URL. */
+export async function provisionPool(client: SQSClient, stage: string, pool: string): Promise<string> {
+  const names = queueNames(stage, pool);
+  const dead = await client.send(
+    new CreateQueueCommand({ QueueName: names.deadLetterQueue, Attributes: toStrings(deadLetterQueueAttributes) }),
+  );
+  const { Attributes } = await client.send(
+    new GetQueueAttributesCommand({ QueueUrl: dead.QueueUrl, AttributeNames: ["QueueArn"] }),
+  );
+  const RedrivePolicy = JSON.stringify(redrivePolicy(Attributes?.QueueArn ?? ""));
+  const queue = await client.send(
+    new CreateQueueCommand({ QueueName: names.queue, Attributes: { ...toStrings(queueAttributes), RedrivePolicy } }),
+  );
+  if (!queue.QueueUrl) throw new Error(`the queue ${names.queue} has no URL`);
+  return queue.QueueUrl;
+}
+
+function toStrings(attributes: Record<string, number>): Record<string, string> {
+  return Object.fromEntries(Object.entries(attributes).map(([name, value]) => [name, String(value)]));
+}

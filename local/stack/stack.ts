@@ -1,0 +1,211 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import { S3Client } from "@aws-sdk/client-s3";
+import { SQSClient } from "@aws-sdk/client-sqs";
+import { defaultPool } from "../../shared/infrastructure/queues.ts";
+import type { Logger } from "../../shared/log.ts";
+import { createTable } from "../../shared/repository/table.ts";
+import { createTokenRepository } from "../../shared/repository/tokens.ts";
+import type { CloudReady, CloudSettings } from "../cloud-main.ts";
+import { type DynamoDbServer, startDynamoDb } from "../dynamodb/index.ts";
+import type { FunctionsSettings } from "../functions-main.ts";
+import { type SupervisedChild, superviseChild } from "./child.ts";
+import type { DataDir } from "./data-dir.ts";
+import { provisionBucket, provisionPool, provisionTable } from "./provision.ts";
+
+const region = "us-east-1";
+const stage = "local";
+const tableName = "sluice";
+const bucketName = "sluice-local";
+const serverStopMs = 5_000;
+
+/** How to start a stack. */
+export interface StackOptions {
+  port: number;
+  workers: number;
+  slots?: number;
+  dynoxidePath?: string;
+  /** A worker gets so long to drain before it is killed. */
+  drainMs: number;
+  /** The environment the stack's processes inherit, without what it sets itself. */
+  env: NodeJS.ProcessEnv;
+}
+
+/** A running stack. */
+export interface Stack {
+  url: string;
+  aws: Record<"dynamodb" | "sqs" | "s3" | "region" | "accessKeyId" | "secretAccessKey", string>;
+  pids(): Record<string, number | undefined>;
+  /** Drains the workers, then ends everything. */
+  stop(): Promise<void>;
+}
+
+/** Starts the embedded cloud, the functions and the workers, each a process of its own that is started again if it dies. */
+export async function startStack(dataDir: DataDir, options: StackOptions, log: Logger): Promise<Stack> {
+  const logs = join(dataDir.path, "logs");
+  mkdirSync(logs, { recursive: true, mode: 0o700 });
+  const started: { stop(): Promise<void> }[] = [];
+  const stopAll = async () => {
+    for (const part of started.splice(0).reverse()) await part.stop();
+  };
+  try {
+    const dynamoDb = await superviseDynamoDb(dataDir, options, log);
+    started.push(dynamoDb);
+    const { state } = dataDir;
+    const credentials = { accessKeyId: state.accessKeyId, secretAccessKey: state.secretAccessKey };
+    const settings: CloudSettings = { dataDir: join(dataDir.path, "cloud"), region, credentials, ports: state.ports };
+    const cloud = await superviseChild<CloudReady>(
+      {
+        name: "cloud",
+        entry: entryFile("../cloud-main.ts"),
+        env: { ...options.env, SLUICE_CLOUD: JSON.stringify(settings) },
+        logFile: join(logs, "cloud.log"),
+        saysReady: true,
+      },
+      log,
+    );
+    started.push({ stop: () => cloud.stop(serverStopMs) });
+    state.ports = { dynamodb: dynamoDb.port, sqs: cloud.ready.sqs.port, s3: cloud.ready.s3.port };
+    dataDir.save();
+    const aws = { dynamodb: dynamoDb.url, sqs: cloud.ready.sqs.url, s3: cloud.ready.s3.url, region, ...credentials };
+    const awsEnv = describeCloud(options.env, aws);
+    const { streamArn, queueUrl } = await provision(dataDir, aws);
+    const functions = await startFunctions(options, log, logs, awsEnv, { dataDir, streamArn, queueUrl });
+    started.push({ stop: () => functions.stop(serverStopMs) });
+    const url = `http://127.0.0.1:${options.port}`;
+    const workers = await Promise.all(
+      Array.from({ length: options.workers }, (_, index) =>
+        startWorker(options, log, logs, awsEnv, { dataDir, url, index }),
+      ),
+    );
+    started.push({ stop: async () => void (await Promise.all(workers.map((worker) => worker.stop(options.drainMs)))) });
+    const pids = () => ({
+      dynamodb: dynamoDb.pid(),
+      cloud: cloud.pid(),
+      functions: functions.pid(),
+      ...Object.fromEntries(workers.map((worker, index) => [`worker-${index + 1}`, worker.pid()])),
+    });
+    return { url, aws, pids, stop: stopAll };
+  } catch (error) {
+    await stopAll();
+    throw error;
+  }
+}
+
+/** The environment by which clients reach the embedded cloud; nothing else tells them that it is one. */
+function describeCloud(env: NodeJS.ProcessEnv, aws: Stack["aws"]): NodeJS.ProcessEnv {
+  const inherited = Object.entries(env).filter(([name]) => !name.startsWith("AWS_") && !name.startsWith("SST_"));
+  return {
+    ...Object.fromEntries(inherited),
+    AWS_REGION: aws.region,
+    AWS_ACCESS_KEY_ID: aws.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: aws.secretAccessKey,
+    AWS_ENDPOINT_URL_DYNAMODB: aws.dynamodb,
+    AWS_ENDPOINT_URL_DYNAMODB_STREAMS: aws.dynamodb,
+    AWS_ENDPOINT_URL_SQS: aws.sqs,
+    AWS_ENDPOINT_URL_S3: aws.s3,
+    AWS_EC2_METADATA_DISABLED: "true",
+    AWS_CONFIG_FILE: "/dev/null",
+    AWS_SHARED_CREDENTIALS_FILE: "/dev/null",
+  };
+}
+
+async function provision(dataDir: DataDir, aws: Stack["aws"]): Promise<{ streamArn: string; queueUrl: string }> {
+  const base = { region, credentials: { accessKeyId: aws.accessKeyId, secretAccessKey: aws.secretAccessKey } };
+  const dynamoDb = new DynamoDBClient({ ...base, endpoint: aws.dynamodb });
+  const sqs = new SQSClient({ ...base, endpoint: aws.sqs });
+  const s3 = new S3Client({ ...base, endpoint: aws.s3, forcePathStyle: true });
+  try {
+    const [streamArn, queueUrl] = await Promise.all([
+      provisionTable(dynamoDb, tableName),
+      provisionPool(sqs, stage, defaultPool),
+      provisionBucket(s3, bucketName),
+    ]);
+    const tokens = createTokenRepository(createTable(dynamoDb, tableName));
+    await tokens.put(dataDir.state.adminToken, { name: "local", role: "admin" });
+    await tokens.put(dataDir.state.workerToken, { name: "local-worker", role: "worker" });
+    return { streamArn, queueUrl };
+  } finally {
+    for (const client of [dynamoDb, sqs, s3]) client.destroy();
+  }
+}
+
+function startFunctions(
+  options: StackOptions,
+  log: Logger,
+  logs: string,
+  awsEnv: NodeJS.ProcessEnv,
+  { dataDir, streamArn, queueUrl }: { dataDir: DataDir; streamArn: string; queueUrl: string },
+): Promise<SupervisedChild<unknown>> {
+  const checkpointFile = join(dataDir.path, "cloud", "stream-checkpoints.sqlite");
+  const settings: FunctionsSettings = { port: options.port, tableName, streamArn, checkpointFile };
+  const env = {
+    ...awsEnv,
+    SLUICE_FUNCTIONS: JSON.stringify(settings),
+    SST_RESOURCE_App: JSON.stringify({ name: "sluice", stage }),
+    SST_RESOURCE_Table: JSON.stringify({ name: tableName }),
+    SST_RESOURCE_Bucket: JSON.stringify({ name: bucketName }),
+    SST_RESOURCE_Pools: JSON.stringify({ [defaultPool]: { queueUrl } }),
+  };
+  const entry = entryFile("../functions-main.ts");
+  return superviseChild({ name: "functions", entry, env, logFile: join(logs, "functions.log"), saysReady: true }, log);
+}
+
+function startWorker(
+  options: StackOptions,
+  log: Logger,
+  logs: string,
+  awsEnv: NodeJS.ProcessEnv,
+  { dataDir, url, index }: { dataDir: DataDir; url: string; index: number },
+): Promise<SupervisedChild<unknown>> {
+  const name = `worker-${index + 1}`;
+  const env = {
+    ...awsEnv,
+    SLUICE_URL: url,
+    SLUICE_TOKEN: dataDir.state.workerToken,
+    SLUICE_POOL: defaultPool,
+    SLUICE_WORK_DIR: join(dataDir.path, "work"),
+    SLUICE_EXECUTORS: "docker,process",
+    ...(options.slots === undefined ? {} : { SLUICE_SLOTS: String(options.slots) }),
+  };
+  const entry = entryFile("../../workers/main.ts");
+  return superviseChild({ name, entry, env, logFile: join(logs, `${name}.log`), saysReady: false }, log);
+}
+
+/** The embedded DynamoDB as a part of the stack: started again on the same port when it ends unasked. */
+async function superviseDynamoDb(dataDir: DataDir, options: StackOptions, log: Logger) {
+  const start = () =>
+    startDynamoDb({
+      dataDir: join(dataDir.path, "cloud", "dynamodb"),
+      ...(port === undefined ? {} : { port }),
+      ...(options.dynoxidePath ? { binaryPath: options.dynoxidePath } : {}),
+    });
+  let port = dataDir.state.ports.dynamodb;
+  let stopping = false;
+  let server: DynamoDbServer = await start();
+  port = server.port;
+  const watch = async () => {
+    while (!stopping) {
+      const { code, signal } = await server.exited;
+      if (stopping) return;
+      log.warn({ code, signal }, "the embedded DynamoDB ended unasked; starting it again");
+      server = await start();
+    }
+  };
+  void watch().catch((error: unknown) => log.fatal({ err: error }, "the embedded DynamoDB cannot be started again"));
+  return {
+    url: server.url,
+    port,
+    pid: () => server.pid,
+    async stop() {
+      stopping = true;
+      await server.stop();
+    },
+  };
+}
+
+function entryFile(relative: string): string {
+  return fileURLToPath(new URL(relative, import.meta.url));
+}
