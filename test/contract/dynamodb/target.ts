@@ -34,7 +34,7 @@ export async function startEmbeddedTarget(): Promise<Target> {
   const dataDir = await mkdtemp(join(tmpdir(), "sluice-dynamodb-"));
   const server = await startDynamoDb({ dataDir });
   const credentials = { accessKeyId: "local", secretAccessKey: "local" };
-  return createTarget("embedded", { endpoint: server.url, region: "us-east-1", credentials }, async () => {
+  return connectTarget("embedded", { endpoint: server.url, region: "us-east-1", credentials }, async () => {
     await server.stop();
     await rm(dataDir, { recursive: true, force: true });
   });
@@ -45,7 +45,7 @@ export async function startPeerTarget(): Promise<Target | undefined> {
   const peer = await startDynamoDbLocal();
   if (peer === undefined) return undefined;
   const { endpoint, region, credentials } = peer;
-  return createTarget("DynamoDB Local", { endpoint, region, credentials }, () => peer.stop());
+  return connectTarget("DynamoDB Local", { endpoint, region, credentials }, () => peer.stop());
 }
 
 type Connection = {
@@ -54,7 +54,12 @@ type Connection = {
   credentials: { accessKeyId: string; secretAccessKey: string };
 };
 
-function createTarget(implementation: Implementation, connection: Connection, stopServer: () => Promise<void>): Target {
+/** Clients for a server that runs already; stopping the target stops the server by the function given. */
+export function connectTarget(
+  implementation: Implementation,
+  connection: Connection,
+  stopServer: () => Promise<void> = async () => undefined,
+): Target {
   // One attempt: a retry would hide a wrong answer.
   const client = new DynamoDBClient({ ...connection, maxAttempts: 1 });
   const streams = new DynamoDBStreamsClient({ ...connection, maxAttempts: 1 });
