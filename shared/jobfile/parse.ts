@@ -1,9 +1,9 @@
-import { arrangeProblems, explainTooLarge, formatPath, type Problem } from "./problem.ts";
+import { arrangeFindings, explainTooLarge, formatPath, type Problem } from "./problem.ts";
 import { jobRules } from "./rules.ts";
 import type { JobDocument } from "./schema.ts";
 import type { JobIssue } from "./schema-issues.ts";
 import { indexPlaces, type TextPlaces } from "./text-places.ts";
-import { validateJob } from "./validate.ts";
+import { type JobValidation, validateJob } from "./validate.ts";
 import { type OffsetProblem, readYaml, type YamlSource } from "./yaml-source.ts";
 
 /** A job file that can be run, or everything that is wrong with it. */
@@ -17,7 +17,9 @@ export interface ParseOptions {
 }
 
 /** Reads a job file (YAML, templates already rendered). Never throws for what the text says. */
-export function parseJobFile(source: string, options: ParseOptions): ParsedJobFile {
+export function parseJobFile(text: string, options: ParseOptions): ParsedJobFile {
+  // Editors do not count a byte order mark as a column.
+  const source = text.replace(/^\uFEFF/, "");
   const file = options.isRendered ? `${options.fileName} (rendered)` : options.fileName;
   const places = indexPlaces(source);
   const tooLarge = explainTooLarge(source, options.isRendered ? jobRules.renderedBytes : jobRules.sourceBytes);
@@ -25,13 +27,11 @@ export function parseJobFile(source: string, options: ParseOptions): ParsedJobFi
     return { ok: false, problems: [{ file, ...places.at(0), path: "", message: tooLarge, code: "too_large" }] };
   }
   const yaml = readYaml(source);
-  const problems = yaml.problems.map((problem) => placeProblem(problem, file, places));
-  if (yaml.value === undefined) return { ok: false, problems: arrangeProblems(problems) };
-  const validation = validateJob(yaml.value);
-  if (validation.ok && problems.length === 0) return validation;
+  const validation: JobValidation = yaml.value === undefined ? { ok: false, issues: [] } : validateJob(yaml.value);
+  if (validation.ok && yaml.problems.length === 0) return validation;
   const issues = validation.ok ? [] : locateIssues(validation.issues, yaml);
-  const placed = issues.map((problem) => placeProblem(problem, file, places));
-  return { ok: false, problems: arrangeProblems([...problems, ...placed]) };
+  const problems = arrangeFindings([...yaml.problems, ...issues]).map((problem) => placeProblem(problem, file, places));
+  return { ok: false, problems };
 }
 
 function locateIssues(issues: readonly JobIssue[], yaml: YamlSource): OffsetProblem[] {

@@ -67,20 +67,18 @@ export function replaceControls(text: string): string {
   return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu, "·");
 }
 
-/** Sorts problems by place, drops repeats and bounds their number. */
-export function arrangeProblems(problems: readonly Problem[]): Problem[] {
-  const seen = new Set<string>();
-  const distinct = problems.filter((problem) => {
-    const key = `${problem.line}:${problem.column}:${problem.path}:${problem.message}`;
-    return seen.has(key) ? false : seen.add(key);
-  });
-  distinct.sort((a, b) => a.line - b.line || a.column - b.column);
-  const listed = distinct.slice(0, maxProblems);
+/** Sorts what was found by its offset in the text, drops repeats and bounds its number. */
+export function arrangeFindings<T extends { offset?: number | undefined; message: string }>(
+  findings: readonly T[],
+): T[] {
+  const distinct = new Map(findings.map((finding) => [`${finding.offset}:${finding.message}`, finding]));
+  const sorted = [...distinct.values()].sort((a, b) => (a.offset ?? 0) - (b.offset ?? 0));
+  const listed = sorted.slice(0, maxProblems);
   const last = listed.at(-1);
-  if (last && distinct.length > maxProblems) {
+  if (last && sorted.length > maxProblems) {
     listed[maxProblems - 1] = {
       ...last,
-      message: `${last.message} (and ${distinct.length - maxProblems} more problems)`,
+      message: `${last.message} (and ${sorted.length - maxProblems} more problems)`,
     };
   }
   return listed;

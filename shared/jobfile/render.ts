@@ -1,4 +1,4 @@
-import { arrangeProblems, explainTooLarge, type Problem } from "./problem.ts";
+import { arrangeFindings, explainTooLarge, type Problem } from "./problem.ts";
 import { jobRules } from "./rules.ts";
 import type { RunCommand } from "./run-command.ts";
 import {
@@ -50,9 +50,9 @@ export async function renderJobFile(source: string, options: RenderOptions): Pro
 
 function placeErrors(errors: readonly TemplateError[], source: string, file: string): Problem[] {
   const places = indexPlaces(source);
-  return arrangeProblems(
-    errors.map(({ offset = 0, message, code }) => ({ file, ...places.at(offset), path: "", message, code })),
-  );
+  return arrangeFindings(errors).map(({ offset = 0, message, code }) => {
+    return { file, ...places.at(offset), path: "", message, code };
+  });
 }
 
 type Scope = Record<string, unknown>;
@@ -78,8 +78,9 @@ async function findFurtherMissing(
     const rendered = await engine.render(scope);
     if (rendered.ok || rendered.error.missingVariable === undefined) break;
     if (rendered.error.missingVariable === error.missingVariable) break;
+    // A misspelt head (`parms`) is missing once for itself and once for its key: one place, one problem.
+    if (rendered.error.offset !== error.offset) further.push(rendered.error);
     error = rendered.error;
-    further.push(error);
   }
   return further;
 }

@@ -34,6 +34,8 @@ export const jobRules = {
   renderedBytes: 1024 * 1024,
   /** Bytes of the spec without its tasks, as JSON. */
   specBytes: limits.jobSpecBytes,
+  /** Bytes of all tasks as JSON: with the spec they fit into one request. */
+  tasksBytes: limits.requestBodyBytes - 2 * limits.jobSpecBytes,
 } as const;
 
 /** Variables that Sluice sets in every step; a job cannot set them itself. */

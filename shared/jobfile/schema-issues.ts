@@ -9,6 +9,8 @@ export interface JobIssue {
   part: "key" | "value";
   message: string;
   code: ProblemCode;
+  /** The key that a misspelt one stands for. */
+  meantKey?: string;
   /** The other place of a problem with two. */
   related?: { path: Path; message: string };
 }
@@ -35,7 +37,10 @@ const typeNames: Readonly<Record<string, string>> = {
 
 /** Turns what the schema found into issues in a user's words; `value` is what was checked. */
 export function describeSchemaIssues(issues: readonly ZodIssue[], schema: z.ZodType, value: unknown): JobIssue[] {
-  return issues.flatMap((issue) => describeIssue(issue, schema, value, []));
+  const described = issues.flatMap((issue) => describeIssue(issue, schema, value, []));
+  // A misspelt key is one problem, not a second one for the key that is missing because of it.
+  const meant = new Set(described.map(({ path, meantKey }) => formatPath([...path.slice(0, -1), meantKey ?? ""])));
+  return described.filter((issue) => issue.code !== "missing_key" || !meant.has(formatPath(issue.path)));
 }
 
 function describeIssue(issue: ZodIssue, schema: z.ZodType, root: unknown, prefix: Path): JobIssue[] {
@@ -52,7 +57,7 @@ function describeIssue(issue: ZodIssue, schema: z.ZodType, root: unknown, prefix
       return [describeWrongType(issue.expected, value, path)];
     case "too_small":
     case "too_big":
-      return [describeRange(issue, path)];
+      return [describeRange(issue, value, path)];
     case "invalid_value":
       return [describeChoice(issue.values.map(String), value, path)];
     default:
@@ -65,7 +70,8 @@ function describeUnknownKey(key: string, path: Path, knownKeys: readonly string[
   const nearest = suggestNearest(key, knownKeys);
   const help = nearest === undefined ? `known keys are ${knownKeys.join(", ")}` : `did you mean '${nearest}'?`;
   const message = `unknown key '${clipText(key)}'${place}; ${help}`;
-  return { path: [...path, key], part: "key", message, code: "unknown_key" };
+  const issue = { path: [...path, key], part: "key", message, code: "unknown_key" } as const;
+  return nearest === undefined ? issue : { ...issue, meantKey: nearest };
 }
 
 /** Of a union only the branch that the value was meant for is worth telling: the one whose type it has. */
@@ -100,7 +106,8 @@ function describeWrongType(expected: string, value: unknown, path: Path): JobIss
     return { path, part: "value", message, code: "wrong_type" };
   }
   const help = typeof value === "string" && /^\d+$/.test(value) ? " (remove the quotes)" : "";
-  const message = `must be ${nameType(expected)}, not ${nameValue(value)}${help}`;
+  const subject = path.length === 0 ? "a job file " : "";
+  const message = `${subject}must be ${nameType(expected)}, not ${nameValue(value)}${help}`;
   return { path, part: "value", message, code: "wrong_type" };
 }
 
@@ -109,14 +116,19 @@ function formatPattern(path: Path): string {
   return formatPath(path.map((part) => (typeof part === "number" ? 0 : part))).replaceAll("[0]", "[]");
 }
 
-function describeRange(issue: Extract<ZodIssue, { code: "too_small" | "too_big" }>, path: Path): JobIssue {
+function describeRange(
+  issue: Extract<ZodIssue, { code: "too_small" | "too_big" }>,
+  value: unknown,
+  path: Path,
+): JobIssue {
   const isSmall = issue.code === "too_small";
   const issued = { path, part: "value", code: "out_of_range" } as const;
   if (issue.origin === "string") return { ...issued, message: issue.message };
   const limit = isSmall ? issue.minimum : issue.maximum;
   const bound = issue.inclusive === false ? (isSmall ? "more than" : "less than") : isSmall ? "at least" : "at most";
   if (issue.origin !== "array") return { ...issued, message: `must be ${bound} ${limit}` };
-  if (!isSmall) return { ...issued, message: `has too many items; at most ${limit} are allowed` };
+  const count = Array.isArray(value) ? value.length : 0;
+  if (!isSmall) return { ...issued, message: `has ${count} items; at most ${limit} are allowed` };
   const hint = missingHints[formatPath(path)];
   return { ...issued, message: `is an empty list${hint === undefined ? "; write at least one item" : `; ${hint}`}` };
 }

@@ -1,5 +1,7 @@
 /** The candidate a user most likely meant, or undefined where none is near (a third of the letters may differ). */
 export function suggestNearest(text: string, candidates: readonly string[]): string | undefined {
+  // One letter is one edit away from every other.
+  if (text.length < 2) return undefined;
   let nearest: string | undefined;
   let nearestDistance = Math.max(1, Math.floor(text.length / 3)) + 1;
   for (const candidate of candidates) {

@@ -1,4 +1,5 @@
-import { Context, Liquid, Parser, type Template, Tokenizer, type TopLevelToken, toPromise } from "liquidjs";
+import { Context, Liquid, Parser, type Template, Tokenizer, type TopLevelToken, toPromise, toValue } from "liquidjs";
+import { clipText } from "./problem.ts";
 import { jobRules } from "./rules.ts";
 import type { RunCommand } from "./run-command.ts";
 import { absentTags, explainError, type TemplateError, TemplateFault } from "./template-errors.ts";
@@ -172,7 +173,7 @@ function createCommands(runCommand: RunCommand, clock: RenderClock): { run: RunF
       return known;
     }
     const result = await clock.waitFor(() => runCommand(program, args));
-    const shown = filter === "shell" ? args.at(-1) : [program, ...args].join(" ");
+    const shown = clipText((filter === "shell" ? args.slice(-1) : [program, ...args]).join(" "), 200);
     if (!result.ok) throw new TemplateFault("command_failed", `command '${shown}' ${result.message}`);
     const output = trimLineEnds(result.stdout);
     outputs.set(key, output);
@@ -207,7 +208,12 @@ function createOutput(maxLength: number): { buffer: string; write(part: unknown)
 }
 
 function textOf(part: unknown): string {
-  if (part === null || part === undefined) return "";
-  if (Array.isArray(part)) return part.map(textOf).join("");
-  return String(part);
+  const value = toValue(part);
+  if (value === null || value === undefined) return "";
+  if (Array.isArray(value)) return value.map(textOf).join("");
+  if (typeof value !== "object") return String(value);
+  throw new TemplateFault(
+    "template_failed",
+    "this is a map, which has no text; name one of its keys, or use the json filter",
+  );
 }

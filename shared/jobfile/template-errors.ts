@@ -1,5 +1,5 @@
 import { filters, LiquidError, tags } from "liquidjs";
-import { clipText, type ProblemCode } from "./problem.ts";
+import { clipText, type ProblemCode, replaceControls } from "./problem.ts";
 import { suggestNearest } from "./suggest.ts";
 
 /** Ends a rendering with a message of our own: from a filter, or at a limit. */
@@ -29,7 +29,7 @@ const rawHint = "write {% raw %}…{% endraw %} around text that is not meant as
 export function explainError(error: unknown, source: string, phase: "parse" | "render"): TemplateError {
   const offset = LiquidError.is(error) && error.token.input === source ? error.token.begin : undefined;
   const cause = findCause(error);
-  if (cause instanceof TemplateFault) return { code: cause.code, message: cause.message, offset };
+  if (cause instanceof TemplateFault) return { code: cause.code, message: cleanLines(cause.message), offset };
   if ("variableName" in cause && typeof cause.variableName === "string") {
     const missingVariable = cause.variableName;
     return { code: "undefined_variable", message: explainMissingVariable(missingVariable), offset, missingVariable };
@@ -42,6 +42,11 @@ export function explainError(error: unknown, source: string, phase: "parse" | "r
   return { code, message: explainMessage(cause.message, phase), offset };
 }
 
+/** Messages of commands and of `error` may have several lines, but nothing that steers a terminal. */
+function cleanLines(message: string): string {
+  return message.slice(0, 2_000).split("\n").map(replaceControls).join("\n");
+}
+
 /** The first error that was thrown; LiquidJS wraps it once for each place it passes. */
 function findCause(error: unknown): Error {
   let cause = error instanceof Error ? error : new Error(String(error));
@@ -51,7 +56,7 @@ function findCause(error: unknown): Error {
 
 function explainMissingVariable(name: string): string {
   const [head = "", ...rest] = name.split(".");
-  const key = clipText(rest.join("."));
+  const key = rest.length === 1 ? clipText(rest.join(".")) : "";
   const fallback = (variable: string) => `give it a default: {{ ${variable} | default: "…" }}`;
   if (head === "params" && key !== "") {
     return `params.${key} is not given; pass it with -p ${key}=VALUE, or ${fallback(`params.${key}`)}`;

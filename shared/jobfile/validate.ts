@@ -13,9 +13,10 @@ export function validateJob(value: unknown): JobValidation {
   const schemaIssues = parsed.success ? [] : describeSchemaIssues(parsed.error.issues, jobSchema, value);
   const unsupported = findUnsupported(value);
   // Details of a part that cannot be used anyway would only hide the news.
-  const relevant = [...schemaIssues, ...checkJob(value, schemaIssues)].filter(
-    (issue) => !unsupported.some((part) => startsWith(issue.path, part.path)),
-  );
+  const unsupportedPaths = new Set(unsupported.map(({ path }) => formatPath(path)));
+  const isWithinUnsupported = ({ path }: JobIssue) =>
+    path.some((_, index) => unsupportedPaths.has(formatPath(path.slice(0, index + 1))));
+  const relevant = [...schemaIssues, ...checkJob(value, schemaIssues)].filter((issue) => !isWithinUnsupported(issue));
   const issues = [...unsupported, ...relevant];
   if (!parsed.success || issues.length > 0) return { ok: false, issues };
   const sizeIssue = checkSize(parsed.data);
@@ -30,10 +31,6 @@ function isFields(value: unknown): value is Fields {
 
 function issueAt(path: Path, part: "key" | "value", code: ProblemCode, message: string): JobIssue {
   return { path, part, message, code };
-}
-
-function startsWith(path: Path, prefix: Path): boolean {
-  return prefix.every((part, index) => path[index] === part);
 }
 
 function findUnsupported(value: unknown): JobIssue[] {
@@ -63,13 +60,15 @@ function checkJob(job: unknown, schemaIssues: readonly JobIssue[]): JobIssue[] {
   if (!isFields(job)) return [];
   const steps = Array.isArray(job.steps) ? job.steps : [];
   const tasks = Array.isArray(job.tasks) ? job.tasks : [];
+  // A misspelt key may be the one that is missed: one problem, not two.
+  const misspelt = new Set(
+    schemaIssues.flatMap(({ path, code }) => (path[0] === "steps" && code === "unknown_key" ? [path[1]] : [])),
+  );
   return [
     ...checkEnv(job, []),
     ...steps.flatMap((step: unknown, index) => {
       const path = ["steps", index];
-      // A misspelt key may be the one that is missed: one problem, not two.
-      const isMisspelt = schemaIssues.some((issue) => issue.code === "unknown_key" && startsWith(issue.path, path));
-      return isFields(step) ? [...checkStep(step, path, isMisspelt), ...checkEnv(step, path)] : [];
+      return isFields(step) ? [...checkStep(step, path, misspelt.has(index)), ...checkEnv(step, path)] : [];
     }),
     ...tasks.flatMap((task: unknown, index) => (isFields(task) ? checkEnv(task, ["tasks", index]) : [])),
     ...checkTaskNames(tasks),
@@ -146,10 +145,15 @@ function checkTaskNames(tasks: readonly unknown[]): JobIssue[] {
   }));
 }
 
-/** Aliases and templates can make a job larger than its file; the table's item bounds it. */
+/** Aliases and templates can make a job larger than its file; one table item and one request bound it. */
 function checkSize(job: JobDocument): JobIssue | undefined {
   const bytes = Buffer.byteLength(JSON.stringify({ ...job, tasks: [] }));
-  if (bytes <= jobRules.specBytes) return undefined;
-  const message = `steps and env take ${bytes} bytes; at most ${jobRules.specBytes} are allowed; move long scripts into files`;
-  return issueAt(["steps"], "key", "too_large", message);
+  if (bytes > jobRules.specBytes) {
+    const message = `steps and env take ${bytes} bytes; at most ${jobRules.specBytes} are allowed; move long scripts into files`;
+    return issueAt(["steps"], "key", "too_large", message);
+  }
+  const taskBytes = Buffer.byteLength(JSON.stringify(job.tasks));
+  if (taskBytes <= jobRules.tasksBytes) return undefined;
+  const message = `the tasks take ${taskBytes} bytes; at most ${jobRules.tasksBytes} are allowed; move what they share into the job's env`;
+  return issueAt(["tasks"], "key", "too_large", message);
 }

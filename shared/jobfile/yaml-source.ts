@@ -10,10 +10,12 @@ import {
   type Pair,
   Parser,
   type Scalar,
+  type YAMLError,
   type YAMLMap,
 } from "yaml";
-import type { Path, ProblemCode } from "./problem.ts";
+import { clipText, type Path, type ProblemCode } from "./problem.ts";
 import { numberKeys } from "./schema.ts";
+import { translateYamlError } from "./yaml-errors.ts";
 
 /**
  * YAML text as plain data, with the offset of every key and value. Plain scalars are taken as the text they are
@@ -23,8 +25,8 @@ import { numberKeys } from "./schema.ts";
 /** Maps and lists inside each other; a job file needs ten. The YAML package's own limit is Node's stack. */
 const maxDepth = 64;
 /** Values and characters that aliases may add in all, so that a few lines cannot grow into gigabytes. */
-const maxAliasedValues = 100_000;
-const maxAliasedCharacters = 1024 * 1024;
+const maxAliasedValues = 500_000;
+const maxAliasedCharacters = 4 * 1024 * 1024;
 
 /** A problem by its offset in the text. */
 export interface OffsetProblem {
@@ -45,13 +47,15 @@ export interface YamlSource {
 
 /** Reads a YAML text: every syntax problem, or its value together with duplicate keys and unknown tags. */
 export function readYaml(source: string): YamlSource {
-  const composed = composeDocument(source);
-  if (composed.root === undefined) return { value: undefined, problems: composed.problems, locate: () => 0 };
-  const { root, problems } = composed;
+  const { root, problems } = composeDocument(source);
+  const broken: YamlSource = { value: undefined, problems, locate: () => 0 };
+  if (!root) return broken;
   const targets = resolveAliases(root, problems);
-  if (problems.length > 0) return { value: undefined, problems, locate: () => 0 };
+  if (problems.length > 0) return broken;
   const value = createConverter(targets, problems).convert(root, "");
-  return { value, problems, locate: (path, part) => locate(root, targets, path, part) };
+  // What is left of a value that was not converted to its end would only give misleading problems.
+  if (problems.some((problem) => problem.code === "too_many_aliases")) return broken;
+  return { value, problems, locate: createLocator(root, targets) };
 }
 
 type Targets = ReadonlyMap<Node, Node>;
@@ -61,34 +65,52 @@ type Problems = OffsetProblem[];
 function composeDocument(source: string): { root: Node | undefined; problems: Problems } {
   const parser = new Parser();
   const tokens = [];
+  let openQuoteOffset: number | undefined;
   for (const lexeme of new Lexer().lex(source)) {
+    const offset = parser.offset;
     tokens.push(...parser.next(lexeme));
+    if (isOpenQuote(lexeme)) openQuoteOffset = offset;
     if (parser.stack.length <= maxDepth) continue;
-    const message = `maps and lists are nested more than ${maxDepth} deep; a job file needs far less, so a bracket may be left open`;
-    return { root: undefined, problems: [{ offset: parser.offset, path: [], message, code: "nested_too_deep" }] };
+    const message = `maps and lists are nested more than ${maxDepth} deep; a bracket may be left open`;
+    return { root: undefined, problems: [{ offset, path: [], message, code: "nested_too_deep" }] };
   }
   tokens.push(...parser.end());
 
   // Duplicate keys are found while converting: the package compares each key with every other one.
   const composer = new Composer({ uniqueKeys: false, version: "1.2" });
-  const documents = [...composer.compose(tokens, true, source.length)];
-  const problems = documents.flatMap((document) =>
-    [...document.errors, ...document.warnings].map((error) => syntaxProblem(error.pos[0], error.message)),
-  );
-  const second = documents[1];
-  if (second)
-    problems.push(
-      syntaxProblem(second.range[0], "a job file holds one document; remove the second '---' and what follows"),
-    );
-  const root = documents[0]?.contents;
+  const [document, second] = composer.compose(tokens, true, source.length);
+  const problems = listSyntaxProblems([...(document?.errors ?? []), ...(document?.warnings ?? [])], openQuoteOffset);
+  if (second) {
+    const message = "a job file holds one document; remove the second '---' and what follows";
+    problems.push(syntaxProblem(second.range[0], message));
+  }
+  const root = document?.contents ?? undefined;
   const isEmpty = !root || (isScalar(root) && root.value === null && root.source === "");
-  if (isEmpty && problems.length === 0)
+  if (isEmpty && problems.length === 0) {
     problems.push(syntaxProblem(0, "the job file is empty; a job needs name, steps and tasks"));
-  return { root: root ?? undefined, problems };
+  }
+  return { root, problems };
+}
+
+/** One problem for each offset: what the parser says next about the same place follows from the first. */
+function listSyntaxProblems(errors: readonly YAMLError[], openQuoteOffset: number | undefined): Problems {
+  const problems = new Map<number, OffsetProblem>();
+  for (const error of errors) {
+    // The parser points to where the text ends; the quote that opened it is what helps.
+    const isOpenQuoteError = openQuoteOffset !== undefined && error.message.startsWith("Missing closing");
+    const offset = isOpenQuoteError ? openQuoteOffset : error.pos[0];
+    if (!problems.has(offset)) problems.set(offset, syntaxProblem(offset, translateYamlError(error.message)));
+  }
+  return [...problems.values()];
+}
+
+function isOpenQuote(lexeme: string): boolean {
+  const quote = lexeme[0];
+  return (quote === '"' || quote === "'") && (lexeme.length === 1 || !lexeme.endsWith(quote));
 }
 
 function syntaxProblem(offset: number, message: string): OffsetProblem {
-  return { offset, path: [], message, code: "yaml_syntax" };
+  return { offset, path: [], message: clipText(message, 300), code: "yaml_syntax" };
 }
 
 /** Finds what each alias stands for: the last anchor of its name before it. */
@@ -101,7 +123,12 @@ function resolveAliases(root: Node, problems: Problems): Targets {
       const target = anchors.get(node.source);
       if (target) targets.set(node, target);
       else
-        problems.push(syntaxProblem(offsetOf(node), `alias *${node.source} has no anchor &${node.source} before it`));
+        problems.push(
+          syntaxProblem(
+            offsetOf(node),
+            `alias *${node.source} has no anchor &${node.source} before it; put text that starts with '*' in quotes`,
+          ),
+        );
       return;
     }
     if (!isMap(node) && !isSeq(node) && !isScalar(node)) return;
@@ -142,50 +169,60 @@ function listMerged(value: unknown, targets: Targets): Node[] {
 
 function createConverter(targets: Targets, problems: Problems) {
   const path: (string | number)[] = [];
-  const expanding = new Set<Node>();
+  /** Maps and lists being converted: an alias to one of them would never end. */
+  const open = new Set<Node>();
+  /** The alias in the text that everything now being converted comes from. */
+  let outerAlias: Node | undefined;
   let aliasedValues = 0;
   let aliasedCharacters = 0;
   let isExhausted = false;
-
-  /** Counts what aliases add; once the bound is passed nothing more is converted. */
-  function spend(node: Node): boolean {
-    if (expanding.size === 0) return true;
-    aliasedValues += 1;
-    if (isScalar(node)) aliasedCharacters += String(node.value).length;
-    if (aliasedValues <= maxAliasedValues && aliasedCharacters <= maxAliasedCharacters) return true;
-    if (!isExhausted) report(node, "its aliases stand for too much; write fewer of them", "too_many_aliases");
-    isExhausted = true;
-    return false;
-  }
 
   function report(node: unknown, message: string, code: ProblemCode): void {
     problems.push({ offset: offsetOf(node), path: [...path], message, code });
   }
 
+  /** Reports aliases once; after that nothing more is converted. */
+  function exhaust(message: string): void {
+    if (!isExhausted) problems.push({ offset: offsetOf(outerAlias), path: [], message, code: "too_many_aliases" });
+    isExhausted = true;
+  }
+
+  function spend(node: Node): void {
+    aliasedValues += 1;
+    if (isScalar(node)) aliasedCharacters += String(node.value).length;
+    if (aliasedValues <= maxAliasedValues && aliasedCharacters <= maxAliasedCharacters) return;
+    exhaust("aliases stand for too many values here; write fewer of them");
+  }
+
   function convert(node: unknown, key: string): unknown {
-    if (isExhausted || node === null || node === undefined) return null;
+    if (!isNode(node)) return null;
+    if (isAlias(node) && !outerAlias) return convertOuterAlias(node, key);
+    if (outerAlias) spend(node);
+    if (isExhausted) return null;
     if (isAlias(node)) return convertAlias(node, key);
-    if (isScalar(node)) return spend(node) ? convertScalar(node, key) : null;
-    if (isMap(node)) return spend(node) ? convertMap(node) : null;
-    if (isSeq(node)) return spend(node) ? node.items.map((item, index) => convertAt(index, item, key)) : null;
-    return null;
+    if (isScalar(node)) return convertScalar(node, key);
+    if (!isMap(node) && !isSeq(node)) return null;
+    open.add(node);
+    const value = isMap(node) ? convertMap(node) : node.items.map((item, index) => convertAt(index, item, key));
+    open.delete(node);
+    return value;
+  }
+
+  function convertOuterAlias(alias: Node, key: string): unknown {
+    outerAlias = alias;
+    const value = convert(alias, key);
+    outerAlias = undefined;
+    return value;
   }
 
   function convertAlias(alias: Node, key: string): unknown {
     const target = targets.get(alias);
     if (!target) return null;
-    if (expanding.has(target) || path.length > maxDepth) {
-      report(
-        alias,
-        "this alias stands for something that holds the alias itself, or is nested too deep",
-        "too_many_aliases",
-      );
+    if (open.has(target) || path.length > maxDepth) {
+      exhaust("this alias stands for something that holds it, or is nested too deep; write its value out");
       return null;
     }
-    expanding.add(target);
-    const value = convert(target, key);
-    expanding.delete(target);
-    return value;
+    return convert(target, key);
   }
 
   function convertAt(part: string | number, node: unknown, key: string): unknown {
@@ -196,13 +233,13 @@ function createConverter(targets: Targets, problems: Problems) {
   }
 
   function convertMap(map: YAMLMap): Record<string, unknown> {
-    // Without a prototype, so that a key named __proto__ is a key like any other.
-    const value: Record<string, unknown> = Object.create(null);
+    const value: Record<string, unknown> = {};
     const keys = new Map<string, unknown>();
     for (const pair of map.items) {
       if (isMergeKey(pair.key)) continue;
       const key = keyText(pair.key);
       if (key === undefined) report(pair.key ?? pair.value, "a key must be plain text", "wrong_type");
+      else if (key === "__proto__") report(pair.key, "a key cannot be named __proto__", "invalid_value");
       else if (keys.has(key)) reportDuplicate(pair.key, keys.get(key), key);
       else {
         keys.set(key, pair.key);
@@ -220,14 +257,15 @@ function createConverter(targets: Targets, problems: Problems) {
       if (merged.length === 0)
         report(pair.key, "<< takes a map or a list of maps, such as <<: *defaults", "wrong_type");
       for (const source of merged) {
-        for (const [key, item] of Object.entries(convert(source, "") ?? {})) if (!(key in value)) value[key] = item;
+        for (const [key, item] of Object.entries(convert(source, "") ?? {}))
+          if (!Object.hasOwn(value, key)) value[key] = item;
       }
     }
   }
 
   function reportDuplicate(key: unknown, firstKey: unknown, name: string): void {
     path.push(name);
-    const message = `key '${name}' is written twice; keep one of them`;
+    const message = `key '${clipText(name)}' is written twice; keep one of them`;
     problems.push({
       offset: offsetOf(key),
       path: [...path],
@@ -249,37 +287,47 @@ function convertScalar(scalar: Scalar, key: string): unknown {
   return scalar.source ?? String(value);
 }
 
-function locate(root: Node, targets: Targets, path: Path, part: "key" | "value"): number {
-  let node: unknown = root;
-  let offset = offsetOf(root);
-  for (const [depth, step] of path.entries()) {
-    const holder: unknown = isAlias(node) ? targets.get(node) : node;
-    const isLast = depth === path.length - 1;
-    if (isSeq(holder) && typeof step === "number" && step < holder.items.length) {
-      node = holder.items[step];
-      offset = offsetOf(node) || offset;
-    } else if (isMap(holder)) {
-      const pair = findPair(holder, String(step), targets);
+/** Finds offsets by path; each map is indexed once, so that thousands of problems are no slower than one. */
+function createLocator(root: Node, targets: Targets): YamlSource["locate"] {
+  const indexes = new Map<YAMLMap, Map<string, Pair>>();
+  const resolve = (node: unknown) => (isAlias(node) ? targets.get(node) : node);
+
+  function indexPairs(map: YAMLMap): Map<string, Pair> {
+    const known = indexes.get(map);
+    if (known) return known;
+    const pairs = new Map<string, Pair>();
+    // Registered before it is filled: maps that merge each other find what is there so far.
+    indexes.set(map, pairs);
+    const add = (key: string | undefined, pair: Pair) => {
+      if (key !== undefined && !pairs.has(key)) pairs.set(key, pair);
+    };
+    for (const pair of map.items) if (!isMergeKey(pair.key)) add(keyText(pair.key), pair);
+    for (const merge of map.items.filter((pair) => isMergeKey(pair.key))) {
+      for (const source of listMerged(merge.value, targets).map(resolve)) {
+        if (isMap(source)) for (const [key, pair] of indexPairs(source)) add(key, pair);
+      }
+    }
+    return pairs;
+  }
+
+  return (path, part) => {
+    let node: unknown = root;
+    let offset = offsetOf(root);
+    for (const [depth, step] of path.entries()) {
+      const holder = resolve(node);
+      if (isSeq(holder) && typeof step === "number" && step < holder.items.length) {
+        node = holder.items[step];
+        offset = offsetOf(node) || offset;
+        continue;
+      }
+      const pair = isMap(holder) ? indexPairs(holder).get(String(step)) : undefined;
       if (!pair) return offset;
       node = pair.value;
+      const wantsKey = part === "key" && depth === path.length - 1;
       // A key without a value has nothing else to point at.
-      const hasValue = isNode(node) && !(isScalar(node) && node.source === "");
-      offset = hasValue && !(isLast && part === "key") ? offsetOf(node) : offsetOf(pair.key);
-    } else return offset;
-  }
-  return offset;
-}
-
-function findPair(map: YAMLMap, key: string, targets: Targets, seen = new Set<YAMLMap>()): Pair | undefined {
-  const own = map.items.find((pair) => keyText(pair.key) === key && !isMergeKey(pair.key));
-  if (own || seen.has(map)) return own;
-  seen.add(map);
-  for (const merge of map.items.filter((pair) => isMergeKey(pair.key))) {
-    for (const source of listMerged(merge.value, targets)) {
-      const holder = isAlias(source) ? targets.get(source) : source;
-      const found = isMap(holder) ? findPair(holder, key, targets, seen) : undefined;
-      if (found) return found;
+      const hasValue = isNode(node) && !(isScalar(node) && node.value === null && node.source === "");
+      offset = hasValue && !wantsKey ? offsetOf(node) : offsetOf(pair.key);
     }
-  }
-  return undefined;
+    return offset;
+  };
 }

@@ -1,0 +1,75 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { parseJobFile } from "./parse.ts";
+import { listImageBuilds } from "./resolve.ts";
+import type { JobDocument } from "./schema.ts";
+
+const folder = fileURLToPath(new URL("../../examples/", import.meta.url));
+
+function parseExample(fileName: string): JobDocument {
+  const parsed = parseJobFile(readFileSync(join(folder, fileName), "utf8"), { fileName });
+  if (!parsed.ok) throw new Error(parsed.problems.map(({ line, message }) => `${line}: ${message}`).join("\n"));
+  return parsed.job;
+}
+
+let output = "";
+beforeEach(() => {
+  output = mkdtempSync(join(tmpdir(), "sluice-example-"));
+});
+afterEach(() => rmSync(output, { recursive: true, force: true }));
+
+/** Runs the step's script as a worker would, for one task; gives its exit code. */
+function runStep(job: JobDocument, stepIndex: number, taskName: string): number | null {
+  const task = job.tasks.find(({ name }) => name === taskName);
+  const script = job.steps[stepIndex]?.run ?? "exit 99";
+  const env = {
+    PATH: "/usr/bin:/bin",
+    SLUICE_TASK: taskName,
+    SLUICE_ATTEMPT: "1",
+    SLUICE_OUTPUT: output,
+    ...task?.env,
+  };
+  return spawnSync("sh", ["-c", script], { env, timeout: 30_000 }).status;
+}
+
+describe("examples", () => {
+  it("are all valid and all listed in the README", () => {
+    const files = readdirSync(folder).filter((name) => name.endsWith(".yaml"));
+    const readme = readFileSync(join(folder, "README.md"), "utf8");
+    expect(files.sort()).toEqual(["build.yaml", "hello-host.yaml", "hello.yaml", "mixed.yaml"]);
+    for (const file of files) {
+      expect(`${parseExample(file).name}.yaml`).toBe(file);
+      expect(readme).toContain(`(${file})`);
+    }
+  });
+
+  it("hello-host.yaml does what hello.yaml does", () => {
+    const [inContainers, onHost] = [parseExample("hello.yaml"), parseExample("hello-host.yaml")];
+    expect(inContainers.tasks).toEqual(onHost.tasks);
+    expect(inContainers.steps).toEqual(onHost.steps.map((step) => ({ ...step, image: "busybox:stable" })));
+    expect(onHost.tasks).toHaveLength(3);
+  });
+
+  it("hello-host.yaml leaves a greeting in the output folder", () => {
+    const job = parseExample("hello-host.yaml");
+    expect([runStep(job, 0, "french"), runStep(job, 1, "french")]).toEqual([0, 0]);
+    expect(readFileSync(join(output, "greeting.txt"), "utf8")).toBe("Bonjour, french!\n");
+  });
+
+  it("mixed.yaml exits with 0, 42, 43 and 7", () => {
+    const job = parseExample("mixed.yaml");
+    expect(job.tasks.map(({ name }) => runStep(job, 0, name))).toEqual([0, 42, 43, 7]);
+  });
+
+  it("build.yaml builds from files that are there", () => {
+    const builds = listImageBuilds(parseExample("build.yaml"));
+    expect(builds).toEqual([{ stepIndex: 0, dockerfile: "build/Dockerfile", context: "build", options: [] }]);
+    const dockerfile = readFileSync(join(folder, "build/Dockerfile"), "utf8");
+    const copied = /^COPY (\S+)/m.exec(dockerfile)?.[1] ?? "";
+    expect(readFileSync(join(folder, "build", copied), "utf8")).toContain("SLUICE_OUTPUT");
+  });
+});
