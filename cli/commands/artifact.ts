@@ -1,0 +1,70 @@
+import { resolve } from "node:path";
+import type { ApiClient } from "../../shared/api-client/index.ts";
+import { type FetchedArtifact, fetchArtifacts } from "../artifacts/fetch-artifacts.ts";
+import { type Context, withInterrupt } from "../context.ts";
+import { CliError, exitCodes } from "../errors.ts";
+import { formatBytes, plural } from "../terminal/format.ts";
+import { oneLine } from "../terminal/text.ts";
+
+/** Options of `sluice artifact`. */
+export interface ArtifactOptions {
+  output: string;
+  attempt?: number;
+  extract?: boolean;
+}
+
+/** `sluice artifact JOB [TASK…] -o DIR`: fetches artifacts, of all tasks where none is named. */
+export function artifact(context: Context, job: string, tasks: string[], options: ArtifactOptions): Promise<number> {
+  return withInterrupt(context.runtime, (signal) => fetchAndTell(context, context.api(), job, tasks, options, signal));
+}
+
+/** Fetches artifacts into a folder and lists what came; also what `run -o` does at the end. */
+export async function fetchAndTell(
+  context: Context,
+  api: ApiClient,
+  job: string,
+  tasks: readonly string[],
+  options: ArtifactOptions,
+  signal: AbortSignal,
+): Promise<number> {
+  const folder = resolve(context.runtime.cwd, options.output);
+  const wanted = tasks.length > 0 ? [...new Set(tasks)] : await listTasksWithArtifacts(api, job, signal);
+  const { fetched, without } = await fetchArtifacts(api, {
+    job,
+    tasks: wanted,
+    folder,
+    attempt: options.attempt,
+    extract: options.extract === true,
+    signal,
+    onFetched: (got) => (context.json ? undefined : context.note(describeFetched(got))),
+  });
+  if (context.json) context.writeJson({ job, folder, artifacts: fetched, without });
+  else if (fetched.length > 0) {
+    const bytes = fetched.reduce((sum, { size }) => sum + size, 0);
+    context.out.write(`${plural(fetched.length, "artifact")}, ${formatBytes(bytes)}, in ${oneLine(options.output)}\n`);
+  } else if (tasks.length === 0) context.out.write(`${oneLine(job)} has no artifacts\n`);
+  if (tasks.length > 0 && without.length > 0) {
+    const names = without.map(oneLine).join(", ");
+    throw new CliError(
+      exitCodes.notFound,
+      `no artifacts of ${names}: a task has them once it wrote to $SLUICE_OUTPUT and ended`,
+    );
+  }
+  return exitCodes.completed;
+}
+
+async function listTasksWithArtifacts(api: ApiClient, job: string, signal: AbortSignal): Promise<string[]> {
+  const names: string[] = [];
+  for await (const task of api.eachTask(job, {}, { signal })) {
+    if ((task.artifacts ?? []).length > 0) names.push(task.task);
+  }
+  // A list of tasks is empty for a job that does not exist in no API; reading the job makes the error certain.
+  if (names.length === 0) await api.getJob(job, { signal });
+  return names;
+}
+
+function describeFetched({ name, size, path, files, refused }: FetchedArtifact): string {
+  if (files === undefined) return `  ${oneLine(name)}  ${formatBytes(size)}`;
+  const left = (refused ?? []).map((reason) => `\n    left out: ${reason}`).join("");
+  return `  ${oneLine(path)}  ${plural(files, "file")} of ${formatBytes(size)}${left}`;
+}

@@ -1,0 +1,169 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { ApiLogLine, Task } from "../../shared/api/schemas.ts";
+import type { ApiClient } from "../../shared/api-client/index.ts";
+import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
+import { type Context, withInterrupt } from "../context.ts";
+import { CliError, exitCodes } from "../errors.ts";
+import { followAttempt } from "../logs/follow-attempt.ts";
+import { createLogPrinter } from "../logs/log-printer.ts";
+import { oneLine } from "../terminal/text.ts";
+import { viewTask } from "../watch/job-view.ts";
+import { explainReason, lookOf } from "../watch/task-line.ts";
+
+/** Options of `sluice logs`. */
+export interface LogsOptions {
+  lines?: number;
+  follow?: boolean;
+  step?: number;
+  attempt?: number;
+  timestamps?: boolean;
+}
+
+/** How often a task that has not started yet, or waits for its next attempt, is looked at. */
+const waitMs = 1_000;
+
+/** `sluice logs JOB TASK`: the log of a task, and with `-f` what comes until it ends. */
+export function logs(context: Context, job: string, taskName: string, options: LogsOptions): Promise<number> {
+  return withInterrupt(context.runtime, async (signal) => {
+    const api = context.api();
+    const task = await api.getTask(job, taskName, { signal });
+    if (options.attempt !== undefined && options.attempt > task.attempt) {
+      const had = task.attempt === 0 ? "it has not started yet" : `it had ${task.attempt}`;
+      throw new CliError(exitCodes.notFound, `${oneLine(taskName)} has no attempt ${options.attempt}: ${had}`);
+    }
+    const writer = createWriter(context, options);
+    if (options.follow === true) await followTask(context, api, task, options, writer, signal);
+    else await readTask(context, api, task, options, writer, signal);
+    writer.end();
+    return exitCodes.completed;
+  });
+}
+
+interface LineWriter {
+  write(attempt: number, lines: readonly ApiLogLine[]): void;
+  end(): void;
+}
+
+function createWriter(context: Context, options: LogsOptions): LineWriter {
+  const printer = createLogPrinter({ out: context.out, timestamps: options.timestamps === true });
+  let step: number | undefined;
+  return {
+    write: (attempt, lines) => {
+      for (const line of lines) {
+        if (context.json) {
+          context.writeJson({ attempt, ...line });
+          continue;
+        }
+        // On a terminal a rule shows where another step begins; files get the log and nothing else.
+        if (step !== undefined && step !== line.step && context.out.isTty) {
+          printer.end();
+          context.out.write(`${context.out.style("dim", `── step ${line.step} ──`)}\n`);
+        }
+        step = line.step;
+        printer.print([line]);
+      }
+    },
+    end: () => printer.end(),
+  };
+}
+
+async function readTask(
+  context: Context,
+  api: ApiClient,
+  task: Task,
+  options: LogsOptions,
+  writer: LineWriter,
+  signal: AbortSignal,
+): Promise<void> {
+  const attempt = options.attempt ?? task.attempt;
+  if (attempt === 0) return context.note(explainNoLog(context, task));
+  const query = { attempt, step: options.step, tail: options.lines, limit: 5_000 };
+  let isEmpty = true;
+  for await (const page of api.eachLogPage(task.job, task.task, query, { signal })) {
+    isEmpty = false;
+    writer.write(page.attempt, page.lines);
+    // The reader may have had enough (`| head`).
+    if (context.out.closed) return;
+  }
+  if (isEmpty) context.note(`${oneLine(task.task)} has written nothing${task.status === "running" ? " yet" : ""}`);
+}
+
+async function followTask(
+  context: Context,
+  api: ApiClient,
+  first: Task,
+  options: LogsOptions,
+  writer: LineWriter,
+  signal: AbortSignal,
+): Promise<void> {
+  const { job, task: name } = first;
+  let task = first;
+  let shown = 0;
+  let noted = "";
+  while (!context.out.closed) {
+    const attempt = options.attempt ?? task.attempt;
+    if (attempt > shown) {
+      shown = attempt;
+      if (task.attempt > 1 && attempt > 1) context.note(`── attempt ${attempt} ──`);
+      await followOne(context, api, task, attempt, options, writer, signal);
+    } else if (isTerminalTaskState(task.status)) {
+      return context.note(shown === 0 ? explainNoLog(context, task) : describeEnd(task));
+    } else {
+      const waits = shown === 0 ? explainNoLog(context, task) : `waiting for attempt ${shown + 1}`;
+      if (waits !== noted) context.note(waits);
+      noted = waits;
+      await delay(waitMs, undefined, { signal });
+    }
+    if (options.attempt !== undefined) return;
+    task = await api.getTask(job, name, { signal });
+  }
+}
+
+async function followOne(
+  context: Context,
+  api: ApiClient,
+  { job, task }: Task,
+  attempt: number,
+  options: LogsOptions,
+  writer: LineWriter,
+  signal: AbortSignal,
+): Promise<void> {
+  const closed = new AbortController();
+  try {
+    await followAttempt(api, {
+      job,
+      task,
+      attempt,
+      step: options.step,
+      tail: options.lines,
+      signal: AbortSignal.any([signal, closed.signal]),
+      isOver: async () => {
+        const now = await api.getTask(job, task, { signal });
+        return isTerminalTaskState(now.status) || now.attempt > attempt || now.status === "queued";
+      },
+      onLine: (line) => {
+        writer.write(attempt, [line]);
+        if (context.out.closed) closed.abort();
+      },
+      onStatus: (status) => {
+        if (status.status === "lost" && context.verbose) context.note(`${status.error.message}; trying again`);
+      },
+    });
+  } catch (error) {
+    if (!closed.signal.aborted || signal.aborted) throw error;
+  }
+}
+
+function explainNoLog(context: Context, task: Task): string {
+  const name = oneLine(task.task);
+  if (isTerminalTaskState(task.status)) {
+    const because = task.reason ? `: ${explainReason(task.reason)}` : "";
+    return `${name} has no log: it ended before it started, ${lookOf(viewTask(task)).label}${because}`;
+  }
+  return `${name} has not started yet (${task.status}); it has no log so far${context.json ? "" : ", follow it with -f"}`;
+}
+
+function describeEnd(task: Task): string {
+  const { symbol, label } = lookOf(viewTask(task));
+  return `${symbol} ${oneLine(task.task)} ${label}${task.reason ? `: ${explainReason(task.reason)}` : ""}`;
+}

@@ -1,0 +1,85 @@
+import { access, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import type { ApiClient } from "../../shared/api-client/index.ts";
+import { type ImageBuild, listImageBuilds } from "../../shared/jobfile/resolve.ts";
+import type { Context } from "../context.ts";
+import { CliError, exitCodes } from "../errors.ts";
+import { formatDuration } from "../terminal/format.ts";
+import { oneLine } from "../terminal/text.ts";
+import { runDocker } from "./docker.ts";
+import type { LoadedJob } from "./load-job.ts";
+import { createProgress } from "./progress.ts";
+import { shipImage } from "./ship-image.ts";
+
+/**
+ * Builds the images of a job's dockerfile steps with the docker CLI and ships those that the control plane lacks.
+ * Returns the image id of each such step by its index. Steps that are built alike share one image.
+ */
+export async function buildImages(
+  context: Context,
+  api: ApiClient,
+  { job, folder }: LoadedJob,
+  signal: AbortSignal,
+): Promise<Map<number, string>> {
+  const images = new Map<number, string>();
+  const built = new Map<string, string>();
+  for (const build of listImageBuilds(job)) {
+    const { dockerfile, context: buildContext, options } = build;
+    const key = JSON.stringify([dockerfile, buildContext, options]);
+    const known = built.get(key);
+    const imageId = known ?? (await buildImage(context, folder, build, signal));
+    if (known === undefined) await shipImage(context, api, imageId, signal);
+    built.set(key, imageId);
+    images.set(build.stepIndex, imageId);
+  }
+  return images;
+}
+
+async function buildImage(context: Context, folder: string, build: ImageBuild, signal: AbortSignal): Promise<string> {
+  await checkPaths(folder, build);
+  const scratch = await mkdtemp(join(tmpdir(), "sluice-build-"));
+  const progress = createProgress(context, `building ${oneLine(build.dockerfile)}`);
+  try {
+    const idFile = join(scratch, "image-id");
+    const args = ["build", "--iidfile", idFile, "--file", build.dockerfile, ...build.options, build.context];
+    const { exitCode, lastLines } = await runDocker(args, { folder, signal, onLine: progress.showLine });
+    if (exitCode !== 0) throw explainFailure(build, exitCode, lastLines);
+    const imageId = (await readFile(idFile, "utf8")).trim();
+    progress.end(`built ${oneLine(build.dockerfile)} in ${formatDuration(progress.elapsedMs())}`);
+    return imageId;
+  } catch (error) {
+    progress.end();
+    throw error;
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Docker's own words for a missing file differ from version to version; ours name the step. */
+async function checkPaths(folder: string, build: ImageBuild): Promise<void> {
+  const step = `steps[${build.stepIndex}]`;
+  await checkExists(resolve(folder, build.dockerfile), `${step}.dockerfile`, build.dockerfile);
+  // Docker takes URLs and `-` as contexts too; these are its own to judge.
+  if (/^[a-z+]+:\/\/|^git@|^-$/.test(build.context)) return;
+  await checkExists(resolve(folder, build.context), `${step}.context`, build.context);
+}
+
+async function checkExists(path: string, key: string, named: string): Promise<void> {
+  try {
+    await access(path);
+  } catch (error) {
+    const message = `${key}: there is no '${oneLine(named)}'; it is looked for relative to the job file, at ${oneLine(path)}`;
+    throw new CliError(exitCodes.usage, message, { cause: error });
+  }
+}
+
+function explainFailure(build: ImageBuild, exitCode: number | null, lastLines: readonly string[]): CliError {
+  const text = lastLines.join("\n");
+  if (/cannot connect to the docker daemon|error during connect|permission denied.*docker/i.test(text)) {
+    const message = "this job builds an image, and Docker does not answer: start it, or name an image instead";
+    return new CliError(exitCodes.usage, message, { details: lastLines.map(oneLine).slice(-3) });
+  }
+  const message = `docker build of ${oneLine(build.dockerfile)} failed with exit code ${exitCode}; its last lines:`;
+  return new CliError(exitCodes.usage, message, { details: lastLines.map((line) => `  ${oneLine(line)}`) });
+}

@@ -1,0 +1,79 @@
+import { readFile, stat } from "node:fs/promises";
+import { dirname, extname, resolve } from "node:path";
+import { formatProblems } from "../../shared/jobfile/format-problems.ts";
+import { loadJobFile } from "../../shared/jobfile/load.ts";
+import { createCommandRunner } from "../../shared/jobfile/run-command.ts";
+import type { JobDocument } from "../../shared/jobfile/schema.ts";
+import type { Context } from "../context.ts";
+import { CliError, exitCodes } from "../errors.ts";
+import { plural } from "../terminal/format.ts";
+import { oneLine } from "../terminal/text.ts";
+
+/** A job file as the user named it, with what its templates get. */
+export interface JobFileInput {
+  file: string;
+  args: readonly string[];
+  /** `NAME=VALUE` of each `-p`. */
+  params: readonly string[];
+}
+
+/** A valid job and the folder that its paths are relative to. */
+export interface LoadedJob {
+  job: JobDocument;
+  folder: string;
+}
+
+/** No job file is near this size; reading a larger one would only fill the memory. */
+const maxFileBytes = 64 * 1024 * 1024;
+
+/** Reads, renders and checks a job file; whatever is wrong with it is a CliError with all its problems. */
+export async function loadJob(context: Context, input: JobFileInput, signal: AbortSignal): Promise<LoadedJob> {
+  const path = resolve(context.runtime.cwd, input.file);
+  const source = await readSource(input.file, path);
+  const folder = dirname(path);
+  const env = context.runtime.env;
+  const loaded = await loadJobFile(source, {
+    fileName: input.file,
+    env,
+    args: input.args,
+    params: parseParams(input.params),
+    runCommand: createCommandRunner({ folder, env, signal }),
+  });
+  signal.throwIfAborted();
+  if (loaded.ok) return { job: loaded.job, folder };
+  const count = plural(loaded.problems.length, "problem");
+  throw new CliError(exitCodes.usage, `${oneLine(input.file)} is not a valid job file: ${count}`, {
+    details: formatProblems(loaded.problems).trimEnd().split("\n"),
+  });
+}
+
+async function readSource(file: string, path: string): Promise<string> {
+  const named = oneLine(file);
+  if ([".ts", ".mts", ".js", ".mjs"].includes(extname(path))) {
+    throw new CliError(exitCodes.usage, `${named}: job files in TypeScript cannot be run yet; write it as YAML`);
+  }
+  try {
+    const { size } = await stat(path);
+    if (size > maxFileBytes) throw new CliError(exitCodes.usage, `${named} has ${size} bytes; is it a job file?`);
+    return await readFile(path, "utf8");
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    const why: Record<string, string> = {
+      ENOENT: "there is no such file",
+      ENOTDIR: "there is no such file",
+      EISDIR: "it is a folder; name the job file in it",
+      EACCES: "you may not read it",
+    };
+    if (why[code] === undefined) throw error;
+    throw new CliError(exitCodes.usage, `cannot read ${named}: ${why[code]}`, { cause: error });
+  }
+}
+
+function parseParams(params: readonly string[]): Record<string, string> {
+  const values = params.map((param): [string, string] => {
+    const at = param.indexOf("=");
+    if (at <= 0) throw new CliError(exitCodes.usage, `-p takes NAME=VALUE, not '${oneLine(param)}'`);
+    return [param.slice(0, at), param.slice(at + 1)];
+  });
+  return Object.fromEntries(values);
+}

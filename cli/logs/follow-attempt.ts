@@ -1,0 +1,59 @@
+import type { ApiLogLine } from "../../shared/api/schemas.ts";
+import type { ApiClient, StreamStatus } from "../../shared/api-client/index.ts";
+
+/** Which log to follow and whom to give its lines. */
+export interface FollowAttemptOptions {
+  job: string;
+  task: string;
+  attempt: number;
+  step?: number | undefined;
+  tail?: number | undefined;
+  signal: AbortSignal;
+  /** Tells whether the attempt is over; asked now and then while no lines come. */
+  isOver: () => boolean | Promise<boolean>;
+  onLine: (line: ApiLogLine) => void;
+  onStatus?: (status: StreamStatus) => void;
+  /** How often `isOver` is asked, in milliseconds. */
+  checkMs?: number;
+}
+
+/** A log whose end was never told: the stream is left for one last read. */
+class LogIsOver extends Error {}
+
+/**
+ * Follows the log of one attempt until it is complete. Should the end never be told (a worker that died left a log
+ * without one), it ends once the attempt is over and nothing more has come for a while, with one last look.
+ */
+export async function followAttempt(api: ApiClient, options: FollowAttemptOptions): Promise<void> {
+  const { job, task, attempt, step, tail, signal, onLine, checkMs = 5_000 } = options;
+  const over = new AbortController();
+  let cursor: string | undefined;
+  let lines = 0;
+  let linesAtCheck = -1;
+  let overSeen = false;
+  const check = async (): Promise<void> => {
+    const isIdle = lines === linesAtCheck;
+    linesAtCheck = lines;
+    if (!isIdle) return;
+    // Twice in a row: what a worker wrote last must have had the time to arrive.
+    if (overSeen) return over.abort(new LogIsOver());
+    overSeen = await options.isOver();
+  };
+  const timer = setInterval(() => check().catch((error: unknown) => over.abort(error)), checkMs);
+  try {
+    const follow = { signal: AbortSignal.any([signal, over.signal]), onStatus: options.onStatus };
+    for await (const followed of api.followLog(job, task, { attempt, step, tail }, follow)) {
+      onLine(followed.line);
+      cursor = followed.cursor ?? cursor;
+      lines++;
+    }
+  } catch (error) {
+    if (!(error instanceof LogIsOver)) throw error;
+    const query = cursor === undefined ? { tail } : { cursor };
+    for await (const page of api.eachLogPage(job, task, { attempt, step, ...query }, { signal })) {
+      page.lines.forEach(onLine);
+    }
+  } finally {
+    clearInterval(timer);
+  }
+}

@@ -1,0 +1,65 @@
+import { stripVTControlCharacters } from "node:util";
+import type { ApiLogLine } from "../../shared/api/schemas.ts";
+import type { Output } from "../terminal/output.ts";
+
+/** How lines of logs are written. */
+export interface LogPrinterOptions {
+  out: Output;
+  timestamps: boolean;
+  /** Stands before every line, dressed; for logs of several tasks. */
+  prefix?: (() => string) | undefined;
+}
+
+/** Writes the lines of one task's log. */
+export interface LogPrinter {
+  print(lines: readonly ApiLogLine[]): void;
+  /** Ends a line that was left open. */
+  end(): void;
+}
+
+/**
+ * Creates a printer. Without a terminal the text is written as the task wrote it. On a terminal only its colours are
+ * kept: a task's output must not move the cursor, rename the window or write into the clipboard.
+ */
+export function createLogPrinter({ out, timestamps, prefix }: LogPrinterOptions): LogPrinter {
+  let open: { step: number; stream: string } | undefined;
+
+  function format(line: ApiLogLine): string {
+    const text = out.isTty
+      ? cleanForTerminal(line.text, out.style("red", "x") !== "x", prefix !== undefined)
+      : line.text;
+    // A piece of a line that was cut for its length goes on where the last piece stopped.
+    const continues = open?.step === line.step && open.stream === line.stream;
+    const lineEnd = open && !continues ? "\n" : "";
+    const start = continues ? "" : `${prefix?.() ?? ""}${timestamps ? `${out.style("dim", line.at)} ` : ""}`;
+    open = line.partial === true ? { step: line.step, stream: line.stream } : undefined;
+    return `${lineEnd}${start}${text}${open ? "" : "\n"}`;
+  }
+
+  return {
+    print: (lines) => out.write(lines.map(format).join("")),
+    end: () => {
+      if (open) out.write("\n");
+      open = undefined;
+    },
+  };
+}
+
+/** Codes that only dress text: `ESC [ … m`. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character is what is looked for
+const dressing = /\u001b\[[0-9;:]*m/g;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach the terminal
+const harmful = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+
+/**
+ * A line as a terminal may show it: colours kept where the terminal shows colours (and ended, where `isolate` says
+ * that other texts follow), of a line that overwrites itself by `\r` only its last state, all other controls gone.
+ */
+export function cleanForTerminal(text: string, keepColors: boolean, isolate: boolean): string {
+  const visible = text.slice(text.replace(/\r+$/, "").lastIndexOf("\r") + 1).replace(/\r+$/, "");
+  if (visible.search(harmful) < 0) return visible;
+  const colors: string[] = keepColors ? (visible.match(dressing) ?? []) : [];
+  const pieces = visible.split(dressing).map((piece) => stripVTControlCharacters(piece).replace(harmful, ""));
+  const cleaned = pieces.map((piece, index) => piece + (colors[index] ?? "")).join("");
+  return isolate && colors.length > 0 ? `${cleaned}\u001b[0m` : cleaned;
+}

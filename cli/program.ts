@@ -1,0 +1,165 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import type { Context, GlobalOptions } from "./context.ts";
+import type { Runtime } from "./runtime.ts";
+
+/** A command's work: given its context, it tells the exit code. */
+type Work = (context: Context) => Promise<number> | number;
+
+const jobStates = ["queued", "running", "completed", "failed", "aborted"];
+const taskStates = ["pending", ...jobStates, "skipped", "timed_out"];
+/** The most lines of a log's end that the API gives at once. */
+const maxTailLines = 5_000;
+
+/**
+ * Runs a command line and tells the exit code. Each command's code is loaded only when it is called, so that a start
+ * costs what its own command costs.
+ */
+export async function runCli(argv: readonly string[], runtime: Runtime): Promise<number> {
+  let exitCode = 0;
+  const program = createProgram(runtime);
+  /** Runs what a command does and keeps its exit code. */
+  const act = async (work: Work): Promise<void> => {
+    const { runCommand } = await import("./run-command.ts");
+    exitCode = await runCommand(runtime, program.opts<GlobalOptions>(), work);
+  };
+  addJobCommands(program, act);
+  addTaskCommands(program, act);
+  addOtherCommands(program, act);
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // Help that was asked for is no mistake; everything else commander stops at is wrong usage.
+    return error.exitCode === 0 ? 0 : 2;
+  }
+  return exitCode;
+}
+
+type Act = (work: Work) => Promise<void>;
+
+function createProgram(runtime: Runtime): Command {
+  const program = new Command("sluice")
+    .description("Runs CI and batch jobs on machines that exist only while there is work.")
+    .option("--url <url>", "control plane (SLUICE_URL; else the local stack)")
+    .option("--token <token>", "who you are (SLUICE_TOKEN; else the local stack's)")
+    .option("--json", "print JSON, and nothing else, on stdout")
+    .option("--no-color", "print no colours (NO_COLOR)")
+    .option("-q, --quiet", "print results only")
+    .option("-v, --verbose", "say more on stderr")
+    .helpCommand("help [command]", "show help for a command")
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .showHelpAfterError("(add --help for more)")
+    .exitOverride();
+  const { out, err } = runtime.openOutputs(true);
+  program.configureOutput({
+    writeOut: (text) => out.write(text),
+    writeErr: (text) => err.write(text),
+    getOutHelpWidth: () => Math.min(100, out.columns),
+    getErrHelpWidth: () => Math.min(100, err.columns),
+  });
+  return program;
+}
+
+function addJobCommands(program: Command, act: Act): void {
+  program
+    .command("dev")
+    .description("run the local stack: API, embedded cloud and workers, until Ctrl-C")
+    .option("--port <port>", "port of the API", integer(0, 65_535), 4400)
+    .option("--data-dir <folder>", "where everything is kept", ".sluice")
+    .option("--workers <count>", "workers to start", integer(0, 64), 1)
+    .option("--slots <count>", "slots of each worker", integer(1, 1024))
+    .option("--reset", "start with nothing: delete what is kept")
+    .action((options) => act(async (context) => (await import("./commands/dev.ts")).dev(context, options)));
+  program
+    .command("run <file> [args...]")
+    .description("submit the job of a file and watch it")
+    .option("-p, --param <name=value>", "a value for the file's templates (repeatable)", collect, [])
+    .option("--async", "submit only; print the job's id")
+    .option("-n, --dry-run", "print the job as it would be submitted; build and submit nothing")
+    .addOption(new Option("--abort-on-failure", "end the job when a task exits with 42").conflicts("abortOnError"))
+    .option("--abort-on-error", "end the job when a task fails otherwise or times out")
+    .option("-f, --follow", "show the logs of all tasks")
+    .option("-o, --output <folder>", "fetch the artifacts into this folder at the end")
+    .option("--cancel-on-interrupt", "cancel the job on Ctrl-C")
+    .action((file, args, options) =>
+      act(async (context) => (await import("./commands/run.ts")).run(context, file, args, options)),
+    );
+  program
+    .command("watch <job>")
+    .description("show how a job goes until it ends")
+    .action((job) => act(async (context) => (await import("./commands/watch.ts")).watch(context, job)));
+  program
+    .command("ps")
+    .description("list jobs, newest first")
+    .addOption(new Option("-s, --status <status>", "only jobs in this state").choices(jobStates))
+    .option("--name <name>", "only jobs of this name")
+    .option("--limit <count>", "jobs to list", integer(1, 100_000), 20)
+    .option("-a, --all", "list all there are")
+    .action((options) => act(async (context) => (await import("./commands/ps.ts")).ps(context, options)));
+  program
+    .command("show <job> [task]")
+    .description("everything about a job, or one of its tasks")
+    .addOption(new Option("-s, --status <status>", "only tasks in this state").choices(taskStates))
+    .option("-a, --all", "list completed tasks of a large job too")
+    .action((job, task, options) =>
+      act(async (context) => (await import("./commands/show.ts")).show(context, job, task, options)),
+    );
+}
+
+function addTaskCommands(program: Command, act: Act): void {
+  program
+    .command("logs <job> <task>")
+    .description("show the log of a task")
+    .option("-n, --lines <count>", `only the last lines, ${maxTailLines} at most`, integer(0, maxTailLines))
+    .option("-f, --follow", "go on until the task ends")
+    .option("--step <number>", "only this step, counted from 1", integer(1, 1000))
+    .option("--attempt <number>", "this attempt, not the newest", integer(1, 999_999))
+    .option("-t, --timestamps", "begin each line with its time")
+    .action((job, task, options) =>
+      act(async (context) => (await import("./commands/logs.ts")).logs(context, job, task, options)),
+    );
+  program
+    .command("artifact <job> [tasks...]")
+    .description("fetch artifacts, checked: of all tasks where none is named")
+    .requiredOption("-o, --output <folder>", "where to put them")
+    .option("--attempt <number>", "of this attempt, not the newest", integer(1, 999_999))
+    .option("--extract", "unpack them, each into a folder of its own")
+    .action((job, tasks, options) =>
+      act(async (context) => (await import("./commands/artifact.ts")).artifact(context, job, tasks, options)),
+    );
+  program
+    .command("cancel <job> [task]")
+    .description("end a job, or one of its tasks; what it has done is kept")
+    .action((job, task) => act(async (context) => (await import("./commands/cancel.ts")).cancel(context, job, task)));
+}
+
+function addOtherCommands(program: Command, act: Act): void {
+  program
+    .command("validate <file> [args...]")
+    .description("check a job file; build and submit nothing")
+    .option("-p, --param <name=value>", "a value for the file's templates (repeatable)", collect, [])
+    .action((file, args, options) =>
+      act(async (context) => (await import("./commands/validate.ts")).validate(context, file, args, options)),
+    );
+  program
+    .command("schema")
+    .description("print the JSON Schema of job files")
+    .action(() => act(async (context) => (await import("./commands/schema.ts")).schema(context)));
+  program
+    .command("version")
+    .description("print the version")
+    .action(() => act(async (context) => (await import("./commands/version.ts")).version(context)));
+}
+
+function collect(value: string, previous: string[]): string[] {
+  return [...previous, value];
+}
+
+/** A parser of whole numbers within bounds, both included. */
+function integer(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+  };
+}

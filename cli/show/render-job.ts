@@ -1,0 +1,86 @@
+import type { Job, TaskSummary } from "../../shared/api/schemas.ts";
+import { countEnded, taskCounts } from "../../shared/domain/task-counts.ts";
+import { formatAge, formatBytes, formatDuration, formatNumber, plural } from "../terminal/format.ts";
+import type { Style } from "../terminal/style.ts";
+import { jobColors } from "../terminal/symbols.ts";
+import { type Cell, type Column, renderTable } from "../terminal/table.ts";
+import { oneLine } from "../terminal/text.ts";
+import { formatBar, formatCounts } from "../watch/counts-line.ts";
+import { type TaskView, taskSpanMs, viewTask } from "../watch/job-view.ts";
+import { explainReason, lookOf } from "../watch/task-line.ts";
+import { formatMoment, renderFields } from "./fields.ts";
+
+/** How a job is shown. */
+export interface ShowOptions {
+  width: number;
+  style: Style;
+  nowMs: number;
+  /** Makes a command for the user to type. */
+  hint: (command: string) => string;
+}
+
+const taskColumns: readonly Column[] = [
+  { heading: "" },
+  { heading: "TASK", shrinkTo: 16 },
+  { heading: "STATUS" },
+  { heading: "TIME", align: "right" },
+  { heading: "ATTEMPTS", align: "right" },
+  { heading: "ARTIFACT", align: "right" },
+  { heading: "REASON", shrinkTo: 10 },
+];
+
+/** Everything about a job, with the tasks given; `hidden` tells how many completed ones were left out. */
+export function renderJob(
+  job: Job,
+  tasks: readonly TaskSummary[],
+  options: ShowOptions & { hidden: number },
+): string[] {
+  const { style, nowMs, width, hint, hidden } = options;
+  const counts = taskCounts(job.counts);
+  const warnings = tasks.filter(({ status, warning }) => status === "failed" && warning === true).length;
+  const endMs = job.endedAt === undefined ? nowMs : Date.parse(job.endedAt);
+  const abort = { never: undefined, "on-failure": "on failures (exit 42)", "on-error": "on errors" }[job.abort];
+  const cancel = job.cancel && `${oneLine(job.cancel.detail)}, ${formatAge(nowMs - Date.parse(job.cancel.at))}`;
+  const bar = formatBar(counts, warnings, Math.min(40, width - 30), style);
+  const lines = [
+    `${style("bold", oneLine(job.job))}  ${style(jobColors[job.status], job.status)}`,
+    `${bar}  ${formatNumber(countEnded(counts))} of ${plural(job.total, "task")} ended`,
+    formatCounts(counts, warnings, style),
+    "",
+    ...renderFields(
+      [
+        ["pool", oneLine(job.pool)],
+        ["submitted", `${formatMoment(job.createdAt, formatAge, nowMs)} by ${oneLine(job.submittedBy)}`],
+        ["started", formatMoment(job.startedAt, formatAge, nowMs)],
+        ["ended", formatMoment(job.endedAt, formatAge, nowMs)],
+        ["time", formatDuration(endMs - Date.parse(job.createdAt))],
+        ["aborts", abort],
+        ["cancelled", cancel && style("yellow", cancel)],
+      ],
+      style,
+    ),
+  ];
+  if (tasks.length > 0) {
+    const rows = tasks.map((task) => taskRow(viewTask(task), nowMs));
+    lines.push("", ...renderTable(taskColumns, rows, { width, style }));
+  }
+  if (hidden > 0) {
+    const all = hint(`show ${job.job} --all`);
+    lines.push(style("dim", `   … and ${formatNumber(hidden)} completed: ${all}`));
+  }
+  return lines;
+}
+
+function taskRow(task: TaskView, nowMs: number): Cell[] {
+  const { symbol, label, color } = lookOf(task);
+  const spanMs = taskSpanMs(task, nowMs);
+  return [
+    { text: symbol, style: color },
+    { text: oneLine(task.task) },
+    { text: label, style: color },
+    { text: spanMs === undefined ? "" : formatDuration(spanMs) },
+    { text: task.attempt === 0 ? "" : String(task.attempt) },
+    { text: task.artifactCount === 0 ? "" : formatBytes(task.artifactBytes), style: "dim" },
+    { text: explainReason(task.reason), style: color },
+  ];
+}

@@ -1,0 +1,70 @@
+import type { Attempt, Task } from "../../shared/api/schemas.ts";
+import { formatAge, formatBytes, formatDuration, formatNumber } from "../terminal/format.ts";
+import type { Style } from "../terminal/style.ts";
+import { renderTable } from "../terminal/table.ts";
+import { oneLine, wrap } from "../terminal/text.ts";
+import { viewTask } from "../watch/job-view.ts";
+import { lookOf } from "../watch/task-line.ts";
+import { type Field, formatMoment, renderFields } from "./fields.ts";
+import type { ShowOptions } from "./render-job.ts";
+
+/** Everything about one task: where it stands and why, and each of its attempts with steps, logs and artifacts. */
+export function renderTask(task: Task, options: ShowOptions): string[] {
+  const { style, nowMs, width, hint } = options;
+  const { symbol, label, color } = lookOf(viewTask(task));
+  const name = style("bold", oneLine(`${task.job}/${task.task}`));
+  const fields: Field[] = [
+    ["slots", String(task.slots)],
+    ["submitted", formatMoment(task.createdAt, formatAge, nowMs)],
+    ["started", formatMoment(task.startedAt, formatAge, nowMs)],
+    ["ended", formatMoment(task.endedAt, formatAge, nowMs)],
+    ["cancelled", formatMoment(task.cancelRequestedAt, formatAge, nowMs)],
+  ];
+  const lines = [`${symbol} ${name}  ${style(color, label)}`];
+  lines.push(...explainTask(task, width, style), "", ...renderFields(fields, style));
+  for (const attempt of task.attempts) lines.push("", ...renderAttempt(attempt, task, options));
+  if (task.attempts.length > 0) lines.push("", style("dim", `logs: ${hint(`logs ${task.job} ${task.task}`)}`));
+  return lines;
+}
+
+/** The reason in full: its lines stay lines, for a service's last words are told in it. */
+function explainTask(task: Task, width: number, style: Style): string[] {
+  const { reason } = task;
+  if (!reason) return [];
+  const fault = reason.fault === "infrastructure" ? "infrastructure, not the task" : "the task or its job file";
+  const detail = reason.detail.split("\n").flatMap((line) => wrap(oneLine(line), width - 3));
+  return [...detail.map((line) => `   ${line}`), style("dim", `   ${reason.code}; at fault: ${fault}`)];
+}
+
+function renderAttempt(attempt: Attempt, task: Task, { style, nowMs, width }: ShowOptions): string[] {
+  const endMs = attempt.endedAt === undefined ? nowMs : Date.parse(attempt.endedAt);
+  const span = formatDuration(endMs - Date.parse(attempt.claimedAt));
+  const state = attempt.outcome?.state ?? (attempt.endedAt === undefined ? "running" : "given back");
+  const head = `attempt ${attempt.attempt}  ${state}  ${span}  on ${oneLine(attempt.workerId)}`;
+  const lines = [style("bold", head)];
+  const { reason } = attempt.outcome ?? {};
+  const isTold = reason?.detail === task.reason?.detail && attempt.attempt === task.attempt;
+  if (reason && !isTold) lines.push(...wrap(oneLine(reason.detail), width - 3).map((line) => `   ${line}`));
+  const rows = (attempt.steps ?? []).map((step) => {
+    const log = attempt.logs?.find((summary) => summary.step === step.index);
+    const spanMs = step.startedAt === undefined ? undefined : spanOf(step.startedAt, step.endedAt, nowMs);
+    return [
+      { text: `step ${step.index}` },
+      { text: oneLine(step.name) },
+      { text: spanMs === undefined ? "not reached" : formatDuration(spanMs), style: "dim" as const },
+      { text: step.exitCode === undefined ? "" : `exit ${step.exitCode}` },
+      { text: log ? `${formatNumber(log.lines)} lines` : "", style: "dim" as const },
+    ];
+  });
+  const columns = [{}, { shrinkTo: 10 }, { align: "right" as const }, {}, { align: "right" as const }];
+  const table = columns.map((column) => ({ heading: "", ...column }));
+  lines.push(...renderTable(table, rows, { width, style, headings: false, indent: 3 }));
+  for (const { name, size } of attempt.artifacts ?? []) {
+    lines.push(`   artifact ${oneLine(name)}  ${style("dim", formatBytes(size))}`);
+  }
+  return lines;
+}
+
+function spanOf(startedAt: string, endedAt: string | undefined, nowMs: number): number {
+  return (endedAt === undefined ? nowMs : Date.parse(endedAt)) - Date.parse(startedAt);
+}

@@ -1,0 +1,61 @@
+import stringWidth from "string-width";
+
+/** Columns a text takes on a terminal, without its codes for colours. */
+export function textWidth(text: string): number {
+  // Nearly every text is plain ASCII; measuring emoji takes a hundred times longer.
+  return /^[\x20-\x7e]*$/.test(text) ? text.length : stringWidth(text);
+}
+
+const controls = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
+
+/**
+ * A name or a sentence that came from elsewhere, as one line: line ends become spaces, and what would move the cursor,
+ * change colours or turn the reading direction becomes `·`.
+ */
+export function oneLine(text: string): string {
+  return text
+    .replace(/\s*[\r\n]+\s*/g, " ")
+    .replace(/\t/g, " ")
+    .replace(controls, "·");
+}
+
+const segmenter = new Intl.Segmenter();
+
+/** Cuts a text (without codes for colours) to at most `width` columns, with `…` where something is missing. */
+export function truncate(text: string, width: number): string {
+  if (textWidth(text) <= width) return text;
+  if (width <= 1) return width <= 0 ? "" : "…";
+  let used = 0;
+  let kept = "";
+  for (const { segment } of segmenter.segment(text)) {
+    const next = used + textWidth(segment);
+    if (next > width - 1) break;
+    used = next;
+    kept += segment;
+  }
+  return `${kept.trimEnd()}…`;
+}
+
+/** Fills a text with spaces up to `width` columns, behind it or (`"right"`) before it. */
+export function pad(text: string, width: number, align: "left" | "right" = "left"): string {
+  const missing = width - textWidth(text);
+  if (missing <= 0) return text;
+  return align === "left" ? text + " ".repeat(missing) : " ".repeat(missing) + text;
+}
+
+/** Breaks a sentence (without codes) into lines of at most `width` columns at its spaces. */
+export function wrap(text: string, width: number): string[] {
+  if (!Number.isFinite(width)) return [text];
+  const limit = Math.max(10, width);
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    const longer = line === "" ? word : `${line} ${word}`;
+    if (textWidth(longer) <= limit || line === "") line = longer;
+    else {
+      lines.push(line);
+      line = word;
+    }
+  }
+  return [...lines, line];
+}

@@ -1,0 +1,118 @@
+import type { JobEvent } from "../../events/index.ts";
+import type { StreamStatus } from "../../shared/api-client/index.ts";
+import { countEnded } from "../../shared/domain/task-counts.ts";
+import type { Context } from "../context.ts";
+import { formatDuration, formatNumber } from "../terminal/format.ts";
+import { describeEvent, everyEventTasks } from "./event-line.ts";
+import type { JobView } from "./job-view.ts";
+import { renderView } from "./render-view.ts";
+
+/** Shows how a job goes while it goes. */
+export interface Display {
+  /** An event has come and is in the view. */
+  showEvent(event: JobEvent): void;
+  showConnection(status: StreamStatus): void;
+  /** A word to the user in between. */
+  showNote(text: string): void;
+  /** Ends the display; nothing of the live view stays. */
+  stop(): void;
+}
+
+/** Redraws happen at most this often, whatever comes in. */
+const frameMs = 100;
+/** Elapsed times move on this often when nothing comes in. */
+const tickMs = 1_000;
+
+/** The live view: redrawn in place on the terminal of stderr. */
+export async function createLiveDisplay(context: Context, view: JobView): Promise<Display> {
+  const { createLogUpdate } = await import("log-update");
+  const { err, runtime } = context;
+  const stream = runtime.stderrStream;
+  const update = createLogUpdate(stream);
+  let connection: string | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let lastFrameMs = 0;
+
+  function draw(): void {
+    clearTimeout(timer);
+    lastFrameMs = performance.now();
+    // One column and one line less than there are: a full last line would make some terminals scroll.
+    const room = { width: err.columns - 1, height: err.rows - 2 };
+    update(renderView(view, { ...room, nowMs: runtime.now(), style: err.style, connection }).join("\n"));
+    timer = setTimeout(draw, tickMs);
+  }
+  function drawSoon(): void {
+    clearTimeout(timer);
+    timer = setTimeout(draw, Math.max(0, frameMs - (performance.now() - lastFrameMs)));
+  }
+  draw();
+  return {
+    showEvent: drawSoon,
+    showConnection: (status) => {
+      connection = describeConnection(status);
+      drawSoon();
+    },
+    showNote: (text) => {
+      update.clear();
+      err.write(`${text}\n`);
+      draw();
+    },
+    stop: () => {
+      clearTimeout(timer);
+      update.clear();
+      update.done();
+    },
+  };
+}
+
+/** One line for each event of interest, on stderr; for large jobs also where the job stands, now and then. */
+export function createLineDisplay(context: Context, view: JobView): Display {
+  const { err } = context;
+  let toldPercent = 0;
+  let isLost = false;
+  return {
+    showEvent: (event) => {
+      const line = describeEvent(event, view, err.style);
+      if (line !== undefined) err.write(`${line}\n`);
+      if (view.total <= everyEventTasks) return;
+      const ended = countEnded(view.counts);
+      const percent = Math.floor((ended / view.total) * 10) * 10;
+      if (percent <= toldPercent) return;
+      toldPercent = percent;
+      err.write(`${view.job}: ${formatNumber(ended)} of ${formatNumber(view.total)} tasks ended\n`);
+    },
+    showConnection: (status) => {
+      // One line when it is lost and one when it is back, not one for each try.
+      if (status.status === "lost" && !isLost) err.write(`${describeConnection(status) ?? ""}\n`);
+      if (status.status === "connected" && isLost) err.write("connected again\n");
+      isLost = status.status === "lost";
+    },
+    showNote: (text) => err.write(`${text}\n`),
+    stop: () => undefined,
+  };
+}
+
+/** Events as they are, one JSON object a line, on stdout. */
+export function createJsonDisplay(context: Context): Display {
+  return {
+    showEvent: (event) => context.writeJson(event),
+    showConnection: () => undefined,
+    showNote: (text) => context.err.write(`${text}\n`),
+    stop: () => undefined,
+  };
+}
+
+/** Shows nothing but notes. */
+export function createQuietDisplay(context: Context): Display {
+  return {
+    showEvent: () => undefined,
+    showConnection: () => undefined,
+    showNote: (text) => context.err.write(`${text}\n`),
+    stop: () => undefined,
+  };
+}
+
+function describeConnection(status: StreamStatus): string | undefined {
+  if (status.status === "connected" || status.lostForMs < 0) return undefined;
+  return `connection lost ${formatDuration(status.lostForMs)} ago (${status.error.message}); trying again`;
+}

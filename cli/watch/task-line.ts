@@ -1,0 +1,44 @@
+import type { TaskSummary } from "../../shared/api/schemas.ts";
+import { formatDuration } from "../terminal/format.ts";
+import { type MarkLook, markLooks, markTask, type TaskMark } from "../terminal/symbols.ts";
+import type { Cell, Column } from "../terminal/table.ts";
+import { oneLine } from "../terminal/text.ts";
+import { type TaskView, taskSpanMs } from "./job-view.ts";
+
+/** What users are told of why a task did not complete: the sentence, or the code where there is none. */
+export function explainReason(reason: TaskSummary["reason"]): string {
+  if (!reason) return "";
+  const detail = oneLine(reason.detail).trim();
+  const sentence = detail === "" ? reason.code.replaceAll("_", " ") : detail;
+  return reason.fault === "infrastructure" ? `${sentence} (infrastructure)` : sentence;
+}
+
+/** The mark of a task with its look. */
+export function lookOf(task: TaskView): MarkLook & { mark: TaskMark } {
+  const mark = markTask(task.status, task.warning);
+  return { mark, ...markLooks[mark] };
+}
+
+/** Columns of a list of tasks as `taskRow` fills them. */
+export const taskColumns: readonly Column[] = [
+  { heading: "" },
+  { heading: "TASK", shrinkTo: 16 },
+  { heading: "TIME", align: "right" },
+  { heading: "", shrinkTo: 10 },
+];
+
+/** One line about a task: symbol, name, time, and what there is to say about it now. */
+export function taskRow(task: TaskView, nowMs: number): Cell[] {
+  const { symbol, label, color, mark } = lookOf(task);
+  const spanMs = taskSpanMs(task, nowMs);
+  const attempt = task.attempt > 1 ? `attempt ${task.attempt}` : "";
+  const words = [mark === "completed" || mark === "running" ? "" : explainReason(task.reason), attempt];
+  const said = words.filter((word) => word !== "").join(", ");
+  const waits = mark === "queued" || mark === "pending";
+  return [
+    { text: symbol, style: color },
+    { text: oneLine(task.task), ...(waits && { style: "dim" as const }) },
+    { text: spanMs === undefined || waits ? "" : formatDuration(spanMs), style: "dim" },
+    { text: said === "" && mark !== "completed" && mark !== "running" ? label : said, style: color },
+  ];
+}

@@ -1,0 +1,205 @@
+import type { JobEvent } from "../../events/index.ts";
+import type {
+  ApiLogLine,
+  ArtifactList,
+  Cancelled,
+  EventPage,
+  ImageStatus,
+  Job,
+  JobPage,
+  LogPage,
+  SubmittedJob,
+  Task,
+  TaskPage,
+  TaskSummary,
+} from "../api/schemas.ts";
+import type { JobState } from "../domain/job-state.ts";
+import { limits } from "../domain/limits.ts";
+import type { TaskState } from "../domain/task-state.ts";
+import type { JobSpecInput } from "../jobfile/job-spec.ts";
+import { ApiError, unexpectedAnswerCode } from "./errors.ts";
+import { readEventStream, type ServerSentEvent, type StreamPatience, type StreamStatus } from "./event-stream.ts";
+import { createTransport, type QueryValue, type TransportOptions } from "./transport.ts";
+
+/** What any call takes: a signal that ends it early. */
+export interface CallOptions {
+  signal?: AbortSignal | undefined;
+}
+
+/** Which part of a list to read. */
+export interface PageQuery {
+  limit?: number | undefined;
+  cursor?: string | undefined;
+}
+
+/** Which jobs to list. */
+export interface JobQuery {
+  status?: JobState | undefined;
+  name?: string | undefined;
+}
+
+/** Which log to read: the newest attempt and all steps where nothing is said. */
+export interface LogQuery {
+  attempt?: number | undefined;
+  /** 1-based index of the step. */
+  step?: number | undefined;
+  /** Only the last lines, this many. */
+  tail?: number | undefined;
+}
+
+/** How to follow a stream. */
+export interface FollowOptions extends CallOptions {
+  onStatus?: ((status: StreamStatus) => void) | undefined;
+  patience?: Partial<StreamPatience> | undefined;
+}
+
+/** The API, typed. Every method throws ApiError where it is refused and ConnectionError where there is no answer. */
+export interface ApiClient {
+  /** Origin of the control plane, without a slash at its end. */
+  readonly url: string;
+  /** Submits a job. The same key makes the same job, however often it is sent. */
+  submitJob(spec: JobSpecInput, options: CallOptions & { idempotencyKey: string }): Promise<SubmittedJob>;
+  listJobs(query?: JobQuery & PageQuery, options?: CallOptions): Promise<JobPage>;
+  /** All jobs, newest first, page by page as they are taken. */
+  eachJob(query?: JobQuery & { limit?: number | undefined }, options?: CallOptions): AsyncGenerator<Job>;
+  getJob(job: string, options?: CallOptions): Promise<Job>;
+  listTasks(job: string, query?: { status?: TaskState } & PageQuery, options?: CallOptions): Promise<TaskPage>;
+  /** All tasks of a job, page by page as they are taken. */
+  eachTask(job: string, query?: { status?: TaskState }, options?: CallOptions): AsyncGenerator<TaskSummary>;
+  getTask(job: string, task: string, options?: CallOptions): Promise<Task>;
+  /** A page of events after a sequence number. */
+  listEvents(job: string, query?: { after?: number; limit?: number }, options?: CallOptions): Promise<EventPage>;
+  /** Events after a sequence number as they happen, each once and in order, until the job has ended. */
+  followEvents(job: string, after: number, options?: FollowOptions): AsyncGenerator<JobEvent>;
+  cancelJob(job: string, options?: CallOptions): Promise<Cancelled>;
+  cancelTask(job: string, task: string, options?: CallOptions): Promise<Cancelled>;
+  readLog(job: string, task: string, query?: LogQuery & PageQuery, options?: CallOptions): Promise<LogPage>;
+  /** Pages of a log from its start (or `tail`, or after `cursor`) until there is no more for now. */
+  eachLogPage(job: string, task: string, query?: LogQuery & PageQuery, options?: CallOptions): AsyncGenerator<LogPage>;
+  /** Lines of an attempt's log as they come, until the attempt will write no more. */
+  followLog(
+    job: string,
+    task: string,
+    query?: LogQuery & { cursor?: string | undefined },
+    options?: FollowOptions,
+  ): AsyncGenerator<FollowedLine>;
+  listArtifacts(
+    job: string,
+    task: string,
+    query?: { attempt?: number | undefined },
+    options?: CallOptions,
+  ): Promise<ArtifactList>;
+  /** Asks whether an image is there; if not, the answer says where to put it. */
+  requestImage(imageId: string, options?: CallOptions): Promise<ImageStatus>;
+}
+
+/** A line of a followed log and the cursor that resumes after it. */
+export interface FollowedLine {
+  line: ApiLogLine;
+  cursor: string | undefined;
+}
+
+/** Creates the client of one control plane. */
+export function createApiClient(options: TransportOptions): ApiClient {
+  const transport = createTransport(options);
+  const get = <T>(path: string, query: Record<string, QueryValue>, call: CallOptions = {}): Promise<T> =>
+    transport.callJson<T>({ method: "GET", path, query, signal: call.signal });
+  const post = <T>(path: string, body: unknown, call: CallOptions = {}, headers: Record<string, string> = {}) =>
+    transport.callJson<T>({ method: "POST", path, body, headers, signal: call.signal });
+
+  async function* followStream(
+    path: string,
+    query: (lastEventId: string | undefined) => Record<string, QueryValue>,
+    follow: FollowOptions,
+    isLast?: (event: ServerSentEvent) => boolean,
+  ): AsyncGenerator<ServerSentEvent> {
+    yield* readEventStream({
+      ...follow,
+      url: transport.url,
+      isLast,
+      open: (lastEventId, signal) => {
+        const headers: Record<string, string> = { accept: "text/event-stream" };
+        if (lastEventId !== undefined) headers["last-event-id"] = lastEventId;
+        return transport.open({ method: "GET", path, query: query(lastEventId), headers, signal });
+      },
+    });
+  }
+
+  const client: ApiClient = {
+    url: transport.url,
+    submitJob: (spec, call) => post("/v1/jobs", { spec }, call, { "idempotency-key": call.idempotencyKey }),
+    listJobs: (query = {}, call) => get("/v1/jobs", { ...query }, call),
+    eachJob: async function* (query = {}, call) {
+      for await (const page of eachPage((cursor) => client.listJobs({ ...query, cursor }, call))) yield* page.jobs;
+    },
+    getJob: (job, call) => get(jobPath(job), {}, call),
+    listTasks: (job, query = {}, call) => get(`${jobPath(job)}/tasks`, { ...query }, call),
+    eachTask: async function* (job, query = {}, call) {
+      const limit = limits.pageSize;
+      const pages = eachPage((cursor) => client.listTasks(job, { ...query, limit, cursor }, call));
+      for await (const page of pages) yield* page.tasks;
+    },
+    getTask: (job, task, call) => get(taskPath(job, task), {}, call),
+    listEvents: (job, query = {}, call) => get(`${jobPath(job)}/events`, { ...query }, call),
+    followEvents: async function* (job, after, follow = {}) {
+      let newest = after;
+      const query = (lastEventId: string | undefined) => ({ after: lastEventId ?? after });
+      const endsJob = (event: ServerSentEvent): boolean => event.event === "job.ended";
+      for await (const { data } of followStream(`${jobPath(job)}/events`, query, follow, endsJob)) {
+        const event = JSON.parse(data) as JobEvent;
+        // A connection cut between an event and its id makes the server send the event again.
+        if (event.seq <= newest) continue;
+        newest = event.seq;
+        yield event;
+      }
+    },
+    cancelJob: (job, call) => post(`${jobPath(job)}/cancel`, {}, call),
+    cancelTask: (job, task, call) => post(`${taskPath(job, task)}/cancel`, {}, call),
+    readLog: (job, task, query = {}, call) => get(`${taskPath(job, task)}/logs`, { ...query }, call),
+    eachLogPage: async function* (job, task, query = {}, call) {
+      let next = query;
+      while (true) {
+        const page = await client.readLog(job, task, next, call);
+        if (page.lines.length === 0) return;
+        yield page;
+        if (page.cursor === next.cursor) return;
+        // The attempt stays the one that the first page answered for, also if another one starts meanwhile.
+        next = { ...query, attempt: page.attempt, tail: undefined, cursor: page.cursor };
+      }
+    },
+    followLog: async function* (job, task, query = {}, follow = {}) {
+      const { cursor, tail, ...rest } = query;
+      const resume = (lastEventId: string | undefined) =>
+        lastEventId === undefined ? { ...rest, cursor, tail } : { ...rest, cursor: lastEventId };
+      for await (const { event, id, data } of followStream(`${taskPath(job, task)}/logs`, resume, follow)) {
+        if (event === "line") yield { line: JSON.parse(data) as ApiLogLine, cursor: id };
+      }
+    },
+    listArtifacts: (job, task, query = {}, call) => get(`${taskPath(job, task)}/artifacts`, { ...query }, call),
+    requestImage: (imageId, call) => post("/v1/images", { imageId }, call),
+  };
+  return client;
+}
+
+function jobPath(job: string): string {
+  return `/v1/jobs/${encodeURIComponent(job)}`;
+}
+
+function taskPath(job: string, task: string): string {
+  return `${jobPath(job)}/tasks/${encodeURIComponent(task)}`;
+}
+
+/** Reads pages until one has no cursor. A cursor that comes twice would loop for ever and is an error. */
+async function* eachPage<P extends { cursor?: string | undefined }>(
+  readPage: (cursor: string | undefined) => Promise<P>,
+): AsyncGenerator<P> {
+  let cursor: string | undefined;
+  do {
+    const page = await readPage(cursor);
+    yield page;
+    if (page.cursor !== undefined && page.cursor === cursor) {
+      throw new ApiError({ status: 200, code: unexpectedAnswerCode, detail: "the API answered the same page twice" });
+    }
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+}
