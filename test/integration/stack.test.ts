@@ -1,0 +1,170 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { EventPage, Job, Task, TaskPage } from "../../shared/api/schemas.ts";
+import { runCli } from "../support/cli.ts";
+import { needDocker } from "../support/docker.ts";
+import { eventually } from "../support/eventually.ts";
+import { callApi, step, submit, waitForJob } from "../support/jobs.ts";
+import { type RunningStack, startLocalStack } from "../support/local-stack.ts";
+
+let stack: RunningStack;
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "sluice-test-"));
+  stack = await startLocalStack({ slots: 4 });
+});
+
+afterAll(async () => {
+  await stack.stop();
+  await stack.remove();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function writeJobFile(name: string, text: string): Promise<string> {
+  const file = join(folder, name);
+  await writeFile(file, text);
+  return file;
+}
+
+describe("the examples", () => {
+  it("run hello-host.yaml to completion and fetch its artifacts", async () => {
+    const out = join(folder, "hello-host");
+    const { code, stdout, stderr } = await runCli(stack, ["run", "examples/hello-host.yaml", "-o", out]);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect(stdout.trimEnd().split("\n").at(-1)).toMatch(/: completed, 3 of 3 tasks in /);
+    expect((await readdir(out)).filter((name) => name.endsWith(".tar.zst"))).toHaveLength(3);
+  });
+
+  it("run mixed.yaml: failed, skipped and completed tasks, each with its reason, and exit 1", async (context) => {
+    if (!(await needDocker(context))) return;
+    const { code, stdout } = await runCli(stack, ["run", "examples/mixed.yaml"]);
+    expect(code).toBe(1);
+    expect(stdout).toContain("exited with 42");
+    expect(stdout).toContain("exited with 43");
+    expect(stdout).toContain("exited with 7");
+    expect(stdout.trimEnd().split("\n").at(-1)).toMatch(/: failed/);
+  });
+
+  it("run hello.yaml in containers and fetch its artifacts", async (context) => {
+    if (!(await needDocker(context))) return;
+    const out = join(folder, "hello");
+    const { code, stdout } = await runCli(stack, ["run", "examples/hello.yaml", "-o", out]);
+    expect(code).toBe(0);
+    expect(stdout.trimEnd().split("\n").at(-1)).toMatch(/: completed, 3 of 3 tasks in /);
+    expect((await readdir(out)).filter((name) => name.endsWith(".tar.zst"))).toHaveLength(3);
+  });
+
+  it("run build.yaml: its image is built here and shipped to the worker", async (context) => {
+    if (!(await needDocker(context))) return;
+    const { code, stderr, stdout } = await runCli(stack, ["run", "examples/build.yaml"]);
+    expect({ code, stderr, stdout }).toMatchObject({ code: 0 });
+  });
+});
+
+describe("cancel", () => {
+  it("ends a running task within seconds, keeping its log and output, and exits 3", async () => {
+    const jobId = await submit(stack, {
+      name: "cancel-running",
+      steps: [step({ run: 'echo before; echo kept > "$SLUICE_OUTPUT/kept.txt"; sleep 600' })],
+      tasks: [{ name: "only" }],
+    });
+    await eventually(async () => (await readTask(jobId, "only")).status === "running", "the task runs");
+    await eventually(
+      async () => (await runCli(stack, ["logs", jobId, "only"])).stdout.includes("before"),
+      "its log shows",
+    );
+    expect((await runCli(stack, ["cancel", jobId])).code).toBe(0);
+    const watched = await runCli(stack, ["watch", jobId]);
+    expect(watched.code).toBe(3);
+    const task = await readTask(jobId, "only");
+    expect(task).toMatchObject({ status: "aborted", reason: { code: "cancelled" } });
+    expect((await runCli(stack, ["logs", jobId, "only"])).stdout).toContain("before");
+    const out = join(folder, "cancelled");
+    expect((await runCli(stack, ["artifact", jobId, "only", "-o", out, "--extract"])).code).toBe(0);
+    expect(await readFile(await findFile(out, "kept.txt"), "utf8")).toBe("kept\n");
+  });
+
+  it("ends a queued task without running it", async () => {
+    const jobId = await submit(stack, {
+      name: "cancel-queued",
+      steps: [step({ run: "sleep 600" })],
+      tasks: [
+        { name: "first", slots: 4 },
+        { name: "second", slots: 4 },
+      ],
+    });
+    const running = await eventually(async () => {
+      const page = await callApi<TaskPage>(stack, `/v1/jobs/${jobId}/tasks`);
+      return page.tasks.find((task) => task.status === "running");
+    }, "one of two runs");
+    const queued = running.task === "first" ? "second" : "first";
+    expect((await runCli(stack, ["cancel", jobId, queued])).code).toBe(0);
+    await eventually(async () => (await readTask(jobId, queued)).status === "aborted", "the queued one is aborted");
+    expect((await readTask(jobId, queued)).attempts).toEqual([]);
+    expect((await readTask(jobId, running.task)).status).toBe("running");
+    expect((await runCli(stack, ["cancel", jobId])).code).toBe(0);
+    const job = await waitForJob(stack, jobId);
+    expect(job).toMatchObject({ status: "aborted", counts: { aborted: 2 } });
+  });
+});
+
+describe("exit codes", () => {
+  it("is 2 for an invalid job file, with every problem at its place", async () => {
+    const file = await writeJobFile("invalid.yaml", 'version: "1"\nname: Bad\nsteps:\n  - imgae: x\ntasks: [a, a]\n');
+    const { code, stderr, stdout } = await runCli(stack, ["run", file]);
+    expect(code).toBe(2);
+    const said = stdout + stderr;
+    for (const part of ["invalid.yaml:2:", "imgae", "did you mean", "already"]) expect(said).toContain(part);
+  });
+
+  it("is 5 for an unknown job, 4 for a wrong token and for a control plane that is not there", async () => {
+    expect((await runCli(stack, ["show", "hello-00000000000000000000000000"])).code).toBe(5);
+    expect((await runCli({ ...stack, token: "wrong" }, ["ps"])).code).toBe(4);
+    const unreachable = await runCli({ url: "http://127.0.0.1:9", token: "x" }, ["ps"]);
+    expect(unreachable.code).toBe(4);
+    expect(unreachable.stderr).toContain("127.0.0.1:9");
+  });
+});
+
+describe("a large job", () => {
+  it("of 5,000 no-op tasks ends with exact counts and events without gaps", { timeout: 300_000 }, async () => {
+    const total = 5_000;
+    const jobId = await submit(stack, {
+      name: "large",
+      steps: [step({ command: ["true"] })],
+      tasks: Array.from({ length: total }, (_, index) => ({ name: `t${index}` })),
+    });
+    const job = await waitForJob(stack, jobId, 500);
+    expect(job).toMatchObject({ status: "completed", total, counts: { completed: total, queued: 0, running: 0 } });
+    let after = 0;
+    const ended = new Map<string, number>();
+    for (;;) {
+      const page = await callApi<EventPage>(stack, `/v1/jobs/${jobId}/events?after=${after}&limit=1000`);
+      if (page.events.length === 0) break;
+      for (const event of page.events) {
+        expect(event.seq).toBe(after + 1);
+        after = event.seq;
+        if (event.type === "task.transition" && event.to === "completed") {
+          ended.set(event.task, (ended.get(event.task) ?? 0) + 1);
+        }
+      }
+    }
+    expect(after).toBe((await callApi<Job>(stack, `/v1/jobs/${jobId}`)).lastEvent);
+    expect(ended.size).toBe(total);
+    expect([...ended.values()].every((count) => count === 1)).toBe(true);
+  });
+});
+
+function readTask(jobId: string, task: string): Promise<Task> {
+  return callApi<Task>(stack, `/v1/jobs/${jobId}/tasks/${task}`);
+}
+
+async function findFile(root: string, name: string): Promise<string> {
+  const entries = await readdir(root, { recursive: true });
+  const found = entries.find((entry) => entry.endsWith(name));
+  if (!found) throw new Error(`${name} is not among ${entries.join(", ")}`);
+  return join(root, found);
+}
