@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import { Duplex } from "node:stream";
 
 /** How a child process ended: by exit code or by signal, never both. */
 export type ChildExit = { readonly code: number | null; readonly signal: NodeJS.Signals | null };
@@ -23,26 +24,26 @@ export type BoundChild = {
 };
 
 /**
- * The shell turns itself into the command (`exec`) and leaves a watcher beside it. Two pipes tie the three together:
+ * The shell turns itself into the command (`exec`) and leaves a watcher beside it. One socket ties the watcher to this
+ * process, and nobody else holds an end of it:
  *
- * - fd 0 ends when this process dies, however it dies. The watcher then kills the command with SIGKILL.
- * - fd 3 is written by nobody and held open by the watcher alone, so it ends when the watcher dies. This process then
- *   ends the command, which would otherwise run unwatched.
+ * - it ends for the watcher when this process dies, however it dies. The watcher then kills the command with SIGKILL.
+ * - it ends for this process when the watcher dies. This process then ends the command, which would run unwatched.
  *
  * When the command dies by itself its pid may be given to another process at any time; this process reaps it, so it
- * is the one to tell the watcher ("over") that there is nothing left to kill.
+ * is the one to tell the watcher ("over") that there is nothing left to kill. The socket is not the child's stdin, as
+ * Node closes that before it tells anybody that the child is gone.
  */
 const BOUND_SCRIPT = `
-exec 4<&0 </dev/null
 pid=$$
 (
-  exec >/dev/null 2>&1
-  while read -r word <&4; do
+  exec </dev/null >/dev/null 2>&1
+  while read -r word <&3; do
     if [ "$word" = over ]; then exit 0; fi
   done
   kill -9 "$pid"
 ) &
-exec 3>&- 4<&-
+exec 3>&-
 exec "$@"
 `;
 
@@ -53,7 +54,7 @@ export async function spawnBoundChild(options: BoundChildOptions): Promise<Bound
   const child = spawn("/bin/sh", ["-c", BOUND_SCRIPT, "sh", options.command, ...options.args], {
     // A session of its own: Ctrl-C in the terminal ends this process in its own order, not the database under it.
     detached: true,
-    stdio: ["pipe", "pipe", "pipe", "pipe"],
+    stdio: ["ignore", "pipe", "pipe", "pipe"],
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.env === undefined ? {} : { env: options.env }),
   });
@@ -69,16 +70,15 @@ export async function spawnBoundChild(options: BoundChildOptions): Promise<Bound
 }
 
 function watchExit(child: ChildProcess): Promise<ChildExit> {
-  const lifeline = child.stdin;
-  const watcherAlive = child.stdio[3];
-  // A write to a watcher that is already gone is no fault: the command is over in that case too.
-  lifeline?.on("error", () => undefined);
-  watcherAlive?.on("end", () => child.kill("SIGKILL"));
-  watcherAlive?.on("error", () => child.kill("SIGKILL"));
-  if (watcherAlive !== null && watcherAlive !== undefined && "resume" in watcherAlive) watcherAlive.resume();
+  const watcher = child.stdio[3];
+  if (!(watcher instanceof Duplex)) throw new Error("the child has no socket to its watcher");
+  watcher.on("end", () => child.kill("SIGKILL"));
+  // Broken either way: without its watcher the command must not run on, and a dead command needs no word.
+  watcher.on("error", () => child.kill("SIGKILL"));
+  watcher.resume();
   return new Promise((resolve) => {
     child.once("exit", (code, signal) => {
-      lifeline?.end("over\n");
+      watcher.end("over\n");
       resolve({ code, signal });
     });
   });
