@@ -221,6 +221,4 @@ export const jobSchema = z.strictObject({
 
 /** A job as its file says it, defaults filled in, durations and sizes as text. */
 export type JobDocument = z.output<typeof jobSchema>;
-/** What a job file may say, defaults left out. */
-export type JobInput = z.input<typeof jobSchema>;
 export type StepDocument = z.output<typeof stepSchema>;
