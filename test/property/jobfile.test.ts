@@ -198,11 +198,11 @@ describe("parseJobFile", () => {
   });
 
   it("throws nothing and places every problem in soups of YAML", () => {
-    fc.assert(fc.property(soup(yamlPieces), checkSource), { numRuns: 3_000 });
+    fc.assert(fc.property(soup(yamlPieces), checkSource), { numRuns: 1_500 });
   });
 
   it("throws nothing and places every problem in damaged job files", () => {
-    fc.assert(fc.property(mutated(validSource, yamlPieces), checkSource), { numRuns: 1_500 });
+    fc.assert(fc.property(mutated(validSource, yamlPieces), checkSource), { numRuns: 700 });
   });
 
   it("bears any piece repeated to the limit of size", () => {
@@ -210,7 +210,7 @@ describe("parseJobFile", () => {
     const repeated = fc.tuple(pieces, fc.integer({ min: 1, max: 20_000 }));
     fc.assert(
       fc.property(repeated, ([parts, times]) => checkSource(parts.join("").repeat(times).slice(0, 60_000))),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 
@@ -262,7 +262,7 @@ async function checkTemplate(source: string): Promise<void> {
 
 describe("renderJobFile", () => {
   it("throws nothing and places every problem in soups of Liquid", async () => {
-    await fc.assert(fc.asyncProperty(soup(liquidPieces), checkTemplate), { numRuns: 3_000 });
+    await fc.assert(fc.asyncProperty(soup(liquidPieces), checkTemplate), { numRuns: 1_500 });
   });
 
   it("throws nothing and places every problem in damaged templates", async () => {
