@@ -33,7 +33,7 @@ function checkImports(): Promise<{ code: number; output: string }> {
   return new Promise((resolve) => {
     execFile(
       process.execPath,
-      [join(root, "node_modules/dependency-cruiser/bin/dependency-cruise.mjs"), ...args],
+      [join(root, "node_modules/dependency-cruiser/bin/dependency-cruiser.mjs"), ...args],
       { cwd: copy },
       (error, stdout) => resolve({ code: error === null ? 0 : Number(error.code), output: stdout }),
     );

@@ -1,0 +1,105 @@
+import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import type { Task } from "../../shared/api/schemas.ts";
+import { runCli } from "../support/cli.ts";
+import { callApi, step, submit, waitForJob } from "../support/jobs.ts";
+import { findFreePort, startLocalStack } from "../support/local-stack.ts";
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "sluice-bad-"));
+});
+
+afterEach(() => rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 }));
+
+it("says which port is taken and how to choose another", async () => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  const port = typeof address === "object" && address ? address.port : 0;
+  const { code, stderr } = await runCli(undefined, ["dev", "--port", `${port}`, "--data-dir", join(folder, "data")]);
+  server.close();
+  expect(code).not.toBe(0);
+  expect(stderr).toContain(`port ${port} is taken`);
+  expect(stderr).toContain("--port");
+});
+
+it("refuses a data folder that another stack runs on", async () => {
+  const stack = await startLocalStack({ dataDir: join(folder, "data"), workers: 0 });
+  const second = await runCli(undefined, [
+    "dev",
+    "--port",
+    `${await findFreePort()}`,
+    "--data-dir",
+    join(folder, "data"),
+  ]);
+  await stack.stop();
+  expect(second.code).not.toBe(0);
+  expect(second.stderr).toContain("another local stack is running");
+});
+
+it("refuses data of another format and says how to begin anew", async () => {
+  const dataDir = join(folder, "data");
+  await mkdir(dataDir);
+  await writeFile(join(dataDir, "state.json"), JSON.stringify({ version: 99 }));
+  const { code, stderr } = await runCli(undefined, ["dev", "--data-dir", dataDir]);
+  expect(code).not.toBe(0);
+  expect(stderr).toContain("--reset");
+});
+
+it("keeps its tokens readable by their owner only", async () => {
+  const stack = await startLocalStack({ dataDir: join(folder, "data"), workers: 0 });
+  await stack.stop();
+  for (const name of ["stack.json", "state.json"]) {
+    expect((await stat(join(folder, "data", name))).mode & 0o077).toBe(0);
+  }
+});
+
+it("says that the disk is full when the data folder cannot be written", async (context) => {
+  const mount = spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]);
+  if (mount.status !== 0) {
+    process.stderr.write("SKIPPED: no small file system can be mounted here\n");
+    return context.skip();
+  }
+  try {
+    const { code, stderr } = await runCli(undefined, [
+      "dev",
+      "--port",
+      `${await findFreePort()}`,
+      "--data-dir",
+      join(folder, "data"),
+    ]);
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(/no space left|disk is full/);
+  } finally {
+    spawnSync("umount", [folder]);
+  }
+});
+
+it("runs host-process steps without Docker, and fails container steps with a reason that says what to do", async () => {
+  const stack = await startLocalStack({
+    dataDir: join(folder, "data"),
+    env: { DOCKER_HOST: `unix://${join(folder, "no-docker.sock")}` },
+  });
+  try {
+    const host = await submit(stack, { name: "host", steps: [step({ run: "true" })], tasks: [{ name: "only" }] });
+    expect((await waitForJob(stack, host)).status).toBe("completed");
+    const container = await submit(stack, {
+      name: "container",
+      steps: [step({ run: "true" }, "busybox:stable")],
+      tasks: [{ name: "only" }],
+    });
+    expect((await waitForJob(stack, container)).status).toBe("failed");
+    const task = await callApi<Task>(stack, `/v1/jobs/${container}/tasks/only`);
+    expect(task.reason?.detail).toContain("Docker");
+    expect(task.reason?.fault).toBe("infrastructure");
+  } finally {
+    await stack.stop();
+  }
+});
