@@ -69,8 +69,11 @@ describe("the whole stack, killed in the middle of a job", () => {
       stack = await startLocalStack({ slots: 3, dataDir, port });
       await expectEachCompletedOnce(stack, jobId, 8);
       if (!image) expect(await readdir(marks)).toHaveLength(8);
+      const { workers } = await callApi<WorkerPage>(stack, "/v1/workers");
+      expect(workers.length).toBeGreaterThan(1);
       await stack.stop();
-      if (image) expect(await listLeftovers(`sluice.data-dir=${dataDir}`)).toEqual([]);
+      if (!image) return;
+      for (const { workerId } of workers) expect(await listLeftovers(`sluice.worker=${workerId}`)).toEqual([]);
     },
   );
 });
