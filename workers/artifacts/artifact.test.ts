@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import { zstdDecompressSync } from "node:zlib";
-import { extract, type Headers } from "tar-stream";
+import { extract, type Header } from "tar-stream";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { ObjectStore } from "../../shared/clients/object-store.ts";
 import { createLogger } from "../../shared/log.ts";

@@ -1,0 +1,156 @@
+import type { Logger } from "../../../shared/log.ts";
+import { dockerMessage } from "./docker-client.ts";
+import type { Namespace } from "./namespace.ts";
+
+export interface NamespacePoolOptions {
+  create: (signal: AbortSignal) => Promise<Namespace>;
+  remove: (namespace: Namespace) => Promise<void>;
+  /** Namespaces kept ready while nobody needs them. */
+  ready: number;
+  /** Tasks one namespace serves, one after the other, before it is replaced. */
+  maxUses: number;
+  log: Logger;
+  /** More than `ready` are kept for this long after a burst. */
+  surplusMs?: number;
+}
+
+/** Making more at once only makes each slower: the daemon makes networks one by one. */
+const maxCreating = 2;
+const defaultSurplusMs = 20_000;
+const firstFailedDelayMs = 1_000;
+const maxFailedDelayMs = 60_000;
+
+interface Waiter {
+  resolve: (namespace: Namespace) => void;
+  reject: (error: unknown) => void;
+}
+
+/**
+ * Network namespaces made ahead, because making one takes longer than everything else that starts a container. Each
+ * is lent to one task at a time. What is returned is lent again (a bounded number of times) or replaced, off the
+ * path of any task.
+ */
+export class NamespacePool {
+  readonly #options: NamespacePoolOptions;
+  readonly #stop = new AbortController();
+  readonly #idle: Namespace[] = [];
+  readonly #waiters: Waiter[] = [];
+  readonly #work = new Set<Promise<void>>();
+  #creating = 0;
+  #failures = 0;
+  #surplusTimer: NodeJS.Timeout | undefined;
+  #retryTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: NamespacePoolOptions) {
+    this.#options = options;
+  }
+
+  /** Starts to make what should be ready. */
+  fill(): void {
+    if (this.#stop.signal.aborted) return;
+    const missing = this.#waiters.length + this.#options.ready - this.#idle.length;
+    // With nobody waiting one at a time is enough: the rest of the machine belongs to the tasks.
+    const limit = this.#waiters.length > 0 ? maxCreating : 1;
+    while (this.#creating < Math.min(missing, limit)) {
+      this.#creating++;
+      this.#track(this.#createOne());
+    }
+  }
+
+  /** Lends a namespace, a ready one at once; throws what keeps Docker from making one, or the signal's reason. */
+  async acquire(signal: AbortSignal): Promise<Namespace> {
+    signal.throwIfAborted();
+    const ready = this.#idle.pop();
+    if (ready !== undefined) {
+      ready.uses++;
+      this.fill();
+      return ready;
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<Namespace>();
+    const waiter = { resolve, reject };
+    this.#waiters.push(waiter);
+    const giveUp = () => {
+      const index = this.#waiters.indexOf(waiter);
+      if (index >= 0) this.#waiters.splice(index, 1);
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", giveUp, { once: true });
+    this.fill();
+    try {
+      return await promise;
+    } finally {
+      signal.removeEventListener("abort", giveUp);
+    }
+  }
+
+  /** Takes a namespace back that nothing of its task is in any more; a dirty one is not lent again. */
+  release(namespace: Namespace, condition: "clean" | "dirty"): void {
+    const worn = condition === "dirty" || namespace.uses >= this.#options.maxUses;
+    if (worn || this.#stop.signal.aborted) this.#track(this.#options.remove(namespace));
+    else this.#offer(namespace);
+    this.fill();
+  }
+
+  /** Removes everything; resolves when it is gone. */
+  async close(): Promise<void> {
+    this.#stop.abort(new Error("the worker is stopping"));
+    clearTimeout(this.#surplusTimer);
+    clearTimeout(this.#retryTimer);
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(this.#stop.signal.reason);
+    for (const namespace of this.#idle.splice(0)) this.#track(this.#options.remove(namespace));
+    while (this.#work.size > 0) await Promise.all(this.#work);
+  }
+
+  #offer(namespace: Namespace): void {
+    const waiter = this.#waiters.shift();
+    if (waiter !== undefined) {
+      namespace.uses++;
+      waiter.resolve(namespace);
+      return;
+    }
+    this.#idle.push(namespace);
+    if (this.#idle.length > this.#options.ready) this.#removeSurplusLater();
+  }
+
+  #removeSurplusLater(): void {
+    this.#surplusTimer ??= setTimeout(() => {
+      this.#surplusTimer = undefined;
+      for (const namespace of this.#idle.splice(this.#options.ready)) this.#track(this.#options.remove(namespace));
+    }, this.#options.surplusMs ?? defaultSurplusMs).unref();
+  }
+
+  async #createOne(): Promise<void> {
+    try {
+      const namespace = await this.#options.create(this.#stop.signal);
+      this.#creating--;
+      if (this.#stop.signal.aborted) await this.#options.remove(namespace);
+      else this.#offer(namespace);
+    } catch (error) {
+      this.#creating--;
+      if (this.#stop.signal.aborted) return;
+      this.#options.log.warn({ reason: dockerMessage(error) }, "a network namespace could not be made");
+      // Who waits is told why; what should only be ready is tried again later.
+      for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
+      this.#failures++;
+      this.#fillLater();
+      return;
+    }
+    this.#failures = 0;
+    this.fill();
+  }
+
+  #fillLater(): void {
+    const delayMs = Math.min(maxFailedDelayMs, firstFailedDelayMs * 2 ** this.#failures);
+    this.#retryTimer ??= setTimeout(() => {
+      this.#retryTimer = undefined;
+      this.fill();
+    }, delayMs).unref();
+  }
+
+  #track(work: Promise<void>): void {
+    const tracked = work
+      .catch((error: unknown) => this.#options.log.error({ err: error }, "a network namespace could not be removed"))
+      .finally(() => this.#work.delete(tracked));
+    this.#work.add(tracked);
+  }
+}

@@ -1,0 +1,83 @@
+import type { Reason } from "../../shared/domain/reason.ts";
+import type { StepSpec } from "../../shared/jobfile/job-spec.ts";
+import type { LogStream } from "../logs/line-cutter.ts";
+import type { Workspace } from "../workspace.ts";
+
+/** What an executor knows about the attempt whose steps it runs. */
+export interface TaskContext {
+  attemptId: string;
+  jobId: string;
+  task: string;
+  attempt: number;
+  slots: number;
+  /** Variables of the job and the task, without those that Sluice sets. */
+  env: Readonly<Record<string, string>>;
+  workspace: Workspace;
+  /** Presigned URLs of the archives of shipped images, by image id. */
+  images: Readonly<Record<string, string>>;
+}
+
+/** One step about to be run. `index` counts from 1; `name` is how it is called in logs and reasons. */
+export interface StepLaunch {
+  index: number;
+  name: string;
+  spec: StepSpec;
+}
+
+/** Takes a step's output; a promise means that nothing more may be written before it resolves. */
+export interface StepOutput {
+  write(stream: LogStream, bytes: Buffer): Promise<void> | undefined;
+}
+
+/** How a step ended. `outOfMemory` is the kernel's word, not a guess from exit code 137. */
+export interface StepExit {
+  exitCode: number;
+  outOfMemory: boolean;
+}
+
+/** A step whose process has started. */
+export interface RunningStep {
+  /** Resolves when nothing of the step runs any more and all its output was taken. */
+  readonly ended: Promise<StepExit>;
+  /** Asks the whole process group to end (SIGTERM). */
+  terminate(): void;
+  /** Ends the whole process group (SIGKILL). */
+  kill(): void;
+}
+
+/** A step that can start at once: what is slow was done before. */
+export interface PreparedStep {
+  start(output: StepOutput): Promise<RunningStep>;
+  /** Gives up a step that was not started. */
+  discard(): Promise<void>;
+}
+
+/** Where the steps of one attempt run. */
+export interface TaskSandbox {
+  /** Prepares a step, also while the one before runs. The signal ends waits for images and networks. */
+  prepareStep(step: StepLaunch, signal: AbortSignal): Promise<PreparedStep>;
+  /** Ends and removes everything that was made for the attempt; resolves when it is gone. */
+  close(): Promise<void>;
+  /** After `close`: removes files of the workspace that belong to other users than the worker's. */
+  clearWorkspace(): Promise<void>;
+}
+
+/** Runs steps of one kind. Nothing is made for a task before its first step. */
+export interface Executor {
+  openTask(task: TaskContext): TaskSandbox;
+  /** Ends what runs on this machine without this process, at once and without waiting: the process is about to die. */
+  killAllNow(): void;
+  /** Removes what is kept ready for tasks. */
+  close(): Promise<void>;
+}
+
+/** A step that could not be run, with the reason that its task will carry. */
+export class StepFault extends Error {
+  readonly reason: Reason;
+
+  constructor(reason: Reason, cause?: unknown) {
+    super(reason.detail, cause === undefined ? undefined : { cause });
+    this.name = "StepFault";
+    this.reason = reason;
+  }
+}

@@ -1,0 +1,56 @@
+import { readdir, readFile } from "node:fs/promises";
+import { sleep } from "../../retry.ts";
+
+/** Requests that come within this time share one look at all processes. */
+const batchMs = 200;
+const readAtOnce = 16;
+
+/**
+ * Kills processes that left their step's process group (`setsid`, daemons) and would outlive it. They are known by
+ * `SLUICE_WORKSPACE` in their environment, which they inherit; one that cleans its environment escapes.
+ */
+export class StraySweeper {
+  #folders = new Set<string>();
+  #sweep: Promise<void> | undefined;
+
+  /** Resolves when no process that was started in the workspace is left. */
+  async sweep(folder: string): Promise<void> {
+    this.#folders.add(folder);
+    this.#sweep ??= sleep(batchMs).then(() => {
+      const folders = this.#folders;
+      this.#folders = new Set();
+      this.#sweep = undefined;
+      return killProcessesOf(folders);
+    });
+    await this.#sweep;
+  }
+}
+
+/** Kills every process whose workspace is one of the folders or inside one; on systems without /proc it finds none. */
+export async function killProcessesOf(folders: Iterable<string>): Promise<void> {
+  const prefixes = [...folders].map((folder) => `SLUICE_WORKSPACE=${folder}`);
+  const pids = (await readdir("/proc").catch(() => [])).filter((name) => /^\d+$/.test(name));
+  for (let start = 0; start < pids.length; start += readAtOnce) {
+    await Promise.all(
+      pids.slice(start, start + readAtOnce).map(async (pid) => {
+        // Processes of other users cannot be read, and some end meanwhile: not ours to kill either way.
+        const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
+        const ours = environment
+          .split("\0")
+          .some((variable) => prefixes.some((prefix) => variable === prefix || variable.startsWith(`${prefix}/`)));
+        if (ours && Number(pid) !== process.pid) killQuietly(Number(pid), "SIGKILL");
+      }),
+    );
+  }
+}
+
+/** Sends a signal to a process, or to a group by its negative id; false where there is none. */
+export function killQuietly(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    process.kill(pid, signal);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && (error.code === "ESRCH" || error.code === "EPERM")) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,96 @@
+import { chmod, lstat, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { checkOwner, formatOwner, type Owner, parseOwner } from "./owner.ts";
+
+/** The folders of one attempt on this machine. */
+export interface Workspace {
+  /** Everything of the attempt; removed with it. */
+  root: string;
+  /** What steps see as `/sluice`. */
+  path: string;
+  /** What becomes the artifact. */
+  output: string;
+  /** Shared between the steps of the task. */
+  shared: string;
+  /** For files that executors give to steps one by one; steps do not see the folder. */
+  private: string;
+}
+
+const ownerFile = "owner";
+/** A worker's folder without an owner is one that is just being made, for this long. */
+const unownedGraceMs = 60_000;
+
+/** Makes the folder of a worker, with a note whose it is; a live sibling's folder is never touched. */
+export async function createWorkerDir(workDir: string, workerId: string, owner: Owner): Promise<string> {
+  const path = join(workDir, workerId);
+  await mkdir(path, { recursive: true, mode: 0o755 });
+  await writeFile(join(path, ownerFile), `${formatOwner(owner)}\n`, { mode: 0o600 });
+  return path;
+}
+
+/** Makes the folders of an attempt; any user of an image can write where steps are meant to. */
+export async function createWorkspace(workerDir: string, name: string): Promise<Workspace> {
+  const root = join(workerDir, name);
+  const workspace = {
+    root,
+    path: join(root, "sluice"),
+    output: join(root, "sluice", "output"),
+    shared: join(root, "sluice", "shared"),
+    private: join(root, "private"),
+  };
+  // The root keeps other users of the machine out of what is writable by anybody inside.
+  await mkdir(root, { mode: 0o711 });
+  for (const folder of [workspace.path, workspace.output, workspace.shared]) {
+    await mkdir(folder);
+    // `mkdir` is subject to the umask.
+    await chmod(folder, 0o777);
+  }
+  await mkdir(workspace.private, { mode: 0o755 });
+  return workspace;
+}
+
+/** Removes a folder with all it holds; false where files of other users are in the way. */
+export async function removeTree(path: string): Promise<boolean> {
+  try {
+    await rm(path, { recursive: true, force: true, maxRetries: 3, retryDelay: 50 });
+    return true;
+  } catch (error) {
+    const denied = error instanceof Error && "code" in error && ["EACCES", "EPERM"].includes(String(error.code));
+    if (!denied) throw error;
+  }
+  return unlockAndRemove(path);
+}
+
+/** A folder of our own that a step has made unwritable can be opened again; a folder of another user cannot. */
+async function unlockAndRemove(path: string): Promise<boolean> {
+  await unlock(path);
+  try {
+    await rm(path, { recursive: true, force: true });
+    return true;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && ["EACCES", "EPERM"].includes(String(error.code))) return false;
+    throw error;
+  }
+}
+
+async function unlock(path: string): Promise<void> {
+  const stats = await lstat(path).catch(() => undefined);
+  if (!stats?.isDirectory() || stats.uid !== process.getuid?.()) return;
+  await chmod(path, 0o700);
+  for (const name of await readdir(path)) await unlock(join(path, name));
+}
+
+/** Folders in a work folder whose worker is dead. */
+export async function findDeadWorkerDirs(workDir: string, own: Owner, nowMs: number): Promise<string[]> {
+  const dead: string[] = [];
+  for (const name of await readdir(workDir).catch(() => [])) {
+    if (!/^w-[0-9a-z]{26}$/.test(name)) continue;
+    const path = join(workDir, name);
+    const owner = parseOwner(await readFile(join(path, ownerFile), "utf8").catch(() => ""));
+    if (owner === undefined) {
+      const stats = await lstat(path).catch(() => undefined);
+      if (stats !== undefined && nowMs - stats.mtimeMs > unownedGraceMs) dead.push(path);
+    } else if ((await checkOwner(owner, own)) === "dead") dead.push(path);
+  }
+  return dead;
+}
