@@ -1,0 +1,36 @@
+/**
+ * In which cases ElasticMQ is known to differ from AWS, and how. The cases themselves follow AWS: its documentation, and
+ * answers of AWS itself that others have recorded. A case that comes to agree fails the suite, so that it is taken out.
+ */
+export const ELASTICMQ_DIFFERENCES: Readonly<Record<string, string>> = {
+  "tells the limits on size and retention among the attributes": "it has neither attribute",
+  "refuses attributes out of range": "it checks no ranges of attributes",
+  "lists queues in pages of the wanted size": "it always answers all queues",
+  "refuses a second purge within a minute": "it purges as often as it is asked",
+  "refuses to create a queue of the same name within a minute of its deletion": "names are free at once",
+  "digests system attributes as AWS does": "it answers no digest of system attributes",
+  "refuses an empty batch": "it answers an empty result",
+  "refuses batches with ids that are none": "it takes any text as an id",
+  "refuses messages longer than the queue's limit, in bytes": "it ignores the queue's own limit",
+  "counts the attributes for the limit on size": "it ignores the queue's own limit",
+  "takes a message of 1 MiB and refuses one byte more": "its limit is 256 KiB, as AWS's was until 2025",
+  "refuses a batch of more than 1 MiB as a whole": "its limit is 256 KiB, with another error",
+  "refuses characters that no message may contain, and empty messages": "it answers InvalidAttributeValue",
+  "refuses message attributes with invalid names": "it takes any name",
+  "gives nothing to a poll whose client went away": "it hands the message to the poll that is gone",
+  "refuses to receive with a visibility timeout out of range": "it takes any timeout",
+  "returns the message attributes whose names begin as asked for": "it knows no prefixes, only names and All",
+  "refuses timeouts out of range": "it takes any timeout",
+  "refuses to change the visibility of a deleted message": "it answers ReceiptHandleIsInvalid",
+  "accepts a change for a message that has become visible again, without effect": "it hides the message again",
+  "accepts to delete a message again": "it answers ReceiptHandleIsInvalid",
+  "accepts a delete with a stale receipt and keeps the message": "it answers ReceiptHandleIsInvalid",
+  "wakes a poll at the dead-letter queue when a message is moved there": "the poll waits until its end",
+  "removes the redrive policy when it is set to nothing": "it refuses an empty policy",
+  "refuses redrive policies that cannot work": "it takes policies without looking at the queue's type or the count",
+  "heeds which queues a dead-letter queue allows": "it has no RedriveAllowPolicy",
+  "lists a cancelled task as cancelled": "it forgets cancelled tasks",
+  "refuses to move from queues that are not there or no dead-letter queues": "it answers QueueDoesNotExist",
+  "FIFO: deduplicates within each group where the queue says so": "it deduplicates in the whole queue only",
+  "FIFO: refuses to delete by a receipt whose visibility has run out": "it deletes",
+};
