@@ -1,5 +1,5 @@
 import { ApiError, ConnectionError, unexpectedAnswerCode } from "../shared/api-client/errors.ts";
-import { oneLine } from "./terminal/text.ts";
+import { oneLine } from "./terminal/one-line.ts";
 
 /** Exit codes of `sluice`, as documented. */
 export const exitCodes = {

@@ -4,7 +4,7 @@ import { mkdir } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import { createZstdDecompress } from "node:zlib";
 import type { Unpack } from "tar";
-import { oneLine } from "../terminal/text.ts";
+import { oneLine } from "../terminal/one-line.ts";
 
 /** What was taken out of an archive. */
 export interface Extracted {

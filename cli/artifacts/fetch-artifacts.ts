@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import pLimit from "p-limit";
 import type { ApiClient } from "../../shared/api-client/index.ts";
 import { CliError, exitCodes } from "../errors.ts";
-import { oneLine } from "../terminal/text.ts";
+import { oneLine } from "../terminal/one-line.ts";
 import { fetchFile } from "../transfer/fetch-file.ts";
 import { extractArchive } from "./extract.ts";
 

@@ -4,7 +4,7 @@ import { type FetchedArtifact, fetchArtifacts } from "../artifacts/fetch-artifac
 import { type Context, withInterrupt } from "../context.ts";
 import { CliError, exitCodes } from "../errors.ts";
 import { formatBytes, plural } from "../terminal/format.ts";
-import { oneLine } from "../terminal/text.ts";
+import { oneLine } from "../terminal/one-line.ts";
 
 /** Options of `sluice artifact`. */
 export interface ArtifactOptions {

@@ -1,6 +1,6 @@
 import type { Context } from "../context.ts";
 import { exitCodes } from "../errors.ts";
-import { oneLine } from "../terminal/text.ts";
+import { oneLine } from "../terminal/one-line.ts";
 
 /** `sluice cancel JOB [TASK]`: asks for the end of a job or of one task; what it has done so far is kept. */
 export async function cancel(context: Context, job: string, task: string | undefined): Promise<number> {

@@ -6,7 +6,7 @@ import { type Context, withInterrupt } from "../context.ts";
 import { CliError, exitCodes } from "../errors.ts";
 import { followAttempt } from "../logs/follow-attempt.ts";
 import { createLogPrinter } from "../logs/log-printer.ts";
-import { oneLine } from "../terminal/text.ts";
+import { oneLine } from "../terminal/one-line.ts";
 import { viewTask } from "../watch/job-view.ts";
 import { explainReason, lookOf } from "../watch/task-line.ts";
 

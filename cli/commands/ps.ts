@@ -4,9 +4,9 @@ import { countEnded, taskCounts } from "../../shared/domain/task-counts.ts";
 import { type Context, withInterrupt } from "../context.ts";
 import { exitCodes } from "../errors.ts";
 import { formatAge, formatDuration, formatNumber } from "../terminal/format.ts";
+import { oneLine } from "../terminal/one-line.ts";
 import { jobColors } from "../terminal/symbols.ts";
 import { type Cell, type Column, renderTable } from "../terminal/table.ts";
-import { oneLine } from "../terminal/text.ts";
 
 /** Options of `sluice ps`. */
 export interface PsOptions {

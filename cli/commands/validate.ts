@@ -3,7 +3,7 @@ import { type Context, withInterrupt } from "../context.ts";
 import { exitCodes } from "../errors.ts";
 import { loadJob } from "../jobs/load-job.ts";
 import { plural } from "../terminal/format.ts";
-import { oneLine } from "../terminal/text.ts";
+import { oneLine } from "../terminal/one-line.ts";
 
 /** `sluice validate FILE [ARGS…]`: says whether a job file could be run, without building or sending anything. */
 export function validate(

@@ -6,7 +6,7 @@ import { type ImageBuild, listImageBuilds } from "../../shared/jobfile/resolve.t
 import type { Context } from "../context.ts";
 import { CliError, exitCodes } from "../errors.ts";
 import { formatDuration } from "../terminal/format.ts";
-import { oneLine } from "../terminal/text.ts";
+import { oneLine } from "../terminal/one-line.ts";
 import { runDocker } from "./docker.ts";
 import type { LoadedJob } from "./load-job.ts";
 import { createProgress } from "./progress.ts";

@@ -7,7 +7,7 @@ import type { JobDocument } from "../../shared/jobfile/schema.ts";
 import type { Context } from "../context.ts";
 import { CliError, exitCodes } from "../errors.ts";
 import { plural } from "../terminal/format.ts";
-import { oneLine } from "../terminal/text.ts";
+import { oneLine } from "../terminal/one-line.ts";
 
 /** A job file as the user named it, with what its templates get. */
 export interface JobFileInput {

@@ -1,6 +1,7 @@
 import type { Context } from "../context.ts";
 import { formatDuration } from "../terminal/format.ts";
-import { oneLine, truncate } from "../terminal/text.ts";
+import { oneLine } from "../terminal/one-line.ts";
+import { truncate } from "../terminal/text.ts";
 
 /** Shows on stderr that something takes its time: one line that moves on a terminal, else its beginning and end. */
 export interface Progress {

@@ -3,8 +3,9 @@ import { type ApiClient, ApiError } from "../../shared/api-client/index.ts";
 import { isTerminalTaskState, type TaskState } from "../../shared/domain/task-state.ts";
 import type { Context } from "../context.ts";
 import { explainError, Interrupted } from "../errors.ts";
+import { oneLine } from "../terminal/one-line.ts";
 import type { StyleName } from "../terminal/style.ts";
-import { oneLine, pad, truncate } from "../terminal/text.ts";
+import { pad, truncate } from "../terminal/text.ts";
 import { followAttempt } from "./follow-attempt.ts";
 import { createLogPrinter } from "./log-printer.ts";
 

@@ -1,10 +1,10 @@
 import type { Job, TaskSummary } from "../../shared/api/schemas.ts";
 import { countEnded, taskCounts } from "../../shared/domain/task-counts.ts";
 import { formatAge, formatBytes, formatDuration, formatNumber, plural } from "../terminal/format.ts";
+import { oneLine } from "../terminal/one-line.ts";
 import type { Style } from "../terminal/style.ts";
 import { jobColors } from "../terminal/symbols.ts";
 import { type Cell, type Column, renderTable } from "../terminal/table.ts";
-import { oneLine } from "../terminal/text.ts";
 import { formatBar, formatCounts } from "../watch/counts-line.ts";
 import { type TaskView, taskSpanMs, viewTask } from "../watch/job-view.ts";
 import { explainReason, lookOf } from "../watch/task-line.ts";

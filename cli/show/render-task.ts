@@ -1,8 +1,9 @@
 import type { Attempt, Task } from "../../shared/api/schemas.ts";
 import { formatAge, formatBytes, formatDuration, formatNumber } from "../terminal/format.ts";
+import { oneLine } from "../terminal/one-line.ts";
 import type { Style } from "../terminal/style.ts";
 import { renderTable } from "../terminal/table.ts";
-import { oneLine, wrap } from "../terminal/text.ts";
+import { wrap } from "../terminal/text.ts";
 import { viewTask } from "../watch/job-view.ts";
 import { lookOf } from "../watch/task-line.ts";
 import { type Field, formatMoment, renderFields } from "./fields.ts";

@@ -6,19 +6,6 @@ export function textWidth(text: string): number {
   return /^[\x20-\x7e]*$/.test(text) ? text.length : stringWidth(text);
 }
 
-const controls = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
-
-/**
- * A name or a sentence that came from elsewhere, as one line: line ends become spaces, and what would move the cursor,
- * change colours or turn the reading direction becomes `·`.
- */
-export function oneLine(text: string): string {
-  return text
-    .replace(/\s*[\r\n]+\s*/g, " ")
-    .replace(/\t/g, " ")
-    .replace(controls, "·");
-}
-
 const segmenter = new Intl.Segmenter();
 
 /** Cuts a text (without codes for colours) to at most `width` columns, with `…` where something is missing. */

@@ -1,9 +1,9 @@
 import type { JobEvent, TaskTransitionEvent } from "../../events/index.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import { formatDuration, plural } from "../terminal/format.ts";
+import { oneLine } from "../terminal/one-line.ts";
 import type { Style } from "../terminal/style.ts";
 import { markLooks, markTask } from "../terminal/symbols.ts";
-import { oneLine } from "../terminal/text.ts";
 import type { JobView } from "./job-view.ts";
 import { explainReason } from "./task-line.ts";
 

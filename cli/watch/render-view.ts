@@ -1,9 +1,10 @@
 import { countEnded } from "../../shared/domain/task-counts.ts";
 import { formatDuration, formatNumber } from "../terminal/format.ts";
+import { oneLine } from "../terminal/one-line.ts";
 import type { Style } from "../terminal/style.ts";
 import { jobColors } from "../terminal/symbols.ts";
 import { renderTable } from "../terminal/table.ts";
-import { oneLine, textWidth, truncate } from "../terminal/text.ts";
+import { textWidth, truncate } from "../terminal/text.ts";
 import { formatBar, formatCounts } from "./counts-line.ts";
 import type { JobView, TaskView } from "./job-view.ts";
 import { taskColumns, taskRow } from "./task-line.ts";

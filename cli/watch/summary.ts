@@ -1,10 +1,10 @@
 import type { Job } from "../../shared/api/schemas.ts";
 import { type TaskCounts, taskCounts } from "../../shared/domain/task-counts.ts";
 import { formatBytes, formatDuration, formatNumber, plural } from "../terminal/format.ts";
+import { oneLine } from "../terminal/one-line.ts";
 import type { Style } from "../terminal/style.ts";
 import { jobColors } from "../terminal/symbols.ts";
 import { renderTable } from "../terminal/table.ts";
-import { oneLine } from "../terminal/text.ts";
 import { describeCounts, formatCounts } from "./counts-line.ts";
 import type { TaskView } from "./job-view.ts";
 import { taskColumns, taskRow } from "./task-line.ts";

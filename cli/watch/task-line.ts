@@ -1,8 +1,8 @@
 import type { TaskSummary } from "../../shared/api/schemas.ts";
 import { formatDuration } from "../terminal/format.ts";
+import { oneLine } from "../terminal/one-line.ts";
 import { type MarkLook, markLooks, markTask, type TaskMark } from "../terminal/symbols.ts";
 import type { Cell, Column } from "../terminal/table.ts";
-import { oneLine } from "../terminal/text.ts";
 import { type TaskView, taskSpanMs } from "./job-view.ts";
 
 /** What users are told of why a task did not complete: the sentence, or the code where there is none. */
