@@ -70,7 +70,7 @@ function waitForStop(): Promise<void> {
 
 async function announce(stack: Stack, dataDir: DataDir, options: LocalStackOptions, log: Logger): Promise<void> {
   const token = dataDir.state.adminToken;
-  const up = await waitForWorkers(stack.url, token, options.workers);
+  const up = await waitForWorkers(stack, token, options.workers);
   if (!up) log.warn(`the workers have not registered yet; see ${join(dataDir.path, "logs")}`);
   const description = { url: stack.url, token, pid: process.pid, pids: stack.pids(), aws: stack.aws };
   dataDir.publish(description);
@@ -90,16 +90,17 @@ async function announce(stack: Stack, dataDir: DataDir, options: LocalStackOptio
 }
 
 /** Waits a moment until the workers of this start have registered, so that "ready" means ready to take a job. */
-async function waitForWorkers(url: string, token: string, workers: number): Promise<boolean> {
-  const startedAt = new Date(Date.now() - 60_000).toISOString();
+async function waitForWorkers(stack: Stack, token: string, workers: number): Promise<boolean> {
   const givesUpAt = Date.now() + workersUpMs;
   while (Date.now() < givesUpAt) {
-    const response = await fetch(`${url}/v1/workers`, {
+    const response = await fetch(`${stack.url}/v1/workers`, {
       headers: { authorization: `Bearer ${token}` },
       signal: AbortSignal.timeout(workersUpMs),
     });
     const page = (await response.json()) as { workers?: { startedAt: string; state: string }[] };
-    const fresh = (page.workers ?? []).filter((worker) => worker.startedAt > startedAt && worker.state !== "stopped");
+    const fresh = (page.workers ?? []).filter(
+      (worker) => worker.startedAt >= stack.startedAt && worker.state !== "stopped",
+    );
     if (fresh.length >= workers) return true;
     await sleep(20);
   }

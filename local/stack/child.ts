@@ -1,5 +1,5 @@
-import { type ChildProcess, fork } from "node:child_process";
-import { openSync } from "node:fs";
+import { type ChildProcess, fork, type StdioOptions } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "../../shared/log.ts";
 
@@ -71,7 +71,10 @@ export async function superviseChild<Ready>(spec: ChildSpec, log: Logger): Promi
 
 async function startChild<Ready>(spec: ChildSpec): Promise<{ child: ChildProcess; ready: Ready }> {
   const logFd = openSync(spec.logFile, "a", 0o600);
-  const child = fork(spec.entry, [], { env: spec.env, stdio: ["ignore", logFd, logFd, "ipc"], execArgv: [] });
+  // A session of its own: a Ctrl-C in the terminal reaches the supervisor alone, which ends its children in order.
+  const stdio: StdioOptions = ["ignore", logFd, logFd, "ipc"];
+  const child = fork(spec.entry, [], { env: spec.env, stdio, execArgv: [], detached: true });
+  closeSync(logFd);
   if (!spec.saysReady) return { child, ready: undefined as Ready };
   const message = await new Promise<{ ready?: Ready; failed?: string }>((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`${spec.name} was not ready in time`)), readyDeadlineMs);

@@ -5,7 +5,10 @@ const pauseMs = 50;
 
 /** Tells whether an error says that the port is taken. */
 export function isPortTaken(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "EADDRINUSE";
+  return (
+    error instanceof Error &&
+    (("code" in error && error.code === "EADDRINUSE") || /port \d+ .*is taken/.test(error.message))
+  );
 }
 
 /** Starts a server on a port that the dying process of an earlier start may hold for a moment longer. */

@@ -5,6 +5,7 @@ import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { S3Client } from "@aws-sdk/client-s3";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { defaultPool } from "../../shared/infrastructure/queues.ts";
+import { streamConsumers } from "../../shared/infrastructure/table.ts";
 import type { Logger } from "../../shared/log.ts";
 import { createTable } from "../../shared/repository/table.ts";
 import { createTokenRepository } from "../../shared/repository/tokens.ts";
@@ -13,7 +14,9 @@ import { type DynamoDbServer, startDynamoDb } from "../dynamodb/index.ts";
 import type { FunctionsSettings } from "../functions-main.ts";
 import { type SupervisedChild, superviseChild } from "./child.ts";
 import type { DataDir } from "./data-dir.ts";
+import { retryTakenPort } from "./ports.ts";
 import { provisionBucket, provisionPool, provisionTable } from "./provision.ts";
+import { startStreamTrim } from "./stream-trim.ts";
 
 const region = "us-east-1";
 const stage = "local";
@@ -37,6 +40,7 @@ export interface StackOptions {
 export interface Stack {
   url: string;
   aws: Record<"dynamodb" | "sqs" | "s3" | "region" | "accessKeyId" | "secretAccessKey", string>;
+  startedAt: string;
   pids(): Record<string, number | undefined>;
   /** Drains the workers, then ends everything. */
   stop(): Promise<void>;
@@ -46,6 +50,7 @@ export interface Stack {
 export async function startStack(dataDir: DataDir, options: StackOptions, log: Logger): Promise<Stack> {
   const logs = join(dataDir.path, "logs");
   mkdirSync(logs, { recursive: true, mode: 0o700 });
+  const startedAt = new Date().toISOString();
   const started: { stop(): Promise<void> }[] = [];
   const stopAll = async () => {
     for (const part of started.splice(0).reverse()) await part.stop();
@@ -73,6 +78,16 @@ export async function startStack(dataDir: DataDir, options: StackOptions, log: L
     const awsEnv = describeCloud(options.env, aws);
     const { streamArn, queueUrl } = await provision(dataDir, aws);
     const functions = await startFunctions(options, log, logs, awsEnv, { dataDir, streamArn, queueUrl });
+    const streamTrim = startStreamTrim(
+      {
+        target: dynamoDb.server,
+        tableName,
+        checkpointFile: checkpointFileOf(dataDir),
+        consumers: Object.keys(streamConsumers),
+      },
+      log,
+    );
+    started.push({ stop: async () => streamTrim.close() });
     started.push({ stop: () => functions.stop(serverStopMs) });
     const url = `http://127.0.0.1:${options.port}`;
     const workers = await Promise.all(
@@ -87,7 +102,7 @@ export async function startStack(dataDir: DataDir, options: StackOptions, log: L
       functions: functions.pid(),
       ...Object.fromEntries(workers.map((worker, index) => [`worker-${index + 1}`, worker.pid()])),
     });
-    return { url, aws, pids, stop: stopAll };
+    return { url, aws, startedAt, pids, stop: stopAll };
   } catch (error) {
     await stopAll();
     throw error;
@@ -139,8 +154,12 @@ function startFunctions(
   awsEnv: NodeJS.ProcessEnv,
   { dataDir, streamArn, queueUrl }: { dataDir: DataDir; streamArn: string; queueUrl: string },
 ): Promise<SupervisedChild<unknown>> {
-  const checkpointFile = join(dataDir.path, "cloud", "stream-checkpoints.sqlite");
-  const settings: FunctionsSettings = { port: options.port, tableName, streamArn, checkpointFile };
+  const settings: FunctionsSettings = {
+    port: options.port,
+    tableName,
+    streamArn,
+    checkpointFile: checkpointFileOf(dataDir),
+  };
   const env = {
     ...awsEnv,
     SLUICE_FUNCTIONS: JSON.stringify(settings),
@@ -184,14 +203,14 @@ async function superviseDynamoDb(dataDir: DataDir, options: StackOptions, log: L
     });
   let port = dataDir.state.ports.dynamodb;
   let stopping = false;
-  let server: DynamoDbServer = await start();
+  let server: DynamoDbServer = await retryTakenPort(start);
   port = server.port;
   const watch = async () => {
     while (!stopping) {
       const { code, signal } = await server.exited;
       if (stopping) return;
       log.warn({ code, signal }, "the embedded DynamoDB ended unasked; starting it again");
-      server = await start();
+      server = await retryTakenPort(start);
     }
   };
   void watch().catch((error: unknown) => log.fatal({ err: error }, "the embedded DynamoDB cannot be started again"));
@@ -199,11 +218,16 @@ async function superviseDynamoDb(dataDir: DataDir, options: StackOptions, log: L
     url: server.url,
     port,
     pid: () => server.pid,
+    server: () => server,
     async stop() {
       stopping = true;
       await server.stop();
     },
   };
+}
+
+function checkpointFileOf(dataDir: DataDir): string {
+  return join(dataDir.path, "cloud", "stream-checkpoints.sqlite");
 }
 
 function entryFile(relative: string): string {

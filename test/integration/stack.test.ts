@@ -38,8 +38,7 @@ describe("the examples", () => {
     expect((await readdir(out)).filter((name) => name.endsWith(".tar.zst"))).toHaveLength(3);
   });
 
-  it("run mixed.yaml: failed, skipped and completed tasks, each with its reason, and exit 1", async (context) => {
-    if (!(await needDocker(context))) return;
+  it("run mixed.yaml: failed, skipped and completed tasks, each with its reason, and exit 1", async () => {
     const { code, stdout } = await runCli(stack, ["run", "examples/mixed.yaml"]);
     expect(code).toBe(1);
     expect(stdout).toContain("exited with 42");
