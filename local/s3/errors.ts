@@ -5,6 +5,7 @@ const table = {
   AccessDenied: [403, "Access Denied"],
   AccessForbidden: [403, "CORSResponse: This CORS request is not allowed."],
   BadDigest: [400, "The Content-MD5 or checksum value that you specified did not match what the server received."],
+  BadRequest: [400, "Bad Request"],
   BucketAlreadyOwnedByYou: [409, "Your previous request to create the named bucket succeeded and you already own it."],
   BucketNotEmpty: [409, "The bucket you tried to delete is not empty."],
   EntityTooLarge: [400, "Your proposed upload exceeds the maximum allowed object size."],

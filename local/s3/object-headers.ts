@@ -9,6 +9,8 @@ const storedHeaders = ["cache-control", "content-disposition", "content-language
 const overridable = [...storedHeaders, "content-type", "content-encoding"] as const;
 const maxMetadataBytes = 2048;
 const maxTags = 10;
+/** The characters S3 allows in tags. */
+const tagText = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u;
 
 /** Reads what a writing request says about its object: content headers and metadata. */
 export function readAttributes(exchange: Exchange): ObjectAttributes {
@@ -64,13 +66,15 @@ export function readTaggingHeader(exchange: Exchange): Tag[] {
 
 /** Gives the tags back if they keep to S3's limits. */
 export function checkTags(tags: Tag[], limit = maxTags): Tag[] {
-  if (tags.length > limit) throw s3Error("InvalidTag", `Tags cannot be more than ${limit}`);
+  if (tags.length > limit) throw s3Error("BadRequest", `Tags cannot be greater than ${limit}`);
   if (new Set(tags.map(({ key }) => key)).size !== tags.length) {
     throw s3Error("InvalidTag", "Cannot provide multiple Tags with the same key");
   }
   for (const { key, value } of tags) {
-    if (key === "" || [...key].length > 128) throw s3Error("InvalidTag", "The TagKey you have provided is invalid");
-    if ([...value].length > 256) throw s3Error("InvalidTag", "The TagValue you have provided is invalid");
+    if (key === "" || [...key].length > 128 || !tagText.test(key) || key.startsWith("aws:"))
+      throw s3Error("InvalidTag", "The TagKey you have provided is invalid");
+    if ([...value].length > 256 || !tagText.test(value))
+      throw s3Error("InvalidTag", "The TagValue you have provided is invalid");
   }
   return tags;
 }
