@@ -58,6 +58,7 @@ export class DockerSandbox implements TaskSandbox {
   /** A call of which nobody knows how it ended may have left a container. */
   #uncertain = false;
   #lastImage: string | undefined;
+  #closed: Promise<void> | undefined;
 
   constructor(task: TaskContext, options: DockerSandboxOptions) {
     this.#task = task;
@@ -86,7 +87,13 @@ export class DockerSandbox implements TaskSandbox {
     };
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    // Once only: a namespace that is given back twice would be lent to two tasks.
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
     this.#stop.abort(new Error("the attempt is over"));
     await Promise.allSettled(this.#pending);
     if (this.#connection === undefined) return;
@@ -224,7 +231,7 @@ export class DockerSandbox implements TaskSandbox {
   async #leaveNamespace(): Promise<void> {
     const namespace = await this.#namespace?.catch(() => undefined);
     this.#namespace = undefined;
-    if (namespace !== undefined) this.#connection?.namespaces.release(namespace, "dirty");
+    if (namespace !== undefined) this.#connection?.namespaces.discardLost(namespace);
   }
 
   async #start(container: AttachedContainer, output: StepOutput): Promise<RunningStep> {

@@ -91,6 +91,15 @@ export class NamespacePool {
     this.fill();
   }
 
+  /**
+   * Takes a namespace back that was lost while it was lent. Those that are ready are replaced too: what took one away
+   * (a restarted daemon, somebody cleaning up) did not stop there.
+   */
+  discardLost(namespace: Namespace): void {
+    for (const suspect of this.#idle.splice(0)) this.#track(this.#options.remove(suspect));
+    this.release(namespace, "dirty");
+  }
+
   /** Removes everything; resolves when it is gone. */
   async close(): Promise<void> {
     this.#stop.abort(new Error("the worker is stopping"));

@@ -5,7 +5,7 @@ import type { LogStream } from "../../logs/line-cutter.ts";
 import { sleep } from "../../retry.ts";
 import type { RunningStep, StepExit, StepOutput } from "../executor.ts";
 import type { Guardian } from "./guardian.ts";
-import { killQuietly } from "./stray-processes.ts";
+import { isGroupAlive, killQuietly } from "./stray-processes.ts";
 
 /** How often a group that was asked to end is looked at. */
 const groupPollMs = 20;
@@ -94,7 +94,7 @@ class HostProcess implements RunningStep {
     // What the leader leaves behind ends with it, as in a container; one that was asked to end gets its grace.
     if (!this.#askedToEnd) this.kill();
     let killedForMs = 0;
-    while (killQuietly(-this.#group, 0) && killedForMs < killedDeadlineMs) {
+    while ((await isGroupAlive(this.#group)) && killedForMs < killedDeadlineMs) {
       await sleep(groupPollMs);
       if (this.#killed) killedForMs += groupPollMs;
     }

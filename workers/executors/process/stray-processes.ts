@@ -26,10 +26,31 @@ export class StraySweeper {
   }
 }
 
+/**
+ * Tells whether a process group has members that still run. Dead ones that nobody has reaped keep a group in being;
+ * a first process that reaps late must not hold up the end of a step.
+ */
+export async function isGroupAlive(group: number): Promise<boolean> {
+  if (!killQuietly(-group, 0)) return false;
+  const pids = await listPids();
+  if (pids.length === 0) return true;
+  for (const pid of pids) {
+    const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+    // After the name in brackets: state, parent, process group.
+    const [state, , processGroup] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    if (Number(processGroup) === group && state !== "Z" && state !== "X") return true;
+  }
+  return false;
+}
+
+async function listPids(): Promise<string[]> {
+  return (await readdir("/proc").catch(() => [])).filter((name) => /^\d+$/.test(name));
+}
+
 /** Kills every process whose workspace is one of the folders or inside one; on systems without /proc it finds none. */
 export async function killProcessesOf(folders: Iterable<string>): Promise<void> {
   const prefixes = [...folders].map((folder) => `SLUICE_WORKSPACE=${folder}`);
-  const pids = (await readdir("/proc").catch(() => [])).filter((name) => /^\d+$/.test(name));
+  const pids = await listPids();
   for (let start = 0; start < pids.length; start += readAtOnce) {
     await Promise.all(
       pids.slice(start, start + readAtOnce).map(async (pid) => {

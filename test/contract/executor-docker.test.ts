@@ -1,0 +1,352 @@
+import { randomUUID } from "node:crypto";
+import { mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { createZstdCompress } from "node:zlib";
+import Docker from "dockerode";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { newWorkerId } from "../../shared/domain/ids.ts";
+import type { ContainerStepSpec } from "../../shared/jobfile/job-spec.ts";
+import { createLogger } from "../../shared/log.ts";
+import { defaultDockerSocket } from "../../workers/docker-address.ts";
+import { DockerExecutor } from "../../workers/executors/docker/docker-executor.ts";
+import { createPauseProgram } from "../../workers/executors/docker/pause-image.ts";
+import type { StepExit, TaskContext, TaskSandbox } from "../../workers/executors/executor.ts";
+import { readOwnOwner } from "../../workers/owner.ts";
+import { createWorkspace, removeTree } from "../../workers/workspace.ts";
+import { listLeftovers, needDocker } from "../support/docker.ts";
+import { eventually } from "../support/eventually.ts";
+
+const log = createLogger("test", { level: process.env.LOG_LEVEL ?? "silent" });
+const never = new AbortController().signal;
+const docker = new Docker();
+
+function step(run: string, more: Partial<ContainerStepSpec> = {}): ContainerStepSpec {
+  return {
+    kind: "container",
+    name: "step 1",
+    image: "busybox:stable",
+    shipped: false,
+    entry: { run },
+    env: {},
+    ...more,
+  };
+}
+
+async function openExecutor(workerId: string, more: { slots?: number; socket?: string; ownerPid?: number } = {}) {
+  const own = await readOwnOwner();
+  return new DockerExecutor({
+    address: { kind: "socket", path: more.socket ?? defaultDockerSocket },
+    slots: more.slots ?? 1,
+    workerId,
+    owner: more.ownerPid === undefined ? own : { ...own, pid: more.ownerPid, startTicks: "1" },
+    log,
+  });
+}
+
+describe("the docker executor with a real daemon", () => {
+  const workerId = newWorkerId(Date.now());
+  let executor: DockerExecutor;
+  let folder: string;
+  let tasks = 0;
+
+  beforeEach(async (context) => {
+    await needDocker(context);
+  });
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "sluice-docker-"));
+    executor = await openExecutor(workerId);
+  });
+  afterAll(async () => {
+    await executor.close();
+    await rm(folder, { recursive: true, force: true });
+    expect(await listLeftovers(`sluice.worker=${workerId}`)).toEqual([]);
+  });
+
+  async function inTask<T>(
+    work: (sandbox: TaskSandbox, task: TaskContext) => Promise<T>,
+    overrides: { images?: Record<string, string>; executor?: DockerExecutor } = {},
+  ): Promise<T> {
+    const task: TaskContext = {
+      attemptId: `job-${workerId}.0.task.${++tasks}`,
+      jobId: "job-1",
+      task: "unit",
+      attempt: 1,
+      slots: 1,
+      env: {},
+      workspace: await createWorkspace(folder, `t${tasks}`),
+      images: overrides.images ?? {},
+    };
+    const sandbox = (overrides.executor ?? executor).openTask(task);
+    try {
+      return await work(sandbox, task);
+    } finally {
+      await sandbox.close();
+      await removeTree(task.workspace.root);
+    }
+  }
+
+  async function run(sandbox: TaskSandbox, spec: ContainerStepSpec): Promise<StepExit & { text: string }> {
+    let text = "";
+    const prepared = await sandbox.prepareStep({ index: 1, name: "step 1", spec }, never);
+    const running = await prepared.start({
+      write: (_stream, bytes) => {
+        text += bytes.toString();
+        return undefined;
+      },
+    });
+    return { ...(await running.ended), text };
+  }
+
+  /** An image made from the busybox one with other settings; removed after the test. */
+  async function makeImage(changes: string[]): Promise<{ id: string; name: string }> {
+    const name = `sluice-test-${randomUUID()}`;
+    const container = await docker.createContainer({ Image: "busybox:stable", Cmd: ["true"], Labels: { [name]: "" } });
+    const { Id: id } = (await container.commit({ repo: name, changes: changes.join("\n") })) as { Id: string };
+    await container.remove();
+    onTestFinished(async () => {
+      await docker
+        .getImage(id)
+        .remove({ force: true })
+        .catch((error: { statusCode?: number }) => expect(error.statusCode).toBe(404));
+    });
+    return { id, name };
+  }
+
+  it("runs the image's own command where a step names none", async () => {
+    const image = await makeImage(['ENTRYPOINT ["echo","entry"]', 'CMD ["own"]']);
+    await inTask(async (sandbox) => {
+      expect(await run(sandbox, step("", { image: image.name, entry: null }))).toMatchObject({ text: "entry own\n" });
+    });
+  });
+
+  it("lets any user of the image write to the workspace, and removes what root wrote", async () => {
+    const image = await makeImage(["USER 12345:12345"]);
+    const root = await inTask(async (sandbox, task) => {
+      const script = "id -u; echo mine > $SLUICE_OUTPUT/mine; mkdir $SLUICE_SHARED/d; echo x > /alfred/output/x";
+      expect(await run(sandbox, step(script, { image: image.name }))).toMatchObject({ exitCode: 0, text: "12345\n" });
+      await run(
+        sandbox,
+        step("echo root > $SLUICE_OUTPUT/mine; mkdir -m 700 $SLUICE_OUTPUT/r; echo y > $SLUICE_OUTPUT/r/y"),
+      );
+      expect(await readFile(join(task.workspace.output, "mine"), "utf8")).toBe("root\n");
+      return task.workspace.root;
+    });
+    await expect(stat(root)).rejects.toThrow("ENOENT");
+  });
+
+  it("clears a workspace by a container where its own user may not", () =>
+    inTask(async (sandbox, task) => {
+      await run(sandbox, step("mkdir -m 700 $SLUICE_OUTPUT/deep; echo y > $SLUICE_OUTPUT/deep/file"));
+      await sandbox.close();
+      await sandbox.clearWorkspace();
+      await expect(stat(task.workspace.path)).rejects.toThrow("ENOENT");
+    }));
+
+  it("tells a lack of memory from any other SIGKILL", () =>
+    inTask(async (sandbox, task) => {
+      const script = "while [ ! -e $SLUICE_SHARED/go ]; do sleep 0.1; done; tail /dev/zero";
+      const ended = run(sandbox, step(script));
+      const filters = { label: [`sluice.attempt=${task.attemptId}`] };
+      const container = await eventually(async () => (await docker.listContainers({ filters }))[0], "the container");
+      await docker.getContainer(container.Id).update({ Memory: 16 * 1024 * 1024, MemorySwap: 16 * 1024 * 1024 });
+      await writeFile(join(task.workspace.shared, "go"), "");
+      expect(await ended).toMatchObject({ exitCode: 137, outOfMemory: true });
+    }));
+
+  it("gives each task a network of its own, and one task after the other clean name files", async () => {
+    const address = await inTask(async (sandbox) => {
+      const listening = sandbox.prepareStep(
+        { index: 1, name: "a", spec: step("nc -l -p 7777 & hostname -i; wait") },
+        never,
+      );
+      let text = "";
+      const running = await (await listening).start({
+        write: (_stream, bytes) => {
+          text += bytes.toString();
+          return undefined;
+        },
+      });
+      const ip = await eventually(() => /^[\d.]+/.exec(text)?.[0], "the address");
+      await inTask(async (other) => {
+        const probe = `nc -w 1 ${ip} 7777 </dev/null 2>/dev/null && echo reached || echo isolated`;
+        expect((await run(other, step(probe))).text).toBe("isolated\n");
+      });
+      running.kill();
+      await run(sandbox, step("echo 6.6.6.6 evil >> /etc/hosts; echo nameserver 6.6.6.6 > /etc/resolv.conf"));
+      return ip;
+    });
+    // The namespace is lent again: the address is the same, the files are not.
+    const seen = await inTask((sandbox) => run(sandbox, step("hostname -i; cat /etc/hosts /etc/resolv.conf")));
+    expect(seen.text).toMatch(/^[\d.]+\n/);
+    expect(seen.text).not.toContain("6.6.6.6");
+    expect(address).toMatch(/^\d/);
+  });
+
+  it("goes on where the waiting container of its namespace was taken away", () =>
+    inTask(async (sandbox) => {
+      const spec = step("echo fine");
+      expect((await run(sandbox, spec)).text).toBe("fine\n");
+      const prepared = await sandbox.prepareStep({ index: 2, name: "two", spec }, never);
+      const filters = { label: [`sluice.worker=${workerId}`, "sluice.role=pause"] };
+      for (const pause of await docker.listContainers({ filters })) {
+        await docker.getContainer(pause.Id).remove({ force: true });
+      }
+      let text = "";
+      const running = await prepared.start({
+        write: (_stream, bytes) => {
+          text += bytes.toString();
+          return undefined;
+        },
+      });
+      expect(await running.ended).toMatchObject({ exitCode: 0 });
+      expect(text).toBe("fine\n");
+    }));
+
+  it("explains an image that cannot be pulled with the registry's words, and stops a pull that is cancelled", () =>
+    inTask(async (sandbox) => {
+      const refusing = createServer((_request, answer) => {
+        answer.statusCode = 404;
+        answer.setHeader("content-type", "application/json");
+        answer.end('{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}');
+      });
+      const port = await listen(refusing);
+      const spec = step("true", { image: `127.0.0.1:${port}/nothing:here` });
+      await expect(sandbox.prepareStep({ index: 1, name: "a", spec }, never)).rejects.toMatchObject({
+        reason: { code: "image_unavailable", detail: expect.stringMatching(/nothing:here.*(not found|unknown)/) },
+      });
+      const silent = createServer(() => undefined);
+      const slow = step("true", { image: `127.0.0.1:${await listen(silent)}/slow:1` });
+      const cancel = new AbortController();
+      const waiting = sandbox.prepareStep({ index: 1, name: "a", spec: slow }, cancel.signal);
+      setImmediate(() => cancel.abort(new Error("cancelled")));
+      await expect(waiting).rejects.toThrow("cancelled");
+    }));
+
+  it("loads a shipped image once for all tasks that need it, and checks that it is the one", async () => {
+    const image = await makeImage(["ENV SHIPPED=yes"]);
+    const archive = await readAll((await docker.getImage(image.name).get()) as unknown as Readable);
+    await docker.getImage(image.name).remove({ force: true });
+    let downloads = 0;
+    const bucket = createServer((request, answer) => {
+      if (request.url !== "/image") return void answer.writeHead(403).end();
+      downloads++;
+      void pipeline(Readable.from([archive]), createZstdCompress(), answer);
+    });
+    const url = `http://127.0.0.1:${await listen(bucket)}/image`;
+    const spec = step("echo $SHIPPED", { image: image.id, shipped: true });
+    const images = { [image.id]: url };
+    const texts = await Promise.all(
+      [1, 2].map(() => inTask(async (sandbox) => (await run(sandbox, spec)).text, { images })),
+    );
+    expect(texts).toEqual(["yes\n", "yes\n"]);
+    expect(downloads).toBe(1);
+    const other = `sha256:${"0".repeat(64)}`;
+    const prepare = (imageUrl: string) =>
+      inTask(
+        (sandbox) =>
+          sandbox.prepareStep({ index: 1, name: "a", spec: step("true", { image: other, shipped: true }) }, never),
+        { images: { [other]: imageUrl } },
+      );
+    await expect(prepare(url)).rejects.toThrow("does not hold that image");
+    await expect(prepare(`${url}/expired`)).rejects.toThrow("HTTP status 403");
+  });
+
+  it("says what to do where Docker is not reachable, and uses it once it is", async () => {
+    const socket = join(folder, "docker.sock");
+    const lonely = await openExecutor(newWorkerId(Date.now()), { socket });
+    onTestFinished(() => lonely.close());
+    expect(await lonely.warmUp()).toContain("Docker is not reachable on this worker");
+    const attempt = () => inTask((sandbox) => run(sandbox, step("echo up")), { executor: lonely });
+    await expect(attempt()).rejects.toMatchObject({
+      reason: { code: "internal", fault: "infrastructure", detail: expect.stringContaining("start Docker") },
+    });
+    await symlink(defaultDockerSocket, socket);
+    expect((await attempt()).text).toBe("up\n");
+  });
+
+  it("removes what dead workers left, and leaves living ones alone", async () => {
+    // No process has so high a pid: the owner is dead.
+    const dead = await openExecutor(newWorkerId(Date.now()), { ownerPid: 2 ** 22 + 1 });
+    await inTask(
+      async (sandbox, task) => {
+        await run(sandbox, step("true"));
+        expect((await listLeftovers(`sluice.attempt=${task.attemptId}`)).length).toBe(1);
+        const label = `sluice.owner`;
+        expect((await listLeftovers(label)).length).toBeGreaterThan(2);
+        const living = await inTask(async (alive, aliveTask) => {
+          await run(alive, step("true"));
+          await executor.warmUp();
+          return listLeftovers(`sluice.attempt=${aliveTask.attemptId}`);
+        });
+        expect(living.length).toBe(1);
+        expect(await listLeftovers(`sluice.attempt=${task.attemptId}`)).toEqual([]);
+      },
+      { executor: dead },
+    );
+    await dead.close();
+  });
+
+  it("waits for a free address range and leaves nothing when it stops waiting", async () => {
+    const small = await openExecutor(newWorkerId(Date.now()), { slots: 1 });
+    onTestFinished(() => small.close());
+    const blockers: Docker.Network[] = [];
+    const unblock = async () => {
+      await Promise.all(blockers.splice(0).map((network) => network.remove()));
+    };
+    onTestFinished(unblock);
+    const takeAll = async () => {
+      for (;;) {
+        const name = `sluice-test-${randomUUID()}`;
+        const created = await docker.createNetwork({ Name: name }).catch(() => undefined);
+        if (created === undefined) return;
+        blockers.push(created);
+      }
+    };
+    await takeAll();
+    const waiting = inTask((sandbox) => run(sandbox, step("echo at last")), { executor: small });
+    const cancel = new AbortController();
+    const givenUp = inTask(
+      (sandbox) => sandbox.prepareStep({ index: 1, name: "a", spec: step("true") }, cancel.signal),
+      { executor: small },
+    );
+    setImmediate(() => cancel.abort(new Error("cancelled")));
+    await expect(givenUp).rejects.toThrow("cancelled");
+    await unblock();
+    expect((await waiting).text).toBe("at last\n");
+  });
+});
+
+describe("the pause program", () => {
+  it("is a static executable for each architecture, and no other is pretended", () => {
+    for (const [arch, machine] of [
+      ["amd64", 62],
+      ["arm64", 183],
+    ] as const) {
+      const program = createPauseProgram(arch);
+      expect(program.subarray(0, 4).toString("latin1")).toBe("\x7fELF");
+      expect(program.readUInt16LE(18)).toBe(machine);
+      expect(program.readBigUInt64LE(96)).toBe(BigInt(program.length));
+    }
+    expect(() => createPauseProgram("riscv64")).toThrow("amd64 and arm64");
+  });
+});
+
+async function listen(server: ReturnType<typeof createServer>): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+async function readAll(stream: Readable): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for await (const piece of stream) pieces.push(piece as Buffer);
+  return Buffer.concat(pieces);
+}
