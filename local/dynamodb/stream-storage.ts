@@ -28,10 +28,26 @@ const STREAM_INDEXES = `
     ON _stream_records (table_name, shard_id, CAST(sequence_number AS INTEGER), sequence_number);
 `;
 
+const DELETE_BATCH = `
+  DELETE FROM _stream_records WHERE id IN (
+    SELECT id FROM _stream_records
+    WHERE table_name = :tableName
+      AND CAST(sequence_number AS INTEGER) <= :through
+      AND CAST(sequence_number AS INTEGER) <
+        (SELECT MAX(CAST(sequence_number AS INTEGER)) FROM _stream_records WHERE table_name = :tableName)
+      AND created_at <= :cutoffSeconds
+    ORDER BY CAST(sequence_number AS INTEGER)
+    LIMIT ${TRIM_BATCH_ROWS}
+  )`;
+
 /** Adds the indexes that keep streams fast to a database that dynoxide has open; repeats change nothing. */
 export function indexStreamRecords(databaseFile: string): void {
-  using database = openShared(databaseFile);
-  database.exec(STREAM_INDEXES);
+  const database = openShared(databaseFile);
+  try {
+    database.exec(STREAM_INDEXES);
+  } finally {
+    database.close();
+  }
 }
 
 /**
@@ -40,25 +56,19 @@ export function indexStreamRecords(databaseFile: string): void {
  */
 export async function trimStreamRecords(databaseFile: string, trim: StreamTrim): Promise<number> {
   const cutoffSeconds = Math.floor(((trim.now ?? new Date()).getTime() - (trim.retentionMs ?? DAY_MS)) / 1000);
-  using database = openShared(databaseFile);
-  const deleteBatch = database.prepare(`
-    DELETE FROM _stream_records WHERE id IN (
-      SELECT id FROM _stream_records
-      WHERE table_name = :tableName
-        AND CAST(sequence_number AS INTEGER) <= :through
-        AND CAST(sequence_number AS INTEGER) <
-          (SELECT MAX(CAST(sequence_number AS INTEGER)) FROM _stream_records WHERE table_name = :tableName)
-        AND created_at <= :cutoffSeconds
-      ORDER BY CAST(sequence_number AS INTEGER)
-      LIMIT ${TRIM_BATCH_ROWS}
-    )`);
   const bounds = { tableName: trim.tableName, through: BigInt(trim.throughSequenceNumber), cutoffSeconds };
-  let removed = 0;
-  for (;;) {
-    const changes = Number(deleteBatch.run(bounds).changes);
-    removed += changes;
-    if (changes < TRIM_BATCH_ROWS) return removed;
-    await yieldToEventLoop();
+  const database = openShared(databaseFile);
+  try {
+    const deleteBatch = database.prepare(DELETE_BATCH);
+    let removed = 0;
+    for (;;) {
+      const changes = Number(deleteBatch.run(bounds).changes);
+      removed += changes;
+      if (changes < TRIM_BATCH_ROWS) return removed;
+      await yieldToEventLoop();
+    }
+  } finally {
+    database.close();
   }
 }
 
