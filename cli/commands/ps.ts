@@ -55,7 +55,7 @@ const columns: readonly Column[] = [
   { heading: "PROBLEMS", shrinkTo: 8 },
   { heading: "TIME", align: "right" },
   { heading: "SUBMITTED", align: "right" },
-  { heading: "BY", shrinkTo: 2 },
+  { heading: "BY", shrinkTo: 8 },
 ];
 
 /** Lines of the table of jobs. */
@@ -71,9 +71,9 @@ function jobRow(job: Job, nowMs: number): Cell[] {
   const counts = taskCounts(job.counts);
   const createdMs = Date.parse(job.createdAt);
   const endMs = job.endedAt === undefined ? nowMs : Date.parse(job.endedAt);
+  const failed = counts.failed + counts.timed_out;
   const problems = [
-    [counts.failed, "failed"],
-    [counts.timed_out, "timed out"],
+    [failed, "failed"],
     [counts.aborted, "aborted"],
     [counts.skipped, "skipped"],
   ] as const;
@@ -82,7 +82,7 @@ function jobRow(job: Job, nowMs: number): Cell[] {
     { text: oneLine(job.job) },
     { text: job.status, style: jobColors[job.status] },
     { text: `${formatNumber(countEnded(counts))}/${formatNumber(job.total)}` },
-    { text: told.join(", "), style: counts.failed + counts.timed_out > 0 ? "red" : "dim" },
+    { text: told.join(", "), style: failed > 0 ? "red" : "dim" },
     { text: formatDuration(endMs - createdMs) },
     { text: formatAge(nowMs - createdMs), style: "dim" },
     { text: oneLine(job.submittedBy), style: "dim" },

@@ -26,7 +26,7 @@ const taskColumns: readonly Column[] = [
   { heading: "TIME", align: "right" },
   { heading: "ATTEMPTS", align: "right" },
   { heading: "ARTIFACT", align: "right" },
-  { heading: "REASON", shrinkTo: 10 },
+  { heading: "REASON", shrinkTo: 24, wrap: true },
 ];
 
 /** Everything about a job, with the tasks given; `hidden` tells how many completed ones were left out. */

@@ -1,5 +1,5 @@
 import { plainStyle, type Style, type StyleName } from "./style.ts";
-import { pad, textWidth, truncate } from "./text.ts";
+import { textWidth, truncate, wrap } from "./text.ts";
 
 /** A cell of a table: its text (no codes, one line) and what it looks like. */
 export interface Cell {
@@ -7,11 +7,14 @@ export interface Cell {
   style?: StyleName | readonly StyleName[] | undefined;
 }
 
-/** A column: its heading, and whether it may be cut where the terminal is narrow (down to `minWidth` columns). */
+/** A column: its heading, and whether it may be cut (or `wrap`ped) where the terminal is narrow. */
 export interface Column {
   heading: string;
   align?: "left" | "right";
+  /** It may be made as narrow as this many columns. */
   shrinkTo?: number;
+  /** What does not fit goes on in further lines instead of being cut. */
+  wrap?: boolean;
 }
 
 /** How a table is drawn. */
@@ -37,17 +40,28 @@ export function renderTable(
   const headings: Cell[] = columns.map(({ heading }) => ({ text: heading, style: "dim" }));
   const lines = options.headings === false ? rows : [headings, ...rows];
   const widths = fitWidths(columns, lines, options.width - indent.length);
-  return lines.map((row) => {
-    const cells = columns.map((column, index) => {
-      const cell = row[index] ?? { text: "" };
-      const width = widths[index] ?? 0;
-      const text = truncate(cell.text, width);
-      const padding = pad(text, width, column.align).length - text.length;
-      const dressed = cell.style === undefined ? text : style(cell.style, text);
-      return column.align === "right" ? " ".repeat(padding) + dressed : dressed + " ".repeat(padding);
+  return lines.flatMap((row) => {
+    const texts = columns.map((column, index) => fitText(column, row[index]?.text ?? "", widths[index] ?? 0));
+    const height = Math.max(1, ...texts.map(({ length }) => length));
+    return Array.from({ length: height }, (_, line) => {
+      const cells = columns.map((column, index) => {
+        const text = texts[index]?.[line] ?? "";
+        return renderCell(column, { ...row[index], text }, widths[index] ?? 0, style);
+      });
+      return (indent + cells.join(gap)).trimEnd();
     });
-    return (indent + cells.join(gap)).trimEnd();
   });
+}
+
+function fitText(column: Column, text: string, width: number): string[] {
+  if (textWidth(text) <= width) return [text];
+  return column.wrap === true ? wrap(text, width) : [truncate(text, width)];
+}
+
+function renderCell(column: Column, cell: Cell, width: number, style: Style): string {
+  const padding = " ".repeat(Math.max(0, width - textWidth(cell.text)));
+  const dressed = cell.style === undefined ? cell.text : style(cell.style, cell.text);
+  return column.align === "right" ? padding + dressed : dressed + padding;
 }
 
 /** Natural widths, then the columns that may shrink give way, the last one first. */

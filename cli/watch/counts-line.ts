@@ -1,6 +1,6 @@
 import type { TaskCounts } from "../../shared/domain/task-counts.ts";
 import { formatNumber } from "../terminal/format.ts";
-import type { Style, StyleName } from "../terminal/style.ts";
+import type { Style } from "../terminal/style.ts";
 import { markLooks, type TaskMark, taskMarks } from "../terminal/symbols.ts";
 
 /** Tasks by mark: by state, with the failures that are shown as warnings apart. */
@@ -19,19 +19,9 @@ export function formatCounts(counts: TaskCounts, warnings: number, style: Style)
   return countMarks(counts, warnings)
     .map(({ mark, count }) => {
       const { symbol, label, color } = markLooks[mark];
-      return style(color, `${symbol} ${formatNumber(count)} ${label}`);
+      return style(color, `${symbol.trimEnd()} ${formatNumber(count)} ${label}`);
     })
     .join("   ");
-}
-
-/** `1 failed, 2 completed`: counts in a sentence, what went wrong first. */
-export function describeCounts(counts: TaskCounts, warnings: number): string {
-  const marks = countMarks(counts, warnings);
-  const inOrder = [
-    ...marks.filter(({ mark }) => mark !== "completed"),
-    ...marks.filter(({ mark }) => mark === "completed"),
-  ];
-  return inOrder.map(({ mark, count }) => `${formatNumber(count)} ${markLooks[mark].label}`).join(", ");
 }
 
 /**
@@ -49,9 +39,9 @@ export function formatBar(counts: TaskCounts, warnings: number, width: number, s
   cells[widest] = Math.max(0, (cells[widest] ?? 0) + width - used);
   return marks
     .map(({ mark }, index) => {
-      const isOpen = mark === "queued" || mark === "pending";
-      const color: StyleName = markLooks[mark].color;
-      return style(color, (isOpen ? "─" : "━").repeat(cells[index] ?? 0));
+      const waits = mark === "queued" || mark === "pending";
+      const block = waits ? "░" : mark === "running" ? "▒" : "█";
+      return style(markLooks[mark].color, block.repeat(cells[index] ?? 0));
     })
     .join("");
 }

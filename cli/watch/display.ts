@@ -3,12 +3,15 @@ import type { StreamStatus } from "../../shared/api-client/index.ts";
 import { countEnded } from "../../shared/domain/task-counts.ts";
 import type { Context } from "../context.ts";
 import { formatDuration, formatNumber } from "../terminal/format.ts";
+import { oneLine } from "../terminal/one-line.ts";
 import { describeEvent, everyEventTasks } from "./event-line.ts";
 import type { JobView } from "./job-view.ts";
 import { renderView } from "./render-view.ts";
 
 /** Shows how a job goes while it goes. */
 export interface Display {
+  /** Whether it wants the events before the watch began too. */
+  readonly wantsPast: "all" | "short" | "none";
   /** An event has come and is in the view. */
   showEvent(event: JobEvent): void;
   showConnection(status: StreamStatus): void;
@@ -24,8 +27,12 @@ const frameMs = 100;
 const tickMs = 1_000;
 
 /** The live view: redrawn in place on the terminal of stderr. */
-export async function createLiveDisplay(context: Context, view: JobView): Promise<Display> {
-  const { createLogUpdate } = await import("log-update");
+export async function createLiveDisplay(
+  context: Context,
+  view: JobView,
+  logUpdate: Promise<typeof import("log-update")>,
+): Promise<Display> {
+  const { createLogUpdate } = await logUpdate;
   const { err, runtime } = context;
   const stream = runtime.stderrStream;
   const update = createLogUpdate(stream);
@@ -47,6 +54,7 @@ export async function createLiveDisplay(context: Context, view: JobView): Promis
   }
   draw();
   return {
+    wantsPast: "none",
     showEvent: drawSoon,
     showConnection: (status) => {
       connection = describeConnection(status);
@@ -71,6 +79,7 @@ export function createLineDisplay(context: Context, view: JobView): Display {
   let toldPercent = 0;
   let isLost = false;
   return {
+    wantsPast: "short",
     showEvent: (event) => {
       const line = describeEvent(event, view, err.style);
       if (line !== undefined) err.write(`${line}\n`);
@@ -83,7 +92,8 @@ export function createLineDisplay(context: Context, view: JobView): Display {
     },
     showConnection: (status) => {
       // One line when it is lost and one when it is back, not one for each try.
-      if (status.status === "lost" && !isLost) err.write(`${describeConnection(status) ?? ""}\n`);
+      if (status.status === "lost" && !isLost)
+        err.write(`connection lost (${oneLine(status.error.message)}); trying again\n`);
       if (status.status === "connected" && isLost) err.write("connected again\n");
       isLost = status.status === "lost";
     },
@@ -95,6 +105,7 @@ export function createLineDisplay(context: Context, view: JobView): Display {
 /** Events as they are, one JSON object a line, on stdout. */
 export function createJsonDisplay(context: Context): Display {
   return {
+    wantsPast: "all",
     showEvent: (event) => context.writeJson(event),
     showConnection: () => undefined,
     showNote: (text) => context.err.write(`${text}\n`),
@@ -105,6 +116,7 @@ export function createJsonDisplay(context: Context): Display {
 /** Shows nothing but notes. */
 export function createQuietDisplay(context: Context): Display {
   return {
+    wantsPast: "none",
     showEvent: () => undefined,
     showConnection: () => undefined,
     showNote: (text) => context.err.write(`${text}\n`),
@@ -113,6 +125,7 @@ export function createQuietDisplay(context: Context): Display {
 }
 
 function describeConnection(status: StreamStatus): string | undefined {
-  if (status.status === "connected" || status.lostForMs < 0) return undefined;
-  return `connection lost ${formatDuration(status.lostForMs)} ago (${status.error.message}); trying again`;
+  if (status.status === "connected") return undefined;
+  const since = status.lostForMs < 1_000 ? "" : ` for ${formatDuration(status.lostForMs)}`;
+  return `connection lost${since} (${oneLine(status.error.message)}); trying again`;
 }

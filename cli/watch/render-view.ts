@@ -62,11 +62,13 @@ function wrapCounts(view: JobView, width: number, style: Style): string[] {
 function renderTasks(view: JobView, room: number, options: FrameOptions): string[] {
   if (view.tasks.size <= room && view.tasks.size >= view.total) return renderRows([...view.tasks.values()], options);
   // Two thirds of the room for what runs, one for what ended; either may use what the other leaves.
-  const ended = recentTasks(view, room);
-  const wantedForEnded = ended.length === 0 ? 0 : Math.min(ended.length + 1, Math.max(3, Math.floor(room / 3)));
+  const wantedForEnded = Math.min(
+    view.recent.length === 0 ? 0 : view.recent.length + 1,
+    Math.max(3, Math.floor(room / 3)),
+  );
   const runningLines = renderRunning(view, room - wantedForEnded, options);
   const endedRoom = room - runningLines.length - (runningLines.length > 0 ? 1 : 0);
-  const endedLines = renderRows(ended.slice(0, Math.max(0, endedRoom)), options);
+  const endedLines = endedRoom <= 0 ? [] : renderRows(recentTasks(view, endedRoom), options);
   return runningLines.length > 0 && endedLines.length > 0
     ? [...runningLines, "", ...endedLines]
     : [...runningLines, ...endedLines];
@@ -86,14 +88,20 @@ function renderRunning(view: JobView, room: number, options: FrameOptions): stri
   return lines;
 }
 
-/** Tasks that ended last, newest first, each once. */
-function recentTasks(view: JobView, count: number): TaskView[] {
-  const tasks = new Map<string, TaskView>();
-  for (let index = view.recent.length - 1; index >= 0 && tasks.size < count; index--) {
+/**
+ * Tasks that ended last, newest first, each once. Half of the room is for those that did not complete: in a large job
+ * the completions of a second would push them out of sight.
+ */
+function recentTasks(view: JobView, room: number): TaskView[] {
+  const recent = new Set<TaskView>();
+  for (let index = view.recent.length - 1; index >= 0; index--) {
     const task = view.tasks.get(view.recent[index] ?? "");
-    if (task && task.status !== "running") tasks.set(task.task, task);
+    if (task && task.status !== "running") recent.add(task);
   }
-  return [...tasks.values()];
+  const newest = [...recent];
+  const troubled = newest.filter(({ status }) => status !== "completed").slice(0, Math.ceil(room / 2));
+  const shown = new Set([...troubled, ...newest.slice(0, Math.max(0, room - troubled.length))]);
+  return newest.filter((task) => shown.has(task));
 }
 
 function renderRows(tasks: readonly TaskView[], { width, nowMs, style }: FrameOptions): string[] {

@@ -1,11 +1,11 @@
 import type { Job } from "../../shared/api/schemas.ts";
-import { type TaskCounts, taskCounts } from "../../shared/domain/task-counts.ts";
+import { countEnded, type TaskCounts, taskCounts } from "../../shared/domain/task-counts.ts";
 import { formatBytes, formatDuration, formatNumber, plural } from "../terminal/format.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import type { Style } from "../terminal/style.ts";
-import { jobColors } from "../terminal/symbols.ts";
+import { jobColors, markTask, type TaskMark } from "../terminal/symbols.ts";
 import { renderTable } from "../terminal/table.ts";
-import { describeCounts, formatCounts } from "./counts-line.ts";
+import { formatCounts } from "./counts-line.ts";
 import type { TaskView } from "./job-view.ts";
 import { taskColumns, taskRow } from "./task-line.ts";
 
@@ -47,14 +47,16 @@ export function renderSummary(input: SummaryInput, options: SummaryOptions): str
     const command = options.hint(`artifact ${job.job} -o out`);
     lines.push(style("dim", `${formatNumber(tasks)} ${verb} artifacts${size}: ${command}`));
   }
-  lines.push(style(["bold", jobColors[job.status]], describeOutcome(job, warnings, options.nowMs)));
+  lines.push(style(["bold", jobColors[job.status]], describeOutcome(job, options.nowMs)));
   return lines;
 }
 
 function listTasks(input: SummaryInput, options: SummaryOptions): string[] {
   const { maxTasks, nowMs, width, style, hint } = options;
   const incomplete = input.tasks.filter(({ status }) => status !== "completed");
-  const listed = options.listCompleted && input.tasks.length <= maxTasks ? input.tasks : incomplete;
+  let listed = options.listCompleted && input.tasks.length <= maxTasks ? input.tasks : incomplete;
+  // Where not all are shown, those that say most come first.
+  if (listed.length > maxTasks) listed = listed.toSorted((a, b) => rankTask(a) - rankTask(b));
   const rows = listed.slice(0, maxTasks).map((task) => taskRow(task, nowMs));
   const lines = renderTable(taskColumns, rows, { width, style, headings: false });
   const hidden = listed.length - rows.length;
@@ -64,12 +66,31 @@ function listTasks(input: SummaryInput, options: SummaryOptions): string[] {
   return lines;
 }
 
-/** The one sentence that says how a job ended, or where it stands: `hello-…: completed, 3 of 3 tasks in 2.1 s`. */
-export function describeOutcome(job: Job, warnings: number, nowMs: number): string {
+const gravity: readonly TaskMark[] = ["failed", "timed_out", "failures", "aborted", "skipped"];
+
+function rankTask(task: TaskView): number {
+  return gravity.indexOf(markTask(task.status, task.warning));
+}
+
+/** The one sentence that says how a job ended: `hello-…: completed, 3 of 3 tasks in 2.1 s`. */
+export function describeOutcome(job: Job, nowMs: number): string {
   const counts: TaskCounts = taskCounts(job.counts);
   const endMs = job.endedAt === undefined ? nowMs : Date.parse(job.endedAt);
   const span = formatDuration(endMs - Date.parse(job.createdAt));
-  const sole = job.status === "completed" && counts.completed === job.total;
-  if (sole) return `${job.job}: completed, ${formatNumber(job.total)} of ${plural(job.total, "task")} in ${span}`;
-  return `${job.job}: ${job.status}, ${describeCounts(counts, warnings)} of ${plural(job.total, "task")} in ${span}`;
+  const of = (count: number): string => `${formatNumber(count)} of ${plural(job.total, "task")}`;
+  const failed = counts.failed + counts.timed_out;
+  switch (job.status) {
+    case "completed":
+      return `${job.job}: completed, ${of(counts.completed)} in ${span}${alsoSkipped(counts)}`;
+    case "failed":
+      return `${job.job}: failed, ${failed > 0 ? `${of(failed)} failed` : `${of(counts.aborted)} aborted`} in ${span}`;
+    case "aborted":
+      return `${job.job}: aborted, ${of(counts.completed)} completed in ${span}`;
+    default:
+      return `${job.job}: ${job.status}, ${of(countEnded(counts))} ended after ${span}`;
+  }
+}
+
+function alsoSkipped(counts: TaskCounts): string {
+  return counts.skipped === 0 ? "" : `, ${formatNumber(counts.skipped)} skipped`;
 }

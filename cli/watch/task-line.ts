@@ -29,16 +29,25 @@ export const taskColumns: readonly Column[] = [
 
 /** One line about a task: symbol, name, time, and what there is to say about it now. */
 export function taskRow(task: TaskView, nowMs: number): Cell[] {
-  const { symbol, label, color, mark } = lookOf(task);
-  const spanMs = taskSpanMs(task, nowMs);
-  const attempt = task.attempt > 1 ? `attempt ${task.attempt}` : "";
-  const words = [mark === "completed" || mark === "running" ? "" : explainReason(task.reason), attempt];
-  const said = words.filter((word) => word !== "").join(", ");
+  const { symbol, color, mark } = lookOf(task);
   const waits = mark === "queued" || mark === "pending";
+  const isBack = waits && task.attempt > 0;
+  const spanMs = waits ? undefined : taskSpanMs(task, nowMs);
   return [
-    { text: symbol, style: color },
+    { text: isBack ? "↻ " : symbol, style: isBack ? "yellow" : color },
     { text: oneLine(task.task), ...(waits && { style: "dim" as const }) },
-    { text: spanMs === undefined || waits ? "" : formatDuration(spanMs), style: "dim" },
-    { text: said === "" && mark !== "completed" && mark !== "running" ? label : said, style: color },
+    { text: spanMs === undefined ? "" : formatDuration(spanMs), style: "dim" },
+    { text: describeTask(task), style: isBack ? "yellow" : color },
   ];
+}
+
+/** What there is to say about a task: nothing about one that completed or runs at its first attempt. */
+function describeTask(task: TaskView): string {
+  const { mark, label } = lookOf(task);
+  const attempt = task.attempt > 1 ? `attempt ${task.attempt}` : "";
+  if (mark === "completed" || mark === "running") return attempt;
+  if (mark === "queued" || mark === "pending") {
+    return task.attempt > 0 ? `queued again: ${explainReason(task.reason)}` : label;
+  }
+  return [explainReason(task.reason) || label, attempt].filter((part) => part !== "").join(", ");
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Job } from "../../shared/api/schemas.ts";
-import type { ApiClient } from "../../shared/api-client/index.ts";
+import { type ApiClient, ConnectionError } from "../../shared/api-client/index.ts";
 import { isTerminalJobState } from "../../shared/domain/job-state.ts";
 import { terminalTaskStates } from "../../shared/domain/task-state.ts";
 import type { Context } from "../context.ts";
@@ -31,6 +31,8 @@ export interface WatchOptions {
 /** How watching ended; an interrupted watch has a job where that was seen to its end (`cancelOnInterrupt`). */
 export type WatchOutcome = { kind: "ended"; job: Job; exitCode: number } | { kind: "interrupted"; job?: Job };
 
+/** So many events from before the watch began are shown in plain lines; more would only be in the way. */
+const shortPastEvents = 300;
 /** Tasks listed in the summary of a job. */
 const summaryTasks = 20;
 
@@ -52,9 +54,10 @@ export async function watchJob(
     api.cancelJob(jobId, { signal }).catch((error: unknown) => controller.abort(error));
   });
   try {
+    const createDisplay = chooseDisplay(context, options.logs !== undefined);
     const view = await readView(context, api, jobId, signal);
-    display = await createDisplay(context, view, options.logs !== undefined);
-    const job = await followToEnd(api, view, { display, signal, logs: options.logs, wantsAll: context.json });
+    display = await createDisplay(view);
+    const job = await followToEnd(api, view, { display, signal, logs: options.logs });
     await options.logs?.finish();
     display.stop();
     await options.beforeSummary?.(signal);
@@ -63,8 +66,11 @@ export async function watchJob(
     return { kind: "ended", job, exitCode: exitCodeOf(job) };
   } catch (error) {
     display?.stop();
-    if (!(error instanceof Interrupted)) throw error;
-    return { kind: "interrupted" };
+    if (error instanceof Interrupted) return { kind: "interrupted" };
+    if (display && error instanceof ConnectionError) {
+      context.note(`lost contact; ${jobId} goes on without it; watch it again: ${context.hint(`watch ${jobId}`)}`);
+    }
+    throw error;
   } finally {
     options.logs?.stop();
     stopListening();
@@ -91,26 +97,28 @@ async function readView(context: Context, api: ApiClient, jobId: string, signal:
   return startView(job, tasks);
 }
 
-function createDisplay(context: Context, view: JobView, withLogs: boolean): Display | Promise<Display> {
-  if (context.json) return createJsonDisplay(context);
-  if (context.quiet) return createQuietDisplay(context);
+/** Chooses the display at once and makes it when there is something to show: what it needs is loaded meanwhile. */
+function chooseDisplay(context: Context, withLogs: boolean): (view: JobView) => Display | Promise<Display> {
+  if (context.json) return () => createJsonDisplay(context);
+  if (context.quiet) return () => createQuietDisplay(context);
   // A live view and logs would write over each other.
-  if (context.err.isTty && !withLogs) return createLiveDisplay(context, view);
-  return createLineDisplay(context, view);
+  if (!context.err.isTty || withLogs) return (view) => createLineDisplay(context, view);
+  const logUpdate = import("log-update");
+  return (view) => createLiveDisplay(context, view, logUpdate);
 }
 
 interface FollowParts {
   display: Display;
   signal: AbortSignal;
   logs: JobLogs | undefined;
-  /** From the first event on, not only what is new. */
-  wantsAll: boolean;
 }
 
 /** Follows events until the API itself says that the job has ended; events alone are not taken for it. */
 async function followToEnd(api: ApiClient, view: JobView, parts: FollowParts): Promise<Job> {
   const { display, signal, logs } = parts;
-  let after = parts.wantsAll ? 0 : view.countedSeq;
+  const showsPast =
+    display.wantsPast === "all" || (display.wantsPast === "short" && view.countedSeq <= shortPastEvents);
+  let after = showsPast ? 0 : view.countedSeq;
   for (const task of view.tasks.values()) logs?.observe(task);
   while (true) {
     const onStatus = display.showConnection;

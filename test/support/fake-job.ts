@@ -1,0 +1,150 @@
+import { EventEmitter } from "node:events";
+import type { JobEvent } from "../../events/index.ts";
+import type { ApiLogLine, Job, Task, TaskSummary } from "../../shared/api/schemas.ts";
+import { newJobId } from "../../shared/domain/ids.ts";
+import { decideJobOutcome, isTerminalJobState } from "../../shared/domain/job-state.ts";
+import type { Reason } from "../../shared/domain/reason.ts";
+import { countEnded, taskCounts } from "../../shared/domain/task-counts.ts";
+import { isTerminalTaskState, type TaskState } from "../../shared/domain/task-state.ts";
+
+/** What a move of a task brings besides the state. */
+export interface FakeMove {
+  exitCode?: number;
+  warning?: boolean;
+  reason?: Reason;
+  workerId?: string;
+}
+
+/** An artifact and the bytes that its link leads to. */
+export interface FakeArtifact {
+  name: string;
+  body: Buffer;
+  sha256: string;
+}
+
+/** A job that tests move by hand; digest, tasks and events keep together as the control plane keeps them. */
+export interface FakeJob {
+  readonly id: string;
+  readonly job: Job;
+  readonly tasks: Map<string, Task>;
+  readonly events: JobEvent[];
+  /** Emits `change` after each event, log line and end of a log. */
+  readonly changes: EventEmitter;
+  readonly artifacts: Map<string, FakeArtifact[]>;
+  lines(task: string): ApiLogLine[];
+  isLogComplete(task: string): boolean;
+  move(task: string, to: TaskState, move?: FakeMove): void;
+  log(task: string, text: string, stream?: "stdout" | "stderr"): void;
+  requestCancel(detail: string): void;
+  addArtifact(task: string, artifact: FakeArtifact): void;
+}
+
+type EventBody = JobEvent extends infer E
+  ? E extends JobEvent
+    ? Omit<E, "v" | "seq" | "jobId" | "at">
+    : never
+  : never;
+
+/** Creates a job whose tasks are queued. */
+export function createFakeJob(name: string, taskNames: readonly string[], submittedBy = "tester"): FakeJob {
+  const id = newJobId(name, Date.now());
+  const createdAt = new Date().toISOString();
+  const changes = new EventEmitter();
+  changes.setMaxListeners(0);
+  const events: JobEvent[] = [];
+  const logs = new Map<string, ApiLogLine[]>();
+  const artifacts = new Map<string, FakeArtifact[]>();
+  const total = taskNames.length;
+  const counts = taskCounts({ queued: total });
+  const job: Job = {
+    ...{ job: id, name, pool: "default", status: "queued", total, counts, createdAt, submittedBy },
+    ...{ abort: "never", lastEvent: 0 },
+  };
+  const tasks = new Map<string, Task>();
+  for (const task of taskNames) {
+    tasks.set(task, { job: id, task, status: "queued", slots: 1, attempt: 0, createdAt, attempts: [] });
+  }
+
+  function append(body: EventBody): void {
+    job.lastEvent++;
+    events.push({ v: 1, seq: job.lastEvent, jobId: id, at: new Date().toISOString(), ...body } as JobEvent);
+    changes.emit("change");
+  }
+  function taskOf(name: string): Task {
+    const task = tasks.get(name);
+    if (!task) throw new Error(`the fake job has no task ${name}`);
+    return task;
+  }
+  function endIfDone(): void {
+    if (countEnded(counts) < total || isTerminalJobState(job.status)) return;
+    const state = decideJobOutcome(counts, job.cancel?.cause === "user");
+    job.status = state;
+    job.endedAt = new Date().toISOString();
+    append({ type: "job.ended", state, counts: { ...counts } });
+  }
+
+  append({ type: "job.submitted", name, pool: "default", tasks: total, submittedBy });
+  return {
+    id,
+    job,
+    tasks,
+    events,
+    changes,
+    artifacts,
+    lines: (task) => logs.get(task) ?? [],
+    isLogComplete: (task) => isTerminalTaskState(taskOf(task).status),
+    move: (name, to, move = {}) => {
+      const task = taskOf(name);
+      const from = task.status;
+      const at = new Date().toISOString();
+      applyMove(task, to, at, move);
+      counts[from]--;
+      counts[to]++;
+      if (to === "running" && job.status === "queued") {
+        job.status = "running";
+        job.startedAt = at;
+        append({ type: "job.started" });
+      }
+      append({ type: "task.transition", task: name, from, to, attempt: task.attempt, ...move, ...artifactsOf(task) });
+      endIfDone();
+    },
+    log: (task, text, stream = "stdout") => {
+      const lines = logs.get(task) ?? [];
+      lines.push({ line: lines.length, step: 1, at: new Date().toISOString(), stream, text });
+      logs.set(task, lines);
+      changes.emit("change");
+    },
+    requestCancel: (detail) => {
+      job.cancel = { cause: "user", detail, at: new Date().toISOString() };
+      append({ type: "job.cancel_requested", cause: "user", detail });
+    },
+    addArtifact: (task, artifact) => {
+      artifacts.set(task, [...(artifacts.get(task) ?? []), artifact]);
+      taskOf(task).artifacts = (artifacts.get(task) ?? []).map(({ name: file, body }) => ({
+        name: file,
+        size: body.length,
+      }));
+    },
+  };
+}
+
+function applyMove(task: Task, to: TaskState, at: string, move: FakeMove): void {
+  task.status = to;
+  const { workerId, ...outcome } = move;
+  Object.assign(task, outcome);
+  if (to === "running") {
+    task.attempt++;
+    task.workerId = workerId ?? "w-01hzy0000000000000000000000";
+    task.startedAt = at;
+    task.attempts.push({ attempt: task.attempt, workerId: task.workerId, claimedAt: at });
+  }
+  const attempt = task.attempts.at(-1);
+  if (attempt && to !== "running") attempt.endedAt ??= at;
+  if (!isTerminalTaskState(to)) return;
+  task.endedAt = at;
+  if (attempt) attempt.outcome = { state: to, ...outcome };
+}
+
+function artifactsOf(task: TaskSummary): Pick<TaskSummary, "artifacts"> {
+  return task.artifacts === undefined ? {} : { artifacts: task.artifacts };
+}

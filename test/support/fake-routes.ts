@@ -1,0 +1,200 @@
+import type { Task } from "../../shared/api/schemas.ts";
+import type { ErrorCode } from "../../shared/domain/errors.ts";
+import { isTerminalJobState } from "../../shared/domain/job-state.ts";
+import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
+import type { JobSpec } from "../../shared/jobfile/job-spec.ts";
+import type { FakeApi, RecordedRequest } from "./fake-api.ts";
+import type { FakeJob } from "./fake-job.ts";
+
+/** One message of a stream and where a reader that has it goes on. */
+export interface FakeMessage {
+  id: number;
+  event: string;
+  data: unknown;
+}
+
+/** What a request is answered with: a body, bytes of the store, or a stream that goes on as its job does. */
+export type FakeAnswer =
+  | { kind: "json"; status: number; body: unknown }
+  | { kind: "bytes"; status: number; body: Buffer }
+  | {
+      kind: "stream";
+      job: FakeJob;
+      from: number;
+      next: (position: number) => FakeMessage | undefined;
+      isEnded: () => boolean;
+    };
+
+/** A request that the API refuses. */
+export class Refusal extends Error {
+  readonly code: ErrorCode;
+  constructor(code: ErrorCode, detail: string) {
+    super(detail);
+    this.code = code;
+  }
+}
+
+const cancelReason = { code: "cancelled", detail: "cancelled by tester", fault: "user" } as const;
+
+/** Finds what a request to `/v1/…` is answered with; submissions are remembered by their Idempotency-Key. */
+export function answerApi(fake: FakeApi, submissions: Map<string, FakeJob>, request: RecordedRequest): FakeAnswer {
+  if (request.headers.authorization !== `Bearer ${fake.token}`) {
+    throw new Refusal("unauthorized", "this token is not known here");
+  }
+  const [collection, jobId, part, taskName, taskPart] = request.path.split("/").slice(2).map(decodeURIComponent);
+  if (collection === "images") return shipImage(fake, request);
+  if (collection !== "jobs") throw new Refusal("not_found", `there is no ${request.path}`);
+  if (jobId === undefined)
+    return request.method === "POST" ? submit(fake, submissions, request) : listJobs(fake, request);
+  const job = fake.jobs.find(({ id }) => id === jobId);
+  if (!job) throw new Refusal("not_found", `there is no job ${jobId}`);
+  if (part === undefined) return json(job.job);
+  if (part === "events") return readEvents(job, request);
+  if (part === "cancel") return cancelJob(fake, job);
+  if (taskName === undefined) return listTasks(job, request);
+  const task = job.tasks.get(taskName);
+  if (!task) throw new Refusal("not_found", `job ${job.id} has no task ${taskName}`);
+  return answerTask(fake, job, task, taskPart, request);
+}
+
+function answerTask(
+  fake: FakeApi,
+  job: FakeJob,
+  task: Task,
+  part: string | undefined,
+  request: RecordedRequest,
+): FakeAnswer {
+  if (part === undefined) return json(task);
+  if (part === "logs") return readLog(job, task, request);
+  if (part === "artifacts") return listArtifacts(fake, job, task);
+  if (part === "cancel") return cancelTask(job, task);
+  throw new Refusal("not_found", `there is no ${request.path}`);
+}
+
+/** The store behind presigned links: authorised by the link alone, as S3 is. */
+export function answerStore(fake: FakeApi, request: RecordedRequest, upload: Buffer): FakeAnswer {
+  const bytes = (status: number, body: Buffer | string = ""): FakeAnswer => {
+    return { kind: "bytes", status, body: Buffer.from(body) };
+  };
+  if (request.headers.authorization !== undefined) return bytes(400, "authorised twice");
+  if (request.method === "PUT") {
+    if (request.headers["content-length"] === undefined) return bytes(411);
+    fake.images.set(request.path.replace("/upload/", ""), upload);
+    return bytes(200);
+  }
+  const object = fake.objects.get(request.path);
+  return object ? bytes(200, object) : bytes(404);
+}
+
+function submit(fake: FakeApi, submissions: Map<string, FakeJob>, request: RecordedRequest): FakeAnswer {
+  const key = String(request.headers["idempotency-key"]);
+  const { spec }: { spec: JobSpec } = JSON.parse(request.body);
+  const known = submissions.get(key);
+  const names = spec.tasks.map(({ name }) => name);
+  const job = known ?? fake.addJob(spec.name, names);
+  submissions.set(key, job);
+  // The job goes on only after its submit was answered.
+  if (!known) setImmediate(() => fake.onSubmit(job, spec));
+  const body = { job: job.id, url: `${fake.url}/jobs/${job.id}`, tasks: job.tasks.size, created: !known };
+  return json(body, known ? 200 : 201);
+}
+
+function listJobs(fake: FakeApi, { query }: RecordedRequest): FakeAnswer {
+  const status = query.get("status");
+  const name = query.get("name");
+  const all = fake.jobs.map(({ job }) => job);
+  const matching = all.filter((job) => (!status || job.status === status) && (!name || job.name === name));
+  return page("jobs", matching, query, 50);
+}
+
+function listTasks(job: FakeJob, { query }: RecordedRequest): FakeAnswer {
+  const status = query.get("status");
+  const summaries = [...job.tasks.values()].map(({ attempts: _attempts, job: _job, ...summary }) => summary);
+  return page(
+    "tasks",
+    summaries.filter((task) => !status || task.status === status),
+    query,
+    200,
+  );
+}
+
+function readEvents(job: FakeJob, request: RecordedRequest): FakeAnswer {
+  const after = Number(request.headers["last-event-id"] ?? request.query.get("after") ?? 0);
+  if (!wantsStream(request)) {
+    const limit = Number(request.query.get("limit") ?? 200);
+    const events = job.events.slice(after, after + limit);
+    return json({ events, next: events.at(-1)?.seq ?? after });
+  }
+  return {
+    kind: "stream",
+    job,
+    from: after,
+    next: (position) => {
+      const event = job.events[position];
+      return event && { id: event.seq, event: event.type, data: event };
+    },
+    isEnded: () => isTerminalJobState(job.job.status),
+  };
+}
+
+function readLog(job: FakeJob, task: Task, request: RecordedRequest): FakeAnswer {
+  const { query, headers } = request;
+  const lines = job.lines(task.task);
+  const cursor = headers["last-event-id"] ?? query.get("cursor");
+  const tail = query.get("tail");
+  const from = cursor ? Number(cursor) : tail === null ? 0 : Math.max(0, lines.length - Number(tail));
+  if (wantsStream(request)) {
+    const next = (position: number): FakeMessage | undefined => {
+      const line = job.lines(task.task)[position];
+      return line && { id: line.line + 1, event: "line", data: line };
+    };
+    return { kind: "stream", job, from, next, isEnded: () => job.isLogComplete(task.task) };
+  }
+  const taken = lines.slice(from, from + Number(query.get("limit") ?? 1000));
+  const attempt = Number(query.get("attempt") ?? task.attempt);
+  const complete = job.isLogComplete(task.task);
+  return json({ attempt, lines: taken, cursor: String(from + taken.length), complete });
+}
+
+function listArtifacts(fake: FakeApi, job: FakeJob, task: Task): FakeAnswer {
+  const artifacts = (job.artifacts.get(task.task) ?? []).map(({ name, body, sha256 }) => {
+    const path = `/store/${job.id}/${task.task}/${encodeURIComponent(name)}`;
+    if (!fake.objects.has(path)) fake.objects.set(path, body);
+    const expiresAt = new Date(Date.now() + 900_000).toISOString();
+    return { name, size: body.length, sha256, url: `${fake.url}${path}?signature=x`, expiresAt };
+  });
+  return json({ attempt: Math.max(1, task.attempt), artifacts });
+}
+
+function cancelJob(fake: FakeApi, job: FakeJob): FakeAnswer {
+  if (isTerminalJobState(job.job.status)) return json({ job: job.id, status: "already_ended" }, 202);
+  job.requestCancel("cancelled by tester");
+  setImmediate(() => fake.onCancel(job));
+  return json({ job: job.id, status: "cancelling" }, 202);
+}
+
+function cancelTask(job: FakeJob, task: Task): FakeAnswer {
+  const status = isTerminalTaskState(task.status) ? "already_ended" : "cancelling";
+  if (status === "cancelling") job.move(task.task, "aborted", { reason: cancelReason });
+  return json({ job: job.id, task: task.task, status }, 202);
+}
+
+function shipImage(fake: FakeApi, { body }: RecordedRequest): FakeAnswer {
+  const { imageId }: { imageId: string } = JSON.parse(body);
+  const present = fake.images.has(imageId);
+  return json({ imageId, present, ...(present ? {} : { uploadUrl: `${fake.url}/upload/${imageId}` }) });
+}
+
+function wantsStream({ headers }: RecordedRequest): boolean {
+  return (headers.accept ?? "").includes("text/event-stream");
+}
+
+function json(body: unknown, status = 200): FakeAnswer {
+  return { kind: "json", status, body };
+}
+
+function page(name: string, all: readonly unknown[], query: URLSearchParams, defaultLimit: number): FakeAnswer {
+  const from = Number(query.get("cursor") ?? 0);
+  const end = from + Number(query.get("limit") ?? defaultLimit);
+  return json({ [name]: all.slice(from, end), ...(end < all.length ? { cursor: String(end) } : {}) });
+}
