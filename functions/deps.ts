@@ -16,7 +16,7 @@ export interface Pool {
   queue: Queue;
 }
 
-/** Everything the control plane works with. Built once per process by `wire.ts`. */
+/** Everything the control plane works with. Built once per process by `buildDeps`. */
 export interface Deps {
   jobs: JobRepository;
   tasks: TaskRepository;

@@ -1,7 +1,6 @@
-import type { AttributeValue } from "@aws-sdk/client-dynamodb";
-import { unmarshall } from "@aws-sdk/util-dynamodb";
-import type { DynamoDBBatchResponse, DynamoDBRecord, DynamoDBStreamEvent } from "aws-lambda";
+import type { DynamoDBBatchResponse, DynamoDBStreamEvent } from "aws-lambda";
 import type { TaskItem } from "../../shared/repository/items.ts";
+import { readTaskImage } from "../../shared/repository/stream-images.ts";
 import type { Deps } from "../deps.ts";
 
 /**
@@ -14,7 +13,7 @@ export async function foldRecords(
 ): Promise<DynamoDBBatchResponse> {
   const jobs = new Map<string, { firstSequence: string; newest: Map<string, TaskItem> }>();
   for (const record of event.Records) {
-    const image = readImage(record);
+    const image = readTaskImage(record.dynamodb?.NewImage);
     if (!image) continue;
     const job = jobs.get(image.jobId) ?? { firstSequence: record.dynamodb?.SequenceNumber ?? "", newest: new Map() };
     jobs.set(image.jobId, job);
@@ -29,11 +28,4 @@ export async function foldRecords(
     }
   }
   return { batchItemFailures: [] };
-}
-
-function readImage(record: DynamoDBRecord): TaskItem | undefined {
-  const image = record.dynamodb?.NewImage as Record<string, AttributeValue> | undefined;
-  if (!image) return undefined;
-  const item = unmarshall(image);
-  return item.type === "task" ? (item as unknown as TaskItem) : undefined;
 }

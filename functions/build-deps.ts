@@ -1,0 +1,49 @@
+import { createObjectStore, type createS3Client } from "../shared/clients/object-store.ts";
+import { createQueue, type createSqsClient } from "../shared/clients/queue.ts";
+import type { Logger } from "../shared/log.ts";
+import { createClaimReader } from "../shared/repository/claim-reads.ts";
+import { createEventRepository } from "../shared/repository/events.ts";
+import { createFoldRepository } from "../shared/repository/fold.ts";
+import { createJobRepository } from "../shared/repository/jobs.ts";
+import { type createDynamoDbClient, createTable } from "../shared/repository/table.ts";
+import { createTaskRepository } from "../shared/repository/tasks.ts";
+import { createTokenRepository } from "../shared/repository/tokens.ts";
+import { createWorkerRepository } from "../shared/repository/workers.ts";
+import type { Deps } from "./deps.ts";
+
+/** What the control plane is built on: its clients, the names of its resources, a logger and a clock. */
+export interface DepsSources {
+  dynamoDb: ReturnType<typeof createDynamoDbClient>;
+  sqs: ReturnType<typeof createSqsClient>;
+  s3: ReturnType<typeof createS3Client>;
+  tableName: string;
+  bucketName: string;
+  /** URL of each pool's queue, by the pool's name. */
+  queueUrls: Readonly<Record<string, string>>;
+  log: Logger;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+}
+
+/** Builds the repositories and stores of one function process. What they remember is theirs: no two processes share it. */
+export function buildDeps(sources: DepsSources): Deps {
+  const { dynamoDb, sqs, s3, tableName, bucketName, queueUrls, log, now } = sources;
+  const table = createTable(dynamoDb, tableName);
+  const pools = Object.entries(queueUrls).map(
+    ([name, queueUrl]) => [name, { name, queueUrl, queue: createQueue(sqs, queueUrl) }] as const,
+  );
+  return {
+    jobs: createJobRepository(table),
+    tasks: createTaskRepository(table),
+    events: createEventRepository(table),
+    fold: createFoldRepository(table),
+    workers: createWorkerRepository(table),
+    tokens: createTokenRepository(table),
+    readForClaims: createClaimReader(table),
+    objects: createObjectStore(s3, bucketName),
+    bucketName,
+    pools: new Map(pools),
+    log,
+    now,
+  };
+}
