@@ -159,7 +159,8 @@ async function claimTask(
       Key: attemptItemKey(task),
       UpdateExpression: [
         "SET #state = :running, #rev = #rev + :moves, attempt = :attempt, #lease = :lease",
-        "attempts = list_append(attempts, :record), outbox = list_append(if_not_exists(outbox, :none), :outbox)",
+        // By its place, right behind the last: an update may not name a list and an element of it.
+        `attempts[${task.attempt}] = :record, outbox = list_append(if_not_exists(outbox, :none), :outbox)`,
         "unfolded = if_not_exists(unfolded, :zero) + :moves, startedAt = if_not_exists(startedAt, :at)",
         "duePk = :duePk, dueAt = :dueAt",
         ...(lost ? [`attempts[${task.attempt - 1}].endedAt = :at, attempts[${task.attempt - 1}].outcome = :lost`] : []),
@@ -175,7 +176,7 @@ async function claimTask(
         ":moves": moves.length,
         ":attempt": attempt,
         ":lease": lease,
-        ":record": [record],
+        ":record": record,
         ":outbox": moves,
         ":none": [],
         ":zero": 0,

@@ -1,0 +1,26 @@
+import { describe, expect, it } from "vitest";
+import type { Task } from "../../shared/api/schemas.ts";
+import { timing } from "../../shared/domain/timing.ts";
+import { noopJob } from "../support/control-plane.ts";
+import { useControlPlane } from "../support/control-plane-fixture.ts";
+import { completed } from "../support/control-plane-worker.ts";
+
+const plane = useControlPlane();
+const pastLeaseMs = timing.leaseMs + 1;
+
+describe("a claim of a task whose lease ran out", () => {
+  it("starts the next attempt, and the lost one keeps its record with the reason", async () => {
+    const jobId = await plane().submit(noopJob(["a"]));
+    const lost = await plane().createWorker().claimOne();
+    plane().clock.advance(pastLeaseMs);
+    const next = plane().createWorker();
+    const [claim] = await next.claim([{ jobId, task: "a", bucket: 0 }]);
+    expect(claim).toMatchObject({ status: "claimed", attempt: 2 });
+    const task = await plane().call<Task>(`/v1/jobs/${jobId}/tasks/a`);
+    expect(task.attempts).toMatchObject([
+      { attempt: 1, endedAt: expect.any(String), outcome: { reason: { code: "worker_lost" } } },
+      { attempt: 2, workerId: next.workerId },
+    ]);
+    expect(await plane().createWorker().report(lost, completed())).toEqual({ status: "lost" });
+  });
+});
