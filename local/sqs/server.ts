@@ -63,6 +63,7 @@ export async function createSqsServer(options: SqsServerOptions): Promise<SqsSer
     port,
     setFaults: (rules) => endpoint.setFaults(rules),
     close: async () => {
+      endpoint.endService();
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       engine.endPolls();
       server.closeIdleConnections();
@@ -93,6 +94,7 @@ class SqsEndpoint {
   readonly #options: SqsServerOptions;
   readonly #logger: SqsLogger;
   #faults: FaultState;
+  #isEnding = false;
 
   constructor(context: OperationContext, engine: SqsEngine, options: SqsServerOptions, logger: SqsLogger) {
     this.#context = context;
@@ -104,6 +106,11 @@ class SqsEndpoint {
 
   setFaults(rules: FaultRules): void {
     this.#faults = createFaultState(rules);
+  }
+
+  /** From now on each answer is the last one on its connection, and what has not begun does not begin any more. */
+  endService(): void {
+    this.#isEnding = true;
   }
 
   async handleRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -135,6 +142,10 @@ class SqsEndpoint {
     const name = readOperationName(request);
     const fault = decideFault(this.#faults, name);
     if (fault !== undefined && (await applyFault(fault, request, response)) === "answered") return;
+    if (this.#isEnding) {
+      response.destroy();
+      return;
+    }
     this.#engine.ensureLoaded();
     const client = watchClient(request, response);
     const answer = findOperation(name)(this.#context, parseFields(body), client);
@@ -142,6 +153,7 @@ class SqsEndpoint {
     const settled = this.#engine.store.settled();
     const { body: content, delivery } = await answer;
     await (delivery?.delivery.committed ?? settled);
+    if (this.#isEnding) response.shouldKeepAlive = false;
     const write = () => writeJson(response, content);
     if (delivery === undefined) write();
     else await this.guard.send(response, client, write, () => this.#giveBack(delivery));

@@ -48,6 +48,8 @@ export type DeduplicationRecord = { readonly messageId: string; readonly sequenc
 export type DeduplicationKey = { readonly queueId: number; readonly scope: string; readonly deduplicationId: string };
 
 const SCHEMA_VERSION = 1;
+/** How long the start waits for a server that is just ending. */
+const LOCK_WAIT_MS = 1_000;
 
 // The small, changing part of a message has a table of its own: a renewed visibility does not rewrite the body, and the
 // start reads no bodies.
@@ -94,8 +96,14 @@ export class SqsStore {
   /** Opens or creates the store; `onFailure` is told when writes were undone and memory has to be read anew. */
   constructor(dataDir: string, onFailure: (cause: unknown) => void) {
     mkdirSync(dataDir, { recursive: true });
-    this.#database = new DatabaseSync(join(dataDir, "sqs.sqlite"), { timeout: 2_000 });
-    this.#prepareDatabase();
+    this.#database = new DatabaseSync(join(dataDir, "sqs.sqlite"), { timeout: LOCK_WAIT_MS });
+    try {
+      this.#prepareDatabase();
+    } catch (error) {
+      this.#database.close();
+      if (!isLockError(error)) throw error;
+      throw new Error(`The data folder ${dataDir} is in use by another server; stop that one first.`, { cause: error });
+    }
     this.#lastRow = this.#readLastRow();
     this.#savedLastRow = this.#lastRow;
     this.#transaction = new GroupCommit(
@@ -325,6 +333,11 @@ export class SqsStore {
     this.#prepare("UPDATE counters SET value = ? WHERE name = 'last_message_row'").run(this.#lastRow);
     this.#savedLastRow = this.#lastRow;
   }
+}
+
+function isLockError(error: unknown): boolean {
+  const SQLITE_BUSY = 5;
+  return error instanceof Error && "errcode" in error && error.errcode === SQLITE_BUSY;
 }
 
 function toJson(attributes: MessageAttributes): string | null {

@@ -27,7 +27,7 @@ export const ELASTICMQ_DIFFERENCES: Readonly<Record<string, string>> = {
   "accepts a delete with a stale receipt and keeps the message": "it answers ReceiptHandleIsInvalid",
   "wakes a poll at the dead-letter queue when a message is moved there": "the poll waits until its end",
   "removes the redrive policy when it is set to nothing": "it refuses an empty policy",
-  "refuses redrive policies that cannot work": "it takes policies without looking at the queue's type or the count",
+  "refuses a FIFO queue as the dead-letter queue of a standard queue": "it does not compare the types",
   "heeds which queues a dead-letter queue allows": "it has no RedriveAllowPolicy",
   "lists a cancelled task as cancelled": "it forgets cancelled tasks",
   "refuses to move from queues that are not there or no dead-letter queues": "it answers QueueDoesNotExist",

@@ -109,7 +109,6 @@ export const REDRIVE_CASES: readonly SqsCase[] = [
     title: "refuses redrive policies that cannot work",
     async run(session) {
       const { source, deadArn } = await createPair(session, 3);
-      const fifoArn = await session.readArn(await session.createQueue({ FifoQueue: "true" }));
       for (const policy of [
         { deadLetterTargetArn: deadArn },
         { maxReceiveCount: 3 },
@@ -117,13 +116,20 @@ export const REDRIVE_CASES: readonly SqsCase[] = [
         { deadLetterTargetArn: deadArn, maxReceiveCount: 1001 },
         { deadLetterTargetArn: `${deadArn}-absent`, maxReceiveCount: 3 },
         { deadLetterTargetArn: "no arn", maxReceiveCount: 3 },
-        { deadLetterTargetArn: fifoArn, maxReceiveCount: 3 },
       ]) {
         const Attributes = { RedrivePolicy: JSON.stringify(policy) };
         const command = new SetQueueAttributesCommand({ QueueUrl: source, Attributes });
         const refusal = await refusalOf(session.client.send(command));
         expect(refusal.$metadata.httpStatusCode, JSON.stringify(policy)).toBe(400);
       }
+    },
+  },
+  {
+    title: "refuses a FIFO queue as the dead-letter queue of a standard queue",
+    async run(session) {
+      const deadLetterTargetArn = await session.readArn(await session.createQueue({ FifoQueue: "true" }));
+      const RedrivePolicy = JSON.stringify({ deadLetterTargetArn, maxReceiveCount: 3 });
+      expect((await refusalOf(session.createQueue({ RedrivePolicy }))).$metadata.httpStatusCode).toBe(400);
     },
   },
   {

@@ -36,10 +36,10 @@ export function uniqueName(suffix = ""): string {
   return `case-${process.pid}-${Date.now().toString(36)}-${nameCount}${suffix}`;
 }
 
-/** An SDK client for a target; without retries, so that a case sees each answer. */
-export function openClient(target: SqsTarget): SQSClient {
+/** An SDK client for a target; without retries unless they are wanted, so that a case sees each answer. */
+export function openClient(target: SqsTarget, maxAttempts = 1): SQSClient {
   const { endpoint, region, credentials } = target;
-  return new SQSClient({ endpoint, region, credentials, maxAttempts: 1 });
+  return new SQSClient({ endpoint, region, credentials, maxAttempts });
 }
 
 /** What a case works with: a client, and short ways for what every case does. */
