@@ -16,11 +16,24 @@ type Claim = ClaimAnswer["claims"][number];
 const imageUrlSeconds = 3600;
 /** Somebody else moved the task at the same moment: long enough for that to be over. */
 const raceRetrySeconds = 1;
+const faultRetrySeconds = 5;
 
-/** Decides each claim of a worker, in order; a claim that fails for a fault of ours is answered with `wait`. */
+/**
+ * Decides each claim of a worker and answers in order. The claims stand apart: one that fails for a fault of ours is
+ * answered with `wait`, for the others may have been granted already.
+ */
 export async function claimTasks(deps: Deps, workerId: string, addresses: readonly TaskAddress[]): Promise<Claim[]> {
   const inputs = await deps.readForClaims(addresses);
-  return Promise.all(addresses.map((address) => claimTask(deps, workerId, address, inputs)));
+  return Promise.all(
+    addresses.map(async (address): Promise<Claim> => {
+      try {
+        return await claimTask(deps, workerId, address, inputs);
+      } catch (error) {
+        deps.log.error({ err: error, workerId, ...address }, "a claim could not be decided; the worker tries again");
+        return { status: "wait", detail: "the claim could not be decided", retryAfterSeconds: faultRetrySeconds };
+      }
+    }),
+  );
 }
 
 async function claimTask(deps: Deps, workerId: string, address: TaskAddress, inputs: ClaimInputs): Promise<Claim> {

@@ -24,3 +24,30 @@ describe("a claim of a task whose lease ran out", () => {
     expect(await plane().createWorker().report(lost, completed())).toEqual({ status: "lost" });
   });
 });
+
+describe("a request for several claims", () => {
+  it("answers `wait` for the claim that failed and grants the others", async () => {
+    const jobId = await plane().submit(noopJob(["a", "b", "c"]));
+    plane().requests.intercept(async ({ operation, input }, send) => {
+      const key = input.Key as { sk?: unknown } | undefined;
+      if (operation === "UpdateItem" && JSON.stringify(key?.sk).includes("b")) throw new Error("the table is away");
+      return send();
+    });
+    const worker = plane().createWorker();
+    const claims = await worker.claim(["a", "b", "c"].map((task) => ({ jobId, task, bucket: 0 })));
+    expect(claims.map((claim) => claim.status)).toEqual(["claimed", "wait", "claimed"]);
+    plane().requests.intercept(undefined);
+    expect(await worker.claim([{ jobId, task: "b", bucket: 0 }])).toMatchObject([{ status: "claimed", attempt: 1 }]);
+  });
+
+  it("grants a task named twice once", async () => {
+    const jobId = await plane().submit(noopJob(["a"]));
+    const claims = await plane()
+      .createWorker()
+      .claim([
+        { jobId, task: "a", bucket: 0 },
+        { jobId, task: "a", bucket: 0 },
+      ]);
+    expect(claims.map((claim) => claim.status).sort()).toEqual(["claimed", "wait"]);
+  });
+});
