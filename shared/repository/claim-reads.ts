@@ -1,3 +1,5 @@
+import { jobIdPattern } from "../domain/ids.ts";
+import { jobRules } from "../jobfile/rules.ts";
 import type { JobDigest, TaskItem } from "./items.ts";
 import type { StoredSpec } from "./jobs.ts";
 import { digestKey, specKey, taskKey } from "./keys.ts";
@@ -19,10 +21,14 @@ export interface ClaimInputs {
 
 const rememberedSpecs = 200;
 
-/** Reads what several claims need in one request. Specs never change, so this process remembers those it has read. */
+/**
+ * Reads what several claims need in one request. Specs never change, so this process remembers those it has read. An
+ * address that cannot be one of a task is not asked for: the table would refuse the whole request.
+ */
 export function createClaimReader(table: Table): (addresses: readonly TaskAddress[]) => Promise<ClaimInputs> {
   const specs = new Map<string, StoredSpec>();
-  return async (addresses) => {
+  return async (requested) => {
+    const addresses = requested.filter(isPossibleAddress);
     const jobIds = [...new Set(addresses.map((address) => address.jobId))];
     const items = await getItems(table, [
       ...jobIds.map(digestKey),
@@ -47,6 +53,13 @@ export function createClaimReader(table: Table): (addresses: readonly TaskAddres
       task: (address) => find(taskKey(address.jobId, address.bucket, address.task)) as TaskItem | undefined,
     };
   };
+}
+
+function isPossibleAddress({ jobId, task, bucket }: TaskAddress): boolean {
+  const { pattern, maxLength } = jobRules.taskName;
+  return (
+    jobId.length <= 128 && jobIdPattern.test(jobId) && task.length <= maxLength && pattern.test(task) && bucket < 1e4
+  );
 }
 
 function uniqueKeys(addresses: readonly TaskAddress[]) {

@@ -40,6 +40,21 @@ describe("a request for several claims", () => {
     expect(await worker.claim([{ jobId, task: "b", bucket: 0 }])).toMatchObject([{ status: "claimed", attempt: 1 }]);
   });
 
+  it("drops what names no task, and grants the others", async () => {
+    const jobId = await plane().submit(noopJob(["a"]));
+    const claims = await plane()
+      .createWorker()
+      .claim([
+        { jobId: "", task: "", bucket: 0 },
+        { jobId, task: "", bucket: 0 },
+        { jobId, task: "x".repeat(3000), bucket: 0 },
+        { jobId: "gone-01ke6jr09h4ae6mpxbwmwe0a24", task: "a", bucket: 0 },
+        { jobId, task: "a", bucket: 9999 },
+        { jobId, task: "a", bucket: 0 },
+      ]);
+    expect(claims.map((claim) => claim.status)).toEqual(["drop", "drop", "drop", "drop", "drop", "claimed"]);
+  });
+
   it("grants a task named twice once", async () => {
     const jobId = await plane().submit(noopJob(["a"]));
     const claims = await plane()
