@@ -19,17 +19,27 @@ export interface ClaimInputs {
   task(address: TaskAddress): TaskItem | undefined;
 }
 
-const rememberedSpecs = 200;
+/** Bytes of specs (as JSON) that one process remembers. */
+const defaultRememberedBytes = 16 * 1024 * 1024;
 
 /**
  * Reads what several claims need in one request. Specs never change, so this process remembers those it has read. An
  * address that cannot be one of a task is not asked for: the table would refuse the whole request.
  */
-export function createClaimReader(table: Table): (addresses: readonly TaskAddress[]) => Promise<ClaimInputs> {
-  const specs = new Map<string, StoredSpec>();
+export function createClaimReader(
+  table: Table,
+  { maxRememberedBytes = defaultRememberedBytes }: { maxRememberedBytes?: number } = {},
+): (addresses: readonly TaskAddress[]) => Promise<ClaimInputs> {
+  const memory = createSpecMemory(maxRememberedBytes);
   return async (requested) => {
     const addresses = requested.filter(isPossibleAddress);
     const jobIds = [...new Set(addresses.map((address) => address.jobId))];
+    // Taken before the read: while that is under way another call may push them out of the memory.
+    const specs = new Map<string, StoredSpec>();
+    for (const jobId of jobIds) {
+      const spec = memory.get(jobId);
+      if (spec) specs.set(jobId, spec);
+    }
     const items = await getItems(table, [
       ...jobIds.map(digestKey),
       ...jobIds.filter((jobId) => !specs.has(jobId)).map(specKey),
@@ -37,21 +47,42 @@ export function createClaimReader(table: Table): (addresses: readonly TaskAddres
     ]);
     const byKey = new Map(items.map((item) => [`${item.pk} ${item.sk}`, item]));
     const find = (key: { pk: string; sk: string }) => byKey.get(`${key.pk} ${key.sk}`);
-    const read = new Map<string, StoredSpec>();
     for (const jobId of jobIds) {
       const stored = find(specKey(jobId));
-      const spec = stored ? (JSON.parse(String(stored.spec)) as StoredSpec) : specs.get(jobId);
-      if (!spec) continue;
-      read.set(jobId, spec);
-      specs.delete(jobId);
-      specs.set(jobId, spec);
+      if (stored) specs.set(jobId, memory.add(jobId, String(stored.spec)));
     }
-    while (specs.size > rememberedSpecs) specs.delete(specs.keys().next().value ?? "");
     return {
       digest: (jobId) => find(digestKey(jobId)) as JobDigest | undefined,
-      spec: (jobId) => read.get(jobId),
+      spec: (jobId) => specs.get(jobId),
       task: (address) => find(taskKey(address.jobId, address.bucket, address.task)) as TaskItem | undefined,
     };
+  };
+}
+
+/** Specs by job, the least recently used forgotten first. */
+function createSpecMemory(maxBytes: number) {
+  const specs = new Map<string, { spec: StoredSpec; bytes: number }>();
+  let bytes = 0;
+  return {
+    get(jobId: string): StoredSpec | undefined {
+      const found = specs.get(jobId);
+      if (!found) return undefined;
+      specs.delete(jobId);
+      specs.set(jobId, found);
+      return found.spec;
+    },
+    add(jobId: string, json: string): StoredSpec {
+      const added = { spec: JSON.parse(json) as StoredSpec, bytes: json.length };
+      bytes += added.bytes - (specs.get(jobId)?.bytes ?? 0);
+      specs.delete(jobId);
+      specs.set(jobId, added);
+      for (const [oldest, { bytes: freed }] of specs) {
+        if (bytes <= maxBytes || oldest === jobId) break;
+        specs.delete(oldest);
+        bytes -= freed;
+      }
+      return added.spec;
+    },
   };
 }
 

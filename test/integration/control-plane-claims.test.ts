@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Task } from "../../shared/api/schemas.ts";
 import { timing } from "../../shared/domain/timing.ts";
+import { createClaimReader } from "../../shared/repository/claim-reads.ts";
 import { noopJob } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
 import { completed } from "../support/control-plane-worker.ts";
@@ -64,5 +65,23 @@ describe("a request for several claims", () => {
         { jobId, task: "a", bucket: 0 },
       ]);
     expect(claims.map((claim) => claim.status).sort()).toEqual(["claimed", "wait"]);
+  });
+});
+
+describe("the memory of specs", () => {
+  it("keeps a spec for a claim under way, also when it is pushed out meanwhile", async () => {
+    const [first, second] = [await plane().submit(noopJob(["a"])), await plane().submit(noopJob(["a"]))];
+    const read = createClaimReader(plane().table, { maxRememberedBytes: 1 });
+    const addressOf = (jobId: string) => ({ jobId, task: "a", bucket: 0 });
+    await read([addressOf(first)]);
+    const secondRead = Promise.withResolvers<void>();
+    plane().requests.intercept(async ({ input }, send) => {
+      if (JSON.stringify(input).includes(first)) await secondRead.promise;
+      return send();
+    });
+    const underWay = read([addressOf(first)]);
+    await read([addressOf(second)]);
+    secondRead.resolve();
+    expect((await underWay).spec(first)).toBeDefined();
   });
 });
