@@ -154,7 +154,7 @@ async function claimTask(
   const lease: TaskItem["lease"] = { token: leaseToken, workerId, untilMs: nowMs + timing.leaseMs };
   const lost = task.state === "running";
   const names: Record<string, string> = { "#state": "state", "#rev": "rev", "#lease": "lease" };
-  return toMove(
+  const move = toMove(
     await updateItem(table, {
       Key: attemptItemKey(task),
       UpdateExpression: [
@@ -186,6 +186,8 @@ async function claimTask(
       },
     }),
   );
+  // A write whose answer got lost is sent again and finds its own lease.
+  return move.task?.lease?.token === leaseToken ? { moved: true, task: move.task } : move;
 }
 
 function lostTransition(task: TaskItem, at: string): TaskTransition {

@@ -85,3 +85,19 @@ describe("the memory of specs", () => {
     expect((await underWay).spec(first)).toBeDefined();
   });
 });
+
+describe("a claim whose write was made, but not answered", () => {
+  it("is granted: the lease bears its token", async () => {
+    const jobId = await plane().submit(noopJob(["a"]));
+    plane().requests.intercept(async ({ operation }, send) => {
+      // As the SDK does when the connection breaks before the answer.
+      if (operation === "UpdateItem") await send();
+      return send();
+    });
+    const worker = plane().createWorker();
+    const [claim] = await worker.claim([{ jobId, task: "a", bucket: 0 }]);
+    plane().requests.intercept(undefined);
+    if (claim?.status !== "claimed") throw new Error(`not claimed: ${JSON.stringify(claim)}`);
+    expect(await worker.report(claim, completed())).toEqual({ status: "accepted" });
+  });
+});
