@@ -64,19 +64,24 @@ function renderCell(column: Column, cell: Cell, width: number, style: Style): st
   return column.align === "right" ? padding + dressed : dressed + padding;
 }
 
-/** Natural widths, then the columns that may shrink give way, the last one first. */
+/** Natural widths; then the columns that may shrink give way, the last one first, and at worst below their bound. */
 function fitWidths(columns: readonly Column[], lines: readonly (readonly Cell[])[], available: number): number[] {
   const widths = columns.map((_, index) =>
     lines.reduce((widest, line) => Math.max(widest, textWidth(line[index]?.text ?? "")), 0),
   );
   let excess = widths.reduce((sum, width) => sum + width, 0) + gap.length * (columns.length - 1) - available;
-  for (let index = columns.length - 1; index >= 0 && excess > 0; index--) {
-    const { shrinkTo } = columns[index] ?? {};
-    const width = widths[index] ?? 0;
-    if (shrinkTo === undefined || width <= shrinkTo) continue;
-    const given = Math.min(excess, width - shrinkTo);
-    widths[index] = width - given;
-    excess -= given;
-  }
+  const shrink = (boundOf: (column: Column) => number | undefined): void => {
+    for (let index = columns.length - 1; index >= 0 && excess > 0; index--) {
+      const column = columns[index];
+      const bound = column && boundOf(column);
+      const width = widths[index] ?? 0;
+      if (bound === undefined || width <= bound) continue;
+      const given = Math.min(excess, width - bound);
+      widths[index] = width - given;
+      excess -= given;
+    }
+  };
+  shrink(({ shrinkTo }) => shrinkTo);
+  shrink(({ shrinkTo }) => (shrinkTo === undefined ? undefined : 1));
   return widths;
 }

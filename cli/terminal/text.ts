@@ -30,13 +30,13 @@ export function pad(text: string, width: number, align: "left" | "right" = "left
   return align === "left" ? text + " ".repeat(missing) : " ".repeat(missing) + text;
 }
 
-/** Breaks a sentence (without codes) into lines of at most `width` columns at its spaces. */
+/** Breaks a sentence (without codes) into lines of at most `width` columns, at its spaces where they allow it. */
 export function wrap(text: string, width: number): string[] {
-  if (!Number.isFinite(width)) return [text];
-  const limit = Math.max(10, width);
+  if (textWidth(text) <= width) return [text];
+  const limit = Math.max(1, width);
   const lines: string[] = [];
   let line = "";
-  for (const word of text.split(" ")) {
+  for (const word of text.split(" ").flatMap((part) => chop(part, limit))) {
     const longer = line === "" ? word : `${line} ${word}`;
     if (textWidth(longer) <= limit || line === "") line = longer;
     else {
@@ -45,4 +45,19 @@ export function wrap(text: string, width: number): string[] {
     }
   }
   return [...lines, line];
+}
+
+/** A word in pieces of at most `width` columns. */
+function chop(word: string, width: number): string[] {
+  if (textWidth(word) <= width) return [word];
+  const pieces: string[] = [];
+  let piece = "";
+  for (const { segment } of segmenter.segment(word)) {
+    if (piece !== "" && textWidth(piece + segment) > width) {
+      pieces.push(piece);
+      piece = "";
+    }
+    piece += segment;
+  }
+  return [...pieces, piece];
 }
