@@ -8,7 +8,7 @@ import { indexStreamRecords, type StreamTrim, trimStreamRecords } from "./stream
 
 export type { ChildExit } from "./bound-child.ts";
 export type { StreamTrim } from "./stream-storage.ts";
-export { type SweepResult, sweepExpiredItems } from "./ttl-sweep.ts";
+export { sweepExpiredItems } from "./ttl-sweep.ts";
 
 /** Hears what the server prints. */
 export type DynamoDbLogger = {

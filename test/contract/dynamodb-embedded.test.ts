@@ -45,10 +45,19 @@ function findWatcher(server: { readonly pid: number }): number {
   return watcher;
 }
 
+/** A process of its own, to be killed: starts the server on the folder given, tells where it is and stays. */
+const PARENT_PROGRAM = `
+  import { startDynamoDb } from ${JSON.stringify(new URL("../../local/dynamodb/index.ts", import.meta.url).href)};
+  const server = await startDynamoDb({ dataDir: process.argv[1] });
+  console.log(JSON.stringify({ pid: server.pid, url: server.url }));
+  await server.exited;
+`;
+
 describe("the embedded DynamoDB's process", () => {
   async function startParent(): Promise<{ parent: ChildProcess; pid: number; url: string }> {
-    const program = join(import.meta.dirname, "dynamodb/parent-process.ts");
-    const parent = spawn(process.execPath, [program, dataDir], { stdio: ["ignore", "pipe", "inherit"] });
+    const parent = spawn(process.execPath, ["--input-type=module", "--eval", PARENT_PROGRAM, dataDir], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     started.push(async () => {
       parent.kill("SIGKILL");
     });
@@ -226,7 +235,8 @@ describe("the embedded DynamoDB's data", () => {
 
   it("finds the next sequence number and a reader's place in a stream by index", async () => {
     await start();
-    using database = new DatabaseSync(join(dataDir, "dynamodb.sqlite"), { readOnly: true });
+    const database = new DatabaseSync(join(dataDir, "dynamodb.sqlite"), { readOnly: true });
+    started.push(async () => database.close());
     const explain = (query: string) =>
       database
         .prepare(`EXPLAIN QUERY PLAN ${query}`)
