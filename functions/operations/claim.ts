@@ -66,18 +66,24 @@ async function settleLostAttempt(deps: Deps, task: TaskItem, nowMs: number): Pro
   const manifest = await readManifest(deps, task);
   if (manifest) {
     const { outcome, steps, logs, artifacts } = manifest;
-    return (await deps.tasks.endAttempt(task, leaseToken, { outcome, steps, logs, artifacts }, nowMs)).moved;
+    return (await deps.tasks.endAttempt(task, { token: leaseToken }, { outcome, steps, logs, artifacts }, nowMs)).moved;
   }
   const nothing = { steps: [], logs: [], artifacts: [] };
   if (task.cancel) {
     const reason = reasonFor("cancelled", `${task.cancel.detail}; its worker was gone by then`);
-    return (await deps.tasks.endAttempt(task, leaseToken, { outcome: { state: "aborted", reason }, ...nothing }, nowMs))
-      .moved;
+    return (
+      await deps.tasks.endAttempt(
+        task,
+        { token: leaseToken },
+        { outcome: { state: "aborted", reason }, ...nothing },
+        nowMs,
+      )
+    ).moved;
   }
   if (task.infrastructureFailures + 1 < maxInfrastructureAttempts) return false;
   const detail = `worker ${task.lease?.workerId} stopped renewing its lease, and ${task.infrastructureFailures} attempts before it were lost too`;
   const outcome = { state: "failed" as const, reason: reasonFor("worker_lost", detail) };
-  return (await deps.tasks.endAttempt(task, leaseToken, { outcome, ...nothing }, nowMs)).moved;
+  return (await deps.tasks.endAttempt(task, { token: leaseToken }, { outcome, ...nothing }, nowMs)).moved;
 }
 
 async function readManifest(deps: Deps, task: TaskItem): Promise<Manifest | undefined> {

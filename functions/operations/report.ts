@@ -4,7 +4,7 @@ import { type AttemptKey, parseAttemptId } from "../../shared/domain/ids.ts";
 import { type Reason, reasonFor } from "../../shared/domain/reason.ts";
 import { decideRetry } from "../../shared/domain/retry-policy.ts";
 import type { TaskItem } from "../../shared/repository/items.ts";
-import type { AttemptEnd, TaskMove } from "../../shared/repository/tasks.ts";
+import type { AttemptEnd, TaskMove } from "../../shared/repository/task-moves.ts";
 import type { Deps } from "../deps.ts";
 
 const nothingLeft: Omit<AttemptEnd, "outcome"> = { steps: [], logs: [], artifacts: [] };
@@ -21,7 +21,7 @@ export async function reportResult(deps: Deps, attemptId: string, report: Attemp
     const retried = await retryAttempt(deps, key, leaseToken, end, outcome.reason);
     if (retried) return retried;
   }
-  return answerMove(key, leaseToken, await deps.tasks.endAttempt(key, leaseToken, end, deps.now()));
+  return answerMove(key, leaseToken, await deps.tasks.endAttempt(key, { token: leaseToken }, end, deps.now()));
 }
 
 /** Puts the task back for another attempt; undefined where the policy says that this was the last. */
@@ -36,7 +36,7 @@ async function retryAttempt(
   if (!task || task.cancel) return undefined;
   const decision = decideRetry(reason, task.infrastructureFailures + 1);
   if (!decision.retry) return undefined;
-  const move = await deps.tasks.requeue(key, leaseToken, { reason, counted: true, end, nowMs: deps.now() });
+  const move = await deps.tasks.requeue(key, { token: leaseToken }, { reason, counted: true, end, nowMs: deps.now() });
   if (move.moved) return { status: "retry", retryAfterSeconds: decision.delaySeconds };
   return answerMove(key, leaseToken, move);
 }
@@ -45,10 +45,10 @@ async function releaseAttempt(deps: Deps, key: AttemptKey, leaseToken: string, r
   const task = await deps.tasks.get(key.jobId, key.bucket, key.task);
   if (task?.cancel && task.lease?.token === leaseToken) {
     const outcome = { state: "aborted" as const, reason: reasonFor("cancelled", task.cancel.detail) };
-    const move = await deps.tasks.endAttempt(key, leaseToken, { outcome, ...nothingLeft }, deps.now());
+    const move = await deps.tasks.endAttempt(key, { token: leaseToken }, { outcome, ...nothingLeft }, deps.now());
     return answerMove(key, leaseToken, move);
   }
-  const move = await deps.tasks.requeue(key, leaseToken, { reason, counted: false, nowMs: deps.now() });
+  const move = await deps.tasks.requeue(key, { token: leaseToken }, { reason, counted: false, nowMs: deps.now() });
   if (move.moved) return { status: "retry", retryAfterSeconds: 0 };
   return answerMove(key, leaseToken, move);
 }

@@ -1,0 +1,291 @@
+import type { AttemptKey } from "../domain/ids.ts";
+import type { Artifact, AttemptOutcome, LogSummary, StepResult } from "../domain/manifest.ts";
+import { type Reason, reasonFor } from "../domain/reason.ts";
+import { timing } from "../domain/timing.ts";
+import type { AttemptRecord, CancelRequest, TaskItem, TaskTransition } from "./items.ts";
+import { dueEntry, type ItemKey, taskKey } from "./keys.ts";
+import { type Table, type UpdateOutcome, updateItem } from "./table.ts";
+
+/** A task that is due to be folded is looked at by the sweep if its trigger has not done it by then. */
+export const foldDueMs = 30_000;
+
+/** What an attempt that ended brings along. */
+export interface AttemptEnd {
+  outcome: AttemptOutcome;
+  steps: StepResult[];
+  logs: LogSummary[];
+  artifacts: Artifact[];
+}
+
+/**
+ * By what a caller may end an attempt or take it back: the token of its lease. Whoever takes it from its worker also
+ * names the time the lease was seen to run out at, so that a worker that renewed it since keeps it.
+ */
+export interface LeaseProof {
+  token: string;
+  seenUntilMs?: number;
+}
+
+/** Outcome of a conditional move of a task: done, or the task as it was when the condition failed (if it exists). */
+export type TaskMove = { moved: true; task: TaskItem } | { moved: false; task?: TaskItem };
+
+/** What names a task item. */
+export type TaskAddress = Pick<AttemptKey, "jobId" | "bucket" | "task">;
+
+export async function claimTask(
+  table: Table,
+  task: TaskItem,
+  { workerId, leaseToken, nowMs }: { workerId: string; leaseToken: string; nowMs: number },
+): Promise<TaskMove> {
+  const at = new Date(nowMs).toISOString();
+  const attempt = task.attempt + 1;
+  const lost = task.state === "running" ? lostTransition(task, at) : undefined;
+  const started: TaskTransition = { at, from: "queued", to: "running", attempt, workerId };
+  const moves = lost ? [lost, started] : [started];
+  const record: AttemptRecord = { workerId, leaseToken, claimedAt: at };
+  const lease: TaskItem["lease"] = { token: leaseToken, workerId, untilMs: nowMs + timing.leaseMs };
+  const lostRecord = `attempts[${task.attempt - 1}]`;
+  const move = toMove(
+    await updateItem(table, {
+      Key: itemKeyOf(task),
+      UpdateExpression: [
+        "SET #state = :running, #rev = #rev + :moves, attempt = :attempt, #lease = :lease",
+        // By its place, right behind the last: an update may not name a list and an element of it.
+        `attempts[${task.attempt}] = :record, outbox = list_append(if_not_exists(outbox, :none), :outbox)`,
+        "unfolded = if_not_exists(unfolded, :zero) + :moves, startedAt = if_not_exists(startedAt, :at)",
+        "duePk = :duePk, dueAt = :dueAt",
+        ...(lost ? [`${lostRecord}.endedAt = :at, ${lostRecord}.outcome = :lost`] : []),
+        ...(lost ? ["infrastructureFailures = infrastructureFailures + :one"] : []),
+      ].join(", "),
+      ConditionExpression: "#rev = :rev AND (#state = :queued OR (#state = :running AND #lease.untilMs = :seenUntil))",
+      ExpressionAttributeNames: { "#state": "state", "#rev": "rev", "#lease": "lease" },
+      ExpressionAttributeValues: {
+        ":running": "running",
+        ":queued": "queued",
+        ":rev": task.rev,
+        ":seenUntil": task.lease?.untilMs ?? 0,
+        ":moves": moves.length,
+        ":attempt": attempt,
+        ":lease": lease,
+        ":record": record,
+        ":outbox": moves,
+        ":none": [],
+        ":zero": 0,
+        ":at": at,
+        ...(lost ? { ":one": 1, ":lost": { reason: lost.reason } } : {}),
+        ...dueValues(task.task, nowMs + foldDueMs),
+      },
+    }),
+  );
+  // A write whose answer got lost is sent again and finds its own lease.
+  return move.task?.lease?.token === leaseToken ? { moved: true, task: move.task } : move;
+}
+
+function lostTransition(task: TaskItem, at: string): TaskTransition {
+  const workerId = task.lease?.workerId ?? "unknown";
+  const detail = `attempt ${task.attempt}: worker ${workerId} stopped renewing its lease`;
+  return {
+    at,
+    from: "running",
+    to: "queued",
+    attempt: task.attempt,
+    workerId,
+    reason: reasonFor("worker_lost", detail),
+  };
+}
+
+export async function renewLease(table: Table, key: AttemptKey, token: string, nowMs: number): Promise<TaskMove> {
+  return toMove(
+    await updateItem(table, {
+      Key: itemKeyOf(key),
+      UpdateExpression: "SET lease.untilMs = :until, duePk = :duePk, dueAt = :dueAt",
+      ConditionExpression: "lease.#token = :token",
+      ExpressionAttributeNames: { "#token": "token" },
+      ExpressionAttributeValues: {
+        ":until": nowMs + timing.leaseMs,
+        ":token": token,
+        ...dueValues(key.task, nowMs + timing.leaseMs + foldDueMs),
+      },
+    }),
+  );
+}
+
+export async function endAttempt(
+  table: Table,
+  key: AttemptKey,
+  proof: LeaseProof,
+  end: AttemptEnd,
+  nowMs: number,
+): Promise<TaskMove> {
+  const at = new Date(nowMs).toISOString();
+  const { state, exitCode, warning, reason } = end.outcome;
+  const artifacts = end.artifacts.map(({ name, size }) => ({ name, size }));
+  const move: TaskTransition = {
+    at,
+    from: "running",
+    to: state,
+    attempt: key.attempt,
+    ...(exitCode === undefined ? {} : { exitCode }),
+    ...(warning === undefined ? {} : { warning }),
+    ...(reason === undefined ? {} : { reason }),
+    ...(artifacts.length === 0 ? {} : { artifacts }),
+  };
+  const record = `attempts[${key.attempt - 1}]`;
+  const held = holdsLease(key, proof);
+  return toMove(
+    await updateItem(table, {
+      Key: itemKeyOf(key),
+      UpdateExpression: [
+        `SET #state = :state, #rev = #rev + :one, endedAt = :at, outcome = :outcome, ${record}.endedAt = :at`,
+        `${record}.outcome = :outcome, ${record}.steps = :steps, ${record}.logs = :logs`,
+        `${record}.artifacts = :artifacts, outbox = list_append(if_not_exists(outbox, :none), :outbox)`,
+        "unfolded = if_not_exists(unfolded, :zero) + :one, duePk = :duePk, dueAt = :dueAt REMOVE lease, cancel",
+      ].join(", "),
+      ConditionExpression: held.condition,
+      ExpressionAttributeNames: { "#state": "state", "#rev": "rev", ...held.names },
+      ExpressionAttributeValues: {
+        ":state": state,
+        ":one": 1,
+        ":zero": 0,
+        ":none": [],
+        ":at": at,
+        ":outcome": end.outcome,
+        ":steps": end.steps,
+        ":logs": end.logs,
+        ":artifacts": end.artifacts,
+        ":outbox": [move],
+        ...held.values,
+        ...dueValues(key.task, nowMs + foldDueMs),
+      },
+    }),
+  );
+}
+
+/** How a task goes back to `queued`. `counted`: infrastructure failed under it, which is tried only so often. */
+export interface Requeue {
+  reason: Reason;
+  counted: boolean;
+  end?: AttemptEnd;
+  nowMs: number;
+}
+
+export async function requeueTask(
+  table: Table,
+  key: AttemptKey,
+  proof: LeaseProof,
+  { reason, counted, end, nowMs }: Requeue,
+): Promise<TaskMove> {
+  const at = new Date(nowMs).toISOString();
+  const record = `attempts[${key.attempt - 1}]`;
+  const move: TaskTransition = { at, from: "running", to: "queued", attempt: key.attempt, reason };
+  const held = holdsLease(key, proof);
+  return toMove(
+    await updateItem(table, {
+      Key: itemKeyOf(key),
+      UpdateExpression: [
+        "SET #state = :queued, #rev = #rev + :one, outbox = list_append(if_not_exists(outbox, :none), :outbox)",
+        `unfolded = if_not_exists(unfolded, :zero) + :one, ${record}.endedAt = :at, ${record}.outcome = :outcome`,
+        `${record}.steps = :steps, ${record}.logs = :logs, ${record}.artifacts = :artifacts`,
+        `infrastructureFailures = infrastructureFailures + :${counted ? "one" : "zero"}`,
+        "duePk = :duePk, dueAt = :dueAt REMOVE lease",
+      ].join(", "),
+      ConditionExpression: held.condition,
+      ExpressionAttributeNames: { "#state": "state", "#rev": "rev", ...held.names },
+      ExpressionAttributeValues: {
+        ":queued": "queued",
+        ":one": 1,
+        ":zero": 0,
+        ":none": [],
+        ":at": at,
+        ":outcome": end ? { ...end.outcome, reason } : { reason },
+        ":steps": end?.steps ?? [],
+        ":logs": end?.logs ?? [],
+        ":artifacts": end?.artifacts ?? [],
+        ":outbox": [move],
+        ...held.values,
+        ...dueValues(key.task, nowMs + foldDueMs),
+      },
+    }),
+  );
+}
+
+/** The condition that an attempt is the running one and that its lease is the one of the proof. */
+function holdsLease(key: AttemptKey, { token, seenUntilMs }: LeaseProof) {
+  const seen = seenUntilMs === undefined ? "" : " AND lease.untilMs = :seenUntil";
+  return {
+    condition: `lease.#token = :token${seen}`,
+    names: { "#token": "token" },
+    values: { ":token": token, ...(seenUntilMs === undefined ? {} : { ":seenUntil": seenUntilMs }) },
+  };
+}
+
+export async function endUnclaimed(
+  table: Table,
+  task: TaskItem,
+  state: "aborted" | "timed_out" | "failed",
+  reason: Reason,
+  nowMs: number,
+): Promise<TaskMove> {
+  const at = new Date(nowMs).toISOString();
+  const move: TaskTransition = { at, from: task.state, to: state, attempt: task.attempt, reason };
+  return toMove(
+    await updateItem(table, {
+      Key: itemKeyOf(task),
+      UpdateExpression: [
+        "SET #state = :state, #rev = #rev + :one, endedAt = :at, outcome = :outcome",
+        "outbox = list_append(if_not_exists(outbox, :none), :outbox)",
+        "unfolded = if_not_exists(unfolded, :zero) + :one, duePk = :duePk, dueAt = :dueAt",
+      ].join(", "),
+      ConditionExpression: "#rev = :rev AND #state = :from AND attribute_not_exists(lease)",
+      ExpressionAttributeNames: { "#state": "state", "#rev": "rev" },
+      ExpressionAttributeValues: {
+        ":state": state,
+        ":from": task.state,
+        ":rev": task.rev,
+        ":one": 1,
+        ":zero": 0,
+        ":none": [],
+        ":at": at,
+        ":outcome": { state, reason },
+        ":outbox": [move],
+        ...dueValues(task.task, nowMs + foldDueMs),
+      },
+    }),
+  );
+}
+
+export async function requestTaskCancel(table: Table, task: TaskItem, cancel: CancelRequest): Promise<TaskMove> {
+  return toMove(
+    await updateItem(table, {
+      Key: itemKeyOf(task),
+      UpdateExpression: "SET cancel = if_not_exists(cancel, :cancel)",
+      ConditionExpression: "#state = :running",
+      ExpressionAttributeNames: { "#state": "state" },
+      ExpressionAttributeValues: { ":cancel": cancel, ":running": "running" },
+    }),
+  );
+}
+
+export async function noteWatched(table: Table, task: TaskAddress, untilMs: number): Promise<void> {
+  await updateItem(table, {
+    Key: itemKeyOf(task),
+    UpdateExpression: "SET watchedUntilMs = :until",
+    ConditionExpression: "#state = :running",
+    ExpressionAttributeNames: { "#state": "state" },
+    ExpressionAttributeValues: { ":until": untilMs, ":running": "running" },
+  });
+}
+
+function itemKeyOf(key: TaskAddress): ItemKey {
+  return taskKey(key.jobId, key.bucket, key.task);
+}
+
+function dueValues(task: string, dueAtMs: number): Record<string, string> {
+  const { duePk, dueAt } = dueEntry(task, dueAtMs);
+  return { ":duePk": duePk, ":dueAt": dueAt };
+}
+
+function toMove(outcome: UpdateOutcome): TaskMove {
+  if (outcome.ok) return { moved: true, task: outcome.item as unknown as TaskItem };
+  return outcome.item ? { moved: false, task: outcome.item as unknown as TaskItem } : { moved: false };
+}
