@@ -213,9 +213,13 @@ export async function requeueTask(
 function holdsLease(key: AttemptKey, { token, seenUntilMs }: LeaseProof) {
   const seen = seenUntilMs === undefined ? "" : " AND lease.untilMs = :seenUntil";
   return {
-    condition: `lease.#token = :token${seen}`,
+    condition: `lease.#token = :token AND attempt = :attempt${seen}`,
     names: { "#token": "token" },
-    values: { ":token": token, ...(seenUntilMs === undefined ? {} : { ":seenUntil": seenUntilMs }) },
+    values: {
+      ":token": token,
+      ":attempt": key.attempt,
+      ...(seenUntilMs === undefined ? {} : { ":seenUntil": seenUntilMs }),
+    },
   };
 }
 
