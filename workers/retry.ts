@@ -59,6 +59,16 @@ export async function withDeadline<T>(promise: Promise<T>, deadlineMs: number, w
   }
 }
 
+/** Waits for a promise, but no longer than a time; tells whether it settled. A rejection is passed on. */
+export async function settlesWithin(promise: Promise<unknown>, deadlineMs: number): Promise<boolean> {
+  const timer = new AbortController();
+  try {
+    return await Promise.race([promise.then(() => true), sleep(deadlineMs, timer.signal).then(() => false)]);
+  } finally {
+    timer.abort();
+  }
+}
+
 /** Waits for a time or until the signal, whichever is first; tells whether the time passed. */
 export async function sleep(ms: number, signal?: AbortSignal): Promise<boolean> {
   try {

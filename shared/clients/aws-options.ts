@@ -7,4 +7,6 @@ import type { SQSClientConfig } from "@aws-sdk/client-sqs";
 export const awsClientOptions = {
   maxAttempts: 5,
   retryMode: "standard",
+  // A connection on which nothing moves is dead. Longer than the longest wait of a receive call (20 s).
+  requestHandler: { connectionTimeout: 5_000, socketTimeout: 60_000 },
 } as const satisfies SQSClientConfig;

@@ -19,14 +19,14 @@ export interface ListedObject {
   size: number;
 }
 
-/** The bucket. A missing object is `undefined`, never an exception. */
+/** The bucket. A missing object is `undefined`, never an exception; an aborted signal ends a call with an error. */
 export interface ObjectStore {
-  put(key: string, body: Uint8Array | string, contentType: string): Promise<void>;
+  put(key: string, body: Uint8Array | string, contentType: string, signal?: AbortSignal): Promise<void>;
   /** Writes only where nothing is; false says that somebody was first. */
-  putIfAbsent(key: string, body: Uint8Array | string, contentType: string): Promise<boolean>;
+  putIfAbsent(key: string, body: Uint8Array | string, contentType: string, signal?: AbortSignal): Promise<boolean>;
   /** Uploads a stream of unknown length in parts with flat memory; aborting leaves nothing behind. */
   putStream(key: string, body: Readable, contentType: string, signal?: AbortSignal): Promise<void>;
-  get(key: string): Promise<Uint8Array | undefined>;
+  get(key: string, signal?: AbortSignal): Promise<Uint8Array | undefined>;
   getStream(key: string): Promise<Readable | undefined>;
   exists(key: string): Promise<boolean>;
   /** One page of the objects under a prefix in key order, after `startAfter`; `more` says that others follow. */
@@ -49,10 +49,11 @@ export function createS3Client(): S3Client {
 /** A bucket by its name. */
 export function createObjectStore(client: S3Client, bucket: string): ObjectStore {
   return {
-    async put(key, body, contentType) {
-      await client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: body, ContentType: contentType }));
+    async put(key, body, contentType, signal) {
+      const command = new PutObjectCommand({ Bucket: bucket, Key: key, Body: body, ContentType: contentType });
+      await client.send(command, until(signal));
     },
-    async putIfAbsent(key, body, contentType) {
+    async putIfAbsent(key, body, contentType, signal) {
       const command = new PutObjectCommand({
         Bucket: bucket,
         Key: key,
@@ -61,7 +62,7 @@ export function createObjectStore(client: S3Client, bucket: string): ObjectStore
         IfNoneMatch: "*",
       });
       try {
-        await client.send(command);
+        await client.send(command, until(signal));
         return true;
       } catch (error) {
         if (error instanceof S3ServiceException && error.$metadata.httpStatusCode === 412) return false;
@@ -69,6 +70,7 @@ export function createObjectStore(client: S3Client, bucket: string): ObjectStore
       }
     },
     async putStream(key, body, contentType, signal) {
+      signal?.throwIfAborted();
       const upload = new Upload({
         client,
         params: { Bucket: bucket, Key: key, Body: body, ContentType: contentType },
@@ -83,8 +85,8 @@ export function createObjectStore(client: S3Client, bucket: string): ObjectStore
         signal?.removeEventListener("abort", abort);
       }
     },
-    async get(key) {
-      const body = await getBody(client, bucket, key);
+    async get(key, signal) {
+      const body = await getBody(client, bucket, key, signal);
       return body?.transformToByteArray();
     },
     async getStream(key) {
@@ -126,9 +128,13 @@ export function createObjectStore(client: S3Client, bucket: string): ObjectStore
   };
 }
 
-async function getBody(client: S3Client, bucket: string, key: string) {
+function until(signal: AbortSignal | undefined) {
+  return signal === undefined ? {} : { abortSignal: signal };
+}
+
+async function getBody(client: S3Client, bucket: string, key: string, signal?: AbortSignal) {
   try {
-    const answer = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+    const answer = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }), until(signal));
     return answer.Body;
   } catch (error) {
     if (error instanceof NoSuchKey) return undefined;

@@ -45,11 +45,9 @@ export interface RunningStep {
   kill(): void;
 }
 
-/** A step that can start at once: what is slow was done before. */
+/** A step that can start at once: what is slow was done before. One that is never started goes with its sandbox. */
 export interface PreparedStep {
   start(output: StepOutput): Promise<RunningStep>;
-  /** Gives up a step that was not started. */
-  discard(): Promise<void>;
 }
 
 /** Where the steps of one attempt run. */

@@ -80,10 +80,6 @@ export class DockerSandbox implements TaskSandbox {
             return this.#start(container, output);
           }
         }),
-      discard: async () => {
-        container.output.destroy();
-        await this.#remove(container.containerId);
-      },
     };
   }
 

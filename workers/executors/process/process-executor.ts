@@ -39,7 +39,6 @@ export class ProcessExecutor implements Executor {
             running.add(process);
             return process;
           },
-          discard: async () => undefined,
         }) satisfies PreparedStep,
       close: async () => {
         for (const process of running) process.kill();

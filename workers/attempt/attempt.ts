@@ -1,0 +1,293 @@
+import type { AttemptResult, ClaimedTask } from "../../shared/api/schemas.ts";
+import type { ObjectStore } from "../../shared/clients/object-store.ts";
+import type { Artifact, AttemptOutcome, LogSummary, StepResult } from "../../shared/domain/manifest.ts";
+import { artifactKey, stepLogPrefix } from "../../shared/domain/object-keys.ts";
+import { reasonFor } from "../../shared/domain/reason.ts";
+import type { StepSpec } from "../../shared/jobfile/job-spec.ts";
+import type { Logger } from "../../shared/log.ts";
+import { storeArtifact } from "../artifacts/artifact.ts";
+import type { ExecutorKind } from "../config.ts";
+import type { ControlPlaneClient } from "../control-plane-client.ts";
+import { type Executor, StepFault, type TaskContext, type TaskSandbox } from "../executors/executor.ts";
+import { StepLog } from "../logs/step-log.ts";
+import { messageOf, retryWithBackoff } from "../retry.ts";
+import { createWorkspace, removeTree, type Workspace } from "../workspace.ts";
+import { commitManifest, reportResult } from "./commit.ts";
+import { AttemptInterrupted, formatDuration, type Interrupt } from "./interrupt.ts";
+import type { Lease } from "./lease.ts";
+import { runSteps } from "./steps.ts";
+
+/** What attempts need of their worker. Times in milliseconds. */
+export interface AttemptDeps {
+  workerId: string;
+  workerDir: string;
+  executors: ReadonlyMap<ExecutorKind, Executor>;
+  client: ControlPlaneClient;
+  objects: ObjectStore;
+  /** Read when a step is ended: a drain shortens it. */
+  killGraceMs: () => number;
+  logFlushMs: number;
+  /** Uploads and the manifest are tried for this long. */
+  uploadDeadlineMs: number;
+  /** Aborted when the process is about to end whatever is unfinished. */
+  giveUp: AbortSignal;
+  log: Logger;
+}
+
+/** What the worker does with the message of an attempt that is over. */
+export type MessageFate = { kind: "delete" } | { kind: "release"; delaySeconds: number } | { kind: "leave" };
+
+type Ended = Extract<AttemptResult["result"], { kind: "ended" }>;
+
+/** How many times a whole artifact is put together and sent. */
+const artifactRetries = 2;
+
+/** One try at a task on this worker: its steps, its logs, its artifact, its manifest, its result. */
+export class Attempt {
+  readonly #deps: AttemptDeps;
+  readonly #claimed: ClaimedTask;
+  readonly #lease: Lease;
+  readonly #log: Logger;
+  readonly #stop = new AbortController();
+  readonly #sandboxes = new Map<ExecutorKind, TaskSandbox>();
+  readonly #logs: Promise<LogSummary>[] = [];
+  readonly #startedAtMs = Date.now();
+  #workspace: Workspace | undefined;
+
+  constructor(deps: AttemptDeps, claimed: ClaimedTask, lease: Lease) {
+    this.#deps = deps;
+    this.#claimed = claimed;
+    this.#lease = lease;
+    this.#log = deps.log.child({ attemptId: claimed.attemptId });
+  }
+
+  /** Ends the attempt early; the first interrupt decides, later ones change nothing. */
+  interrupt(interrupt: Interrupt): void {
+    this.#stop.abort(new AttemptInterrupted(interrupt));
+  }
+
+  /** Runs the attempt to its end and tells what becomes of its message. Never throws. */
+  async run(): Promise<MessageFate> {
+    const { timeoutMs } = this.#claimed;
+    const timer = setTimeout(
+      () =>
+        this.interrupt({
+          kind: "timed_out",
+          detail: `the task did not end within its timeout of ${formatDuration(timeoutMs)}`,
+        }),
+      timeoutMs,
+    );
+    try {
+      const end = await this.#execute();
+      clearTimeout(timer);
+      return end.outcome === undefined ? await this.#giveBack() : await this.#finish(end.outcome, end.steps);
+    } catch (error) {
+      if (!this.#lease.lost.aborted) this.#log.error({ err: error }, "an attempt broke off");
+      else
+        this.#log.warn({ reason: messageOf(this.#lease.lost.reason) }, "an attempt was stopped: nothing is reported");
+      return { kind: "leave" };
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Removes everything that was made for the attempt. Never throws: what is left is found at the next start. */
+  async cleanUp(): Promise<void> {
+    try {
+      await Promise.all([...this.#sandboxes.values()].map((sandbox) => sandbox.close()));
+      if (this.#workspace === undefined || (await removeTree(this.#workspace.root))) return;
+      for (const sandbox of this.#sandboxes.values()) await sandbox.clearWorkspace();
+      if (await removeTree(this.#workspace.root)) return;
+      this.#log.warn(
+        { path: this.#workspace.root },
+        "files of other users are left in a workspace: remove them as root",
+      );
+    } catch (error) {
+      this.#log.error({ err: error }, "an attempt could not be cleaned up; the next start of a worker tries again");
+    }
+  }
+
+  /** Steps and their logs. Throws when the lease is lost. */
+  async #execute(): Promise<{ outcome: AttemptOutcome | undefined; steps: StepResult[] }> {
+    const { jobId, task, attempt, slots, env, images, attemptId, steps } = this.#claimed;
+    const workspace = await createWorkspace(this.#deps.workerDir, `${task}-${attempt}-${jobId.slice(-26)}`);
+    this.#workspace = workspace;
+    const context: TaskContext = { attemptId, jobId, task, attempt, slots, env, images, workspace };
+    const end = await runSteps({
+      steps,
+      sandboxFor: (kind) => this.#sandboxFor(kind, context),
+      openOutput: (index, name) => this.#openLog(index, name),
+      killGraceMs: this.#deps.killGraceMs,
+      stop: this.#stop.signal,
+      abandon: this.#lease.lost,
+      onStepStarted: (index) => this.#log.debug({ step: index }, "a step started"),
+      nowMs: Date.now,
+    });
+    this.#lease.lost.throwIfAborted();
+    return end;
+  }
+
+  #sandboxFor(kind: StepSpec["kind"], context: TaskContext): TaskSandbox {
+    const executorKind = kind === "container" ? "docker" : "process";
+    const executor = this.#deps.executors.get(executorKind);
+    if (executor === undefined) {
+      const detail =
+        kind === "process"
+          ? "this worker runs no processes of its own host: give the step an image, or let workers of this pool run " +
+            "them (SLUICE_EXECUTORS=docker,process)"
+          : "this worker runs no containers: let workers of this pool run them (SLUICE_EXECUTORS=docker)";
+      throw new StepFault(reasonFor("internal", detail));
+    }
+    const sandbox = this.#sandboxes.get(executorKind) ?? executor.openTask(context);
+    this.#sandboxes.set(executorKind, sandbox);
+    return sandbox;
+  }
+
+  #openLog(step: number, name: string) {
+    const { jobId, task, attempt } = this.#claimed;
+    const prefix = stepLogPrefix(jobId, task, attempt, step);
+    const log = new StepLog({
+      step,
+      name,
+      putChunk: (chunk, content, signal) =>
+        this.#deps.objects.put(`${prefix}${chunk}`, content, "application/zstd", signal),
+      flushMs: this.#deps.logFlushMs,
+      uploadDeadlineMs: this.#deps.uploadDeadlineMs,
+      nowMs: Date.now,
+      signal: this.#endSignal(),
+      onFault: (error) => {
+        const detail = `the log of ${name} could not be stored: ${error.message}`;
+        this.interrupt({ kind: "fault", reason: reasonFor("upload_failed", detail) });
+      },
+    });
+    return {
+      write: (stream: "stdout" | "stderr", bytes: Buffer) => log.write(stream, bytes),
+      close: () => {
+        const closed = log.close();
+        // It is awaited before the manifest; until then a failure is not an unhandled one.
+        closed.catch(() => undefined);
+        this.#logs.push(closed);
+      },
+    };
+  }
+
+  /** Uploads what the attempt leaves, commits and reports it. Throws when the lease is lost on the way. */
+  async #finish(outcome: AttemptOutcome, steps: StepResult[]): Promise<MessageFate> {
+    const kept = await this.#keep(outcome);
+    this.#lease.lost.throwIfAborted();
+    const ended = await this.#commit({ kind: "ended", steps, ...kept });
+    return this.#report(ended);
+  }
+
+  /** Stores logs and artifact; where that fails the outcome says so. */
+  async #keep(outcome: AttemptOutcome): Promise<Pick<Ended, "outcome" | "logs" | "artifacts">> {
+    const problems: string[] = [];
+    const [logs, artifact] = await Promise.all([
+      Promise.all(this.#logs).catch((error: unknown) => {
+        problems.push(`its log could not be stored: ${messageOf(error)}`);
+        return [];
+      }),
+      this.#storeArtifact().catch((error: unknown) => {
+        problems.push(`its artifact could not be stored: ${messageOf(error)}`);
+        return undefined;
+      }),
+    ]);
+    return {
+      outcome: withUploadProblems(outcome, problems),
+      logs,
+      artifacts: artifact === undefined ? [] : [artifact],
+    };
+  }
+
+  #storeArtifact(): Promise<Artifact | undefined> {
+    const { jobId, task, attempt, artifacts } = this.#claimed;
+    const outputDir = this.#workspace?.output;
+    if (outputDir === undefined) return Promise.resolve(undefined);
+    const signal = this.#endSignal();
+    return retryWithBackoff(
+      () =>
+        storeArtifact({
+          objects: this.#deps.objects,
+          key: artifactKey(jobId, task, attempt),
+          name: `${task}.tar.zst`,
+          outputDir,
+          patterns: artifacts.paths,
+          signal,
+          log: this.#log,
+        }),
+      {
+        signal,
+        retries: artifactRetries,
+        maxElapsedMs: this.#deps.uploadDeadlineMs,
+        firstDelayMs: 500,
+        onFailure: (error) => this.#log.warn({ reason: error.message }, "an artifact was not stored"),
+      },
+    );
+  }
+
+  async #commit(ended: Ended): Promise<Ended> {
+    const { jobId, task, attempt } = this.#claimed;
+    const { kind, ...parts } = ended;
+    const manifest = {
+      v: 1 as const,
+      jobId,
+      task,
+      attempt,
+      workerId: this.#deps.workerId,
+      startedAt: new Date(this.#startedAtMs).toISOString(),
+      endedAt: new Date().toISOString(),
+      ...parts,
+    };
+    try {
+      const signal = this.#endSignal();
+      const options = { signal, deadlineMs: this.#deps.uploadDeadlineMs, log: this.#log };
+      const { outcome, steps, logs, artifacts } = await commitManifest(this.#deps.objects, manifest, options);
+      return { kind, outcome, steps, logs, artifacts };
+    } catch (error) {
+      this.#lease.lost.throwIfAborted();
+      const problem = `its manifest could not be stored: ${messageOf(error)}`;
+      return { ...ended, outcome: withUploadProblems(ended.outcome, [problem]) };
+    }
+  }
+
+  /** Gives the task back unspent. Logs and output so far are kept, but not at the price of a slow drain. */
+  async #giveBack(): Promise<MessageFate> {
+    const detail = "the worker is being stopped: the task starts again elsewhere";
+    await this.#keep({ state: "aborted" });
+    const fate = await this.#report({ kind: "released", reason: reasonFor("drained", detail) });
+    // Unheard or not, another worker may ask for the task now.
+    return fate.kind === "leave" ? { kind: "release", delaySeconds: 0 } : fate;
+  }
+
+  async #report(result: AttemptResult["result"]): Promise<MessageFate> {
+    const answer = await reportResult(this.#deps.client, this.#lease, result, {
+      signal: this.#deps.giveUp,
+      log: this.#log,
+    });
+    const outcome = result.kind === "ended" ? result.outcome.state : "released";
+    this.#log.info({ outcome, answer: answer.status, ms: Date.now() - this.#startedAtMs }, "an attempt ended");
+    switch (answer.status) {
+      case "accepted":
+        return { kind: "delete" };
+      case "retry":
+        return { kind: "release", delaySeconds: answer.retryAfterSeconds };
+      case "lost":
+        return { kind: "leave" };
+    }
+  }
+
+  #endSignal(): AbortSignal {
+    return AbortSignal.any([this.#lease.lost, this.#deps.giveUp]);
+  }
+}
+
+/** A completed task without its artifact or log is not completed; another outcome keeps its state and tells more. */
+function withUploadProblems(outcome: AttemptOutcome, problems: readonly string[]): AttemptOutcome {
+  if (problems.length === 0) return outcome;
+  const detail = problems.join("; ");
+  if (outcome.reason === undefined) {
+    return { state: "failed", reason: reasonFor("upload_failed", `the task completed, but ${detail}`) };
+  }
+  if (outcome.reason.code === "upload_failed") return outcome;
+  return { ...outcome, reason: reasonFor(outcome.reason.code, `${outcome.reason.detail}; ${detail}`) };
+}

@@ -1,0 +1,95 @@
+import type { Heartbeat, HeartbeatAnswer } from "../shared/api/schemas.ts";
+import type { Logger } from "../shared/log.ts";
+import type { Lease } from "./attempt/lease.ts";
+import { type ControlPlaneClient, ControlPlaneError } from "./control-plane-client.ts";
+import { messageOf } from "./retry.ts";
+
+export type Cancel = NonNullable<HeartbeatAnswer["attempts"][number]["cancel"]>;
+
+export interface HeartbeatOptions {
+  workerId: string;
+  client: ControlPlaneClient;
+  heartbeatMs: number;
+  /** A clock that only goes forward, in milliseconds. */
+  nowMs: () => number;
+  log: Logger;
+  state: () => Heartbeat["state"];
+  slotsFree: () => number;
+  /** What is renewed in the same rhythm without the control plane. */
+  alongside: () => Promise<void>;
+  onCancel: (attemptId: string, cancel: Cancel) => void;
+  onDrain: () => void;
+  /** The control plane does not know this worker (any more). */
+  onUnknown: () => void;
+}
+
+/** One beat a rhythm renews everything this worker holds, and brings what it is told to do. */
+export class HeartbeatLoop {
+  readonly #options: HeartbeatOptions;
+  readonly #leases = new Map<string, Lease>();
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+  #failures = 0;
+
+  constructor(options: HeartbeatOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#schedule();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  add(lease: Lease): void {
+    this.#leases.set(lease.attemptId, lease);
+  }
+
+  remove(lease: Lease): void {
+    this.#leases.delete(lease.attemptId);
+    lease.end();
+  }
+
+  /** Sends one heartbeat now. Its failure is no fault: the next one follows, and leases end by themselves. */
+  async beat(deadlineMs = this.#options.heartbeatMs): Promise<void> {
+    const { client, workerId, nowMs, log, state, slotsFree } = this.#options;
+    const held = [...this.#leases.values()];
+    const attempts = held.map(({ attemptId, leaseToken }) => ({ attemptId, leaseToken }));
+    const sentAtMs = nowMs();
+    try {
+      const heartbeat = { state: state(), slotsFree: slotsFree(), attempts };
+      const answer = await client.beat(workerId, heartbeat, { deadlineMs });
+      if (this.#failures > 0) log.info({ failures: this.#failures }, "the control plane answers heartbeats again");
+      this.#failures = 0;
+      this.#read(answer, sentAtMs);
+    } catch (error) {
+      this.#failures++;
+      log.warn({ reason: messageOf(error), failures: this.#failures }, "a heartbeat was not answered");
+      if (error instanceof ControlPlaneError && error.status === 404) this.#options.onUnknown();
+    }
+  }
+
+  #schedule(): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => {
+      // The next beat does not wait for this one: a slow answer must not cost a renewal.
+      void this.beat();
+      void this.#options.alongside();
+      this.#schedule();
+    }, this.#options.heartbeatMs);
+  }
+
+  #read(answer: HeartbeatAnswer, sentAtMs: number): void {
+    for (const told of answer.attempts) {
+      const lease = this.#leases.get(told.attemptId);
+      if (lease === undefined) continue;
+      if (told.lease === "lost") lease.lose("the control plane gave the task to somebody else or ended it");
+      else lease.renew(sentAtMs);
+      if (told.cancel !== undefined && told.lease === "renewed") this.#options.onCancel(told.attemptId, told.cancel);
+    }
+    if (answer.drain) this.#options.onDrain();
+  }
+}

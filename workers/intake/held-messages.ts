@@ -1,0 +1,116 @@
+import { type Queue, queueBatchSize, type ReceivedMessage } from "../../shared/clients/queue.ts";
+import type { Logger } from "../../shared/log.ts";
+import { messageOf, retryWithBackoff } from "../retry.ts";
+
+/** Deletes and releases that come within this time share a request. */
+const collectMs = 5;
+const callMaxElapsedMs = 15_000;
+
+export interface HeldMessagesOptions {
+  queue: Queue;
+  visibilityTimeoutSeconds: number;
+  /** A clock that only goes forward, in milliseconds. */
+  nowMs: () => number;
+  log: Logger;
+}
+
+/**
+ * The messages this worker has received and not finished. They stay hidden from other workers as long as they are
+ * renewed here; whatever fails here only makes a message visible again, and its claim then tells what to do.
+ */
+export class HeldMessages {
+  readonly #options: HeldMessagesOptions;
+  readonly #renewedAtMs = new Map<ReceivedMessage, number>();
+  readonly #deletes: string[] = [];
+  readonly #releases = new Map<number, string[]>();
+  readonly #calls = new Set<Promise<void>>();
+  #renewal: Promise<void> = Promise.resolve();
+  #flushTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: HeldMessagesOptions) {
+    this.#options = options;
+  }
+
+  /** Takes messages that were just received. */
+  hold(messages: readonly ReceivedMessage[]): void {
+    const nowMs = this.#options.nowMs();
+    for (const message of messages) this.#renewedAtMs.set(message, nowMs);
+  }
+
+  /** Leaves a message alone: it belongs to somebody else, or is not to be seen again before it runs out. */
+  forget(message: ReceivedMessage): void {
+    this.#renewedAtMs.delete(message);
+  }
+
+  /** Deletes a message, together with others that end at the same time. */
+  delete(message: ReceivedMessage): void {
+    this.#renewedAtMs.delete(message);
+    this.#deletes.push(message.receiptHandle);
+    if (this.#deletes.length >= queueBatchSize) this.#flush();
+    else this.#flushSoon();
+  }
+
+  /** Makes a message visible after a delay; 0 is at once. */
+  release(message: ReceivedMessage, delaySeconds: number): void {
+    this.#renewedAtMs.delete(message);
+    const receipts = this.#releases.get(delaySeconds) ?? [];
+    receipts.push(message.receiptHandle);
+    this.#releases.set(delaySeconds, receipts);
+    this.#flushSoon();
+  }
+
+  /** Hides for longer what was last hidden a third of the visibility timeout ago: two more tries fit before it shows. */
+  renewDue(): Promise<void> {
+    const { queue, visibilityTimeoutSeconds, nowMs, log } = this.#options;
+    const now = nowMs();
+    const due = [...this.#renewedAtMs].filter(([, at]) => now - at >= (visibilityTimeoutSeconds * 1000) / 3);
+    if (due.length === 0) return Promise.resolve();
+    const receipts = due.map(([message]) => message.receiptHandle);
+    this.#renewal = queue.changeVisibility(receipts, visibilityTimeoutSeconds).then(
+      () => {
+        for (const [message] of due) if (this.#renewedAtMs.has(message)) this.#renewedAtMs.set(message, now);
+      },
+      (error: unknown) => log.warn({ reason: messageOf(error) }, "messages could not be hidden for longer"),
+    );
+    return this.#renewal;
+  }
+
+  /** Resolves when every delete and release asked for so far has been made, or was given up. */
+  async settle(): Promise<void> {
+    this.#flush();
+    while (this.#calls.size > 0) await Promise.all(this.#calls);
+  }
+
+  #flushSoon(): void {
+    this.#flushTimer ??= setTimeout(() => this.#flush(), collectMs);
+  }
+
+  #flush(): void {
+    clearTimeout(this.#flushTimer);
+    this.#flushTimer = undefined;
+    const { queue } = this.#options;
+    const deletes = this.#deletes.splice(0);
+    if (deletes.length > 0) this.#track(() => queue.delete(deletes), "deleted");
+    const renewal = this.#renewal;
+    for (const [delaySeconds, receipts] of this.#releases) {
+      // After a renewal under way: arriving before it, the release would be undone by it.
+      this.#track(async () => {
+        await renewal;
+        await queue.changeVisibility(receipts, delaySeconds);
+      }, "released");
+    }
+    this.#releases.clear();
+  }
+
+  #track(work: () => Promise<void>, what: string): void {
+    const call = retryWithBackoff(work, { maxElapsedMs: callMaxElapsedMs })
+      .catch((error: unknown) =>
+        this.#options.log.warn(
+          { reason: messageOf(error) },
+          `messages could not be ${what}; they show again by themselves`,
+        ),
+      )
+      .finally(() => this.#calls.delete(call));
+    this.#calls.add(call);
+  }
+}

@@ -1,0 +1,236 @@
+import type { ClaimAnswer, ClaimedTask } from "../../shared/api/schemas.ts";
+import type { Queue, ReceivedMessage } from "../../shared/clients/queue.ts";
+import { queueBatchSize } from "../../shared/clients/queue.ts";
+import { type TaskMessage, taskMessageSchema } from "../../shared/domain/task-message.ts";
+import type { Logger } from "../../shared/log.ts";
+import { type ControlPlaneClient, ControlPlaneError } from "../control-plane-client.ts";
+import { messageOf, retryWithBackoff, sleep } from "../retry.ts";
+import type { HeldMessages } from "./held-messages.ts";
+import { SlotPlacement } from "./placement.ts";
+
+/** A received message with what it says. */
+export interface IntakeItem {
+  message: ReceivedMessage;
+  task: TaskMessage;
+  slots: number;
+}
+
+export interface IntakeOptions {
+  workerId: string;
+  queue: Queue;
+  client: ControlPlaneClient;
+  held: HeldMessages;
+  slots: number;
+  receiveWaitSeconds: number;
+  nowMs: () => number;
+  log: Logger;
+  /** Runs a claimed task; `claimedAtMs` is when the claim was sent. Its slots are given back by `taskEnded`. */
+  startTask: (claimed: ClaimedTask, item: IntakeItem, claimedAtMs: number) => void;
+}
+
+/** Few: what waits here could run elsewhere. */
+const maxHeld = 10;
+const passWindowMs = 15_000;
+const claimDeadlineMs = 10_000;
+/** A message that this worker can never run goes back for this long, so that workers with more slots find it. */
+const oversizedDelaySeconds = 10;
+/** A message that finds no room here goes back; not at once, or it would come straight back. */
+const surplusDelaySeconds = 1;
+/** After a refusal that trying again does not change, such as a wrong token. */
+const refusedDelaySeconds = 20;
+
+/**
+ * Takes tasks from the queue: as many as there are free slots, one poll at a time. A received message is claimed, and
+ * a claimed task started, without holding up the next poll.
+ */
+export class Intake {
+  readonly #options: IntakeOptions;
+  readonly #placement: SlotPlacement<IntakeItem>;
+  readonly #stop = new AbortController();
+  readonly #claims = new Set<Promise<void>>();
+  #polling: Promise<void> | undefined;
+  #wake: (() => void) | undefined;
+  /** Claims that the control plane does not answer; while there are any, more messages are not taken. */
+  #stuckClaims = 0;
+
+  constructor(options: IntakeOptions) {
+    this.#options = options;
+    this.#placement = new SlotPlacement({ slots: options.slots, maxHeld, passWindowMs });
+  }
+
+  get freeSlots(): number {
+    return this.#placement.freeSlots;
+  }
+
+  start(): void {
+    this.#polling = this.#poll();
+  }
+
+  /** Ends the intake, also a poll under way: what arrives late goes back, what waits goes back, claims are answered. */
+  async stop(): Promise<void> {
+    this.#stop.abort(new Error("the intake has stopped"));
+    this.#wake?.();
+    for (const item of this.#placement.takeHeld()) this.#options.held.release(item.message, 0);
+    await this.#polling;
+    while (this.#claims.size > 0) await Promise.all(this.#claims);
+  }
+
+  /** Gives the slots of a started task back and fills them again. */
+  taskEnded(item: IntakeItem): void {
+    this.#placement.release(item);
+    this.#fillFromHeld();
+    this.#wake?.();
+  }
+
+  async #poll(): Promise<void> {
+    const { queue, receiveWaitSeconds, nowMs, log } = this.#options;
+    const { signal } = this.#stop;
+    for (let failures = 0; !signal.aborted; ) {
+      const size = this.#stuckClaims > 0 ? 0 : Math.min(queueBatchSize, this.#placement.pollSize(nowMs()));
+      if (size === 0) {
+        await this.#untilWoken();
+        continue;
+      }
+      try {
+        this.#take(await queue.receive({ maxMessages: size, waitSeconds: receiveWaitSeconds, signal }));
+        failures = 0;
+      } catch (error) {
+        if (signal.aborted) return;
+        failures++;
+        log.warn({ reason: messageOf(error), failures }, "the queue did not answer");
+        await sleep(Math.min(10_000, 250 * 2 ** failures) * (0.5 + Math.random() / 2), signal);
+      }
+    }
+  }
+
+  #untilWoken(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = () => {
+      this.#wake = undefined;
+      resolve();
+    };
+    return promise;
+  }
+
+  #take(messages: readonly ReceivedMessage[]): void {
+    const { held, nowMs, log } = this.#options;
+    const items = messages.flatMap((message) => this.#read(message) ?? []);
+    held.hold(items.map((item) => item.message));
+    const placed: IntakeItem[] = [];
+    for (const item of items) {
+      const placement = this.#stop.signal.aborted ? "stopped" : this.#placement.offer(item, nowMs());
+      if (placement === "placed") placed.push(item);
+      if (placement === "stopped") held.release(item.message, 0);
+      if (placement === "surplus") held.release(item.message, surplusDelaySeconds);
+      if (placement === "oversized") {
+        const { jobId, task } = item.task;
+        log.warn({ jobId, task, slots: item.slots }, "a task needs more slots than this worker has: left to others");
+        held.release(item.message, oversizedDelaySeconds);
+      }
+    }
+    this.#claim(placed);
+  }
+
+  /** A body that says nothing is left to its fate: after enough receives it is in the dead-letter queue. */
+  #read(message: ReceivedMessage): IntakeItem | undefined {
+    const parsed = taskMessageSchema.safeParse(parseJson(message.body));
+    if (parsed.success) return { message, task: parsed.data, slots: parsed.data.slots };
+    this.#options.log.error({ messageId: message.messageId }, "a message is no task: left for the dead-letter queue");
+    return undefined;
+  }
+
+  #fillFromHeld(): void {
+    if (this.#stop.signal.aborted || this.#stuckClaims > 0) return;
+    this.#claim(this.#placement.placeHeld(this.#options.nowMs()));
+  }
+
+  #claim(items: readonly IntakeItem[]): void {
+    for (let start = 0; start < items.length; start += queueBatchSize) {
+      const claim = this.#claimBatch(items.slice(start, start + queueBatchSize)).finally(() =>
+        this.#claims.delete(claim),
+      );
+      this.#claims.add(claim);
+    }
+  }
+
+  async #claimBatch(items: readonly IntakeItem[]): Promise<void> {
+    const claims = items.map(({ task: { jobId, task, bucket } }) => ({ jobId, task, bucket }));
+    let answer: ClaimAnswer | undefined;
+    let sentAtMs = 0;
+    let stuck = false;
+    try {
+      await retryWithBackoff(
+        async () => {
+          sentAtMs = this.#options.nowMs();
+          answer = await this.#options.client.claim(this.#options.workerId, claims, { deadlineMs: claimDeadlineMs });
+        },
+        {
+          signal: this.#stop.signal,
+          isRetryable: (error) => error instanceof ControlPlaneError && error.retryable,
+          onFailure: (error) => {
+            // The messages stay held: every other receive would count towards the dead-letter queue.
+            if (!stuck) this.#stuckClaims++;
+            stuck = true;
+            this.#options.log.warn({ reason: error.message }, "the control plane does not answer claims");
+          },
+        },
+      );
+    } catch (error) {
+      // A claim that was answered while the intake stopped counts: the leases are this worker's to give back.
+      if (answer === undefined) return this.#giveBack(items, error);
+    } finally {
+      if (stuck) this.#stuckClaims--;
+    }
+    for (const [index, item] of items.entries()) this.#act(item, answer?.claims[index], sentAtMs);
+    if (stuck) this.#fillFromHeld();
+    this.#wake?.();
+  }
+
+  #act(item: IntakeItem, answer: ClaimAnswer["claims"][number] | undefined, sentAtMs: number): void {
+    const { held, log, startTask } = this.#options;
+    const { jobId, task } = item.task;
+    switch (answer?.status) {
+      case "claimed":
+        startTask(answer, item, sentAtMs);
+        return;
+      case "drop":
+        log.info({ jobId, task, detail: answer.detail }, "a message's task is over: dropped");
+        held.delete(item.message);
+        break;
+      case "wait":
+        log.info({ jobId, task, detail: answer.detail }, "a task is held by another attempt: later");
+        held.release(item.message, answer.retryAfterSeconds);
+        break;
+      default:
+        log.error({ jobId, task }, "the control plane left a claim unanswered");
+        held.release(item.message, surplusDelaySeconds);
+    }
+    this.taskEnded(item);
+  }
+
+  /** Claims that came to nothing: the worker is stopping, or the control plane refuses the worker itself. */
+  #giveBack(items: readonly IntakeItem[], error: unknown): void {
+    const stopped = this.#stop.signal.aborted;
+    for (const item of items) {
+      this.#options.held.release(item.message, stopped ? 0 : refusedDelaySeconds);
+      this.#placement.release(item);
+    }
+    if (stopped) return;
+    this.#options.log.error({ reason: messageOf(error) }, "the control plane refuses this worker's claims");
+    this.#stuckClaims++;
+    void sleep(refusedDelaySeconds * 1000, this.#stop.signal).then(() => {
+      this.#stuckClaims--;
+      this.#fillFromHeld();
+      this.#wake?.();
+    });
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}

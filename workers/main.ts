@@ -1,0 +1,61 @@
+import { availableParallelism } from "node:os";
+import packageJson from "../package.json" with { type: "json" };
+import { createObjectStore, createS3Client } from "../shared/clients/object-store.ts";
+import { createQueue, createSqsClient } from "../shared/clients/queue.ts";
+import { createLogger } from "../shared/log.ts";
+import { parseConfig } from "./config.ts";
+import { createControlPlaneClient } from "./control-plane-client.ts";
+import { Worker } from "./worker.ts";
+
+/** Exit code for a configuration that cannot work. */
+const usageExitCode = 2;
+/** Exit code of a worker that was told twice to end (128 + SIGTERM). */
+const abortedExitCode = 143;
+
+const log = createLogger("worker", { level: process.env.LOG_LEVEL ?? "info" });
+const parsed = parseConfig(process.env, { cores: availableParallelism(), cwd: process.cwd() });
+if (!parsed.ok) {
+  for (const problem of parsed.problems) process.stderr.write(`sluice-worker: ${problem}\n`);
+  process.exit(usageExitCode);
+}
+const { config } = parsed;
+
+const worker = new Worker({
+  config,
+  version: packageJson.version,
+  client: createControlPlaneClient(config.controlPlaneUrl, config.token),
+  openQueue: (queueUrl) => createQueue(createSqsClient(), queueUrl),
+  openBucket: (bucket) => createObjectStore(createS3Client(), bucket),
+  log,
+});
+
+// Told once: drain. Told the same again: end at once. SIGINT and SIGTERM together are one request: a terminal's Ctrl-C
+// reaches this process and a parent that passes it on.
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  let told = false;
+  process.on(signal, () => {
+    if (told) {
+      worker.killAllNow();
+      process.exit(abortedExitCode);
+    }
+    told = true;
+    void worker.drain(signal);
+  });
+}
+
+// The parent is gone without a word (`kill -9`): nobody is left to drain for. What stays in Docker is removed by the
+// next start.
+process.on("disconnect", () => {
+  worker.killAllNow();
+  process.exit(1);
+});
+
+try {
+  if (await worker.start()) process.send?.({ type: "ready", workerId: worker.workerId });
+} catch (error) {
+  log.fatal({ err: error }, "the worker could not start");
+  worker.killAllNow();
+  process.exit(1);
+}
+await worker.ended;
+process.exit(0);

@@ -1,0 +1,308 @@
+import { mkdir } from "node:fs/promises";
+import { hostname } from "node:os";
+import type { ClaimedTask, Heartbeat, WorkerSettings } from "../shared/api/schemas.ts";
+import type { ObjectStore } from "../shared/clients/object-store.ts";
+import type { Queue } from "../shared/clients/queue.ts";
+import { newWorkerId } from "../shared/domain/ids.ts";
+import { timing } from "../shared/domain/timing.ts";
+import type { Logger } from "../shared/log.ts";
+import { Attempt, type AttemptDeps, type MessageFate } from "./attempt/attempt.ts";
+import { Lease } from "./attempt/lease.ts";
+import type { ExecutorKind, WorkerConfig } from "./config.ts";
+import type { ControlPlaneClient } from "./control-plane-client.ts";
+import { planDrain } from "./drain.ts";
+import { DockerExecutor } from "./executors/docker/docker-executor.ts";
+import type { Executor } from "./executors/executor.ts";
+import { ProcessExecutor } from "./executors/process/process-executor.ts";
+import { HeartbeatLoop } from "./heartbeat.ts";
+import { HeldMessages } from "./intake/held-messages.ts";
+import { Intake, type IntakeItem } from "./intake/intake.ts";
+import { type Owner, readOwnOwner } from "./owner.ts";
+import { removeHostRemains } from "./remains.ts";
+import { messageOf, retryWithBackoff, settlesWithin, untilAborted } from "./retry.ts";
+import { createWorkerDir, removeTree } from "./workspace.ts";
+
+/** What a worker is made of; clients of AWS are made once its settings are known. */
+export interface WorkerDeps {
+  config: WorkerConfig;
+  version: string;
+  client: ControlPlaneClient;
+  openQueue: (queueUrl: string) => Queue;
+  openBucket: (bucket: string) => ObjectStore;
+  log: Logger;
+}
+
+interface RunningAttempt {
+  attempt: Attempt;
+  over: Promise<void>;
+}
+
+const registerDeadlineMs = 10_000;
+const uploadDeadlineMs = 120_000;
+/** The last words to the control plane are not worth waiting for. */
+const farewellDeadlineMs = 1_000;
+
+/**
+ * A worker from its registration to its end:
+ * `starting ─► alive ─► draining ─► stopped`. A drain is final.
+ */
+export class Worker {
+  readonly workerId = newWorkerId(Date.now());
+  readonly #deps: WorkerDeps;
+  readonly #log: Logger;
+  readonly #executors = new Map<ExecutorKind, Executor>();
+  readonly #attempts = new Map<string, RunningAttempt>();
+  readonly #cleanups = new Set<Promise<void>>();
+  readonly #giveUp = new AbortController();
+  readonly #ended = Promise.withResolvers<void>();
+  #state: Heartbeat["state"] = "alive";
+  #killGraceMs: number;
+  #workerDir = "";
+  #parts: { held: HeldMessages; intake: Intake; heartbeats: HeartbeatLoop; objects: ObjectStore } | undefined;
+  #starting: Promise<boolean> | undefined;
+  #drain: Promise<void> | undefined;
+
+  constructor(deps: WorkerDeps) {
+    this.#deps = deps;
+    this.#log = deps.log.child({ workerId: this.workerId });
+    this.#killGraceMs = deps.config.killGraceMs;
+  }
+
+  /** Resolves when the worker has drained, for whatever reason. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  /**
+   * Registers and begins to take tasks; waits for a control plane that is not there yet. True at the first poll, false
+   * where a drain came first.
+   */
+  start(): Promise<boolean> {
+    this.#starting ??= this.#startOnce();
+    return this.#starting;
+  }
+
+  async #startOnce(): Promise<boolean> {
+    const owner = await readOwnOwner();
+    const { config } = this.#deps;
+    await mkdir(config.workDir, { recursive: true });
+    this.#workerDir = await createWorkerDir(config.workDir, this.workerId, owner);
+    this.#openExecutors(owner);
+    const settings = await this.#register();
+    if (settings === undefined || this.#drain !== undefined) return false;
+    this.#beginWork(settings);
+    // Nothing waits for it, and it must not slow the start down.
+    removeHostRemains(config.workDir, owner, this.#log).catch((error: unknown) =>
+      this.#log.error({ err: error }, "what dead workers left could not be removed"),
+    );
+    return true;
+  }
+
+  /** Stops taking tasks, lets the running ones finish for a time, gives the rest back, removes everything. */
+  drain(why: string): Promise<void> {
+    this.#drain ??= this.#drainOnce(why).catch((error: unknown) => {
+      this.#log.error({ err: error }, "the drain broke off");
+      this.#ended.resolve();
+    });
+    return this.#drain;
+  }
+
+  /** Ends host processes without waiting for anything: this process is about to die. */
+  killAllNow(): void {
+    for (const executor of this.#executors.values()) executor.killAllNow();
+  }
+
+  #openExecutors(owner: Owner): void {
+    const { config } = this.#deps;
+    const log = this.#log;
+    if (config.executors.includes("process")) {
+      this.#executors.set("process", new ProcessExecutor({ hostEnv: config.hostEnv, log }));
+    }
+    if (!config.executors.includes("docker")) return;
+    const { workerId } = this;
+    const docker = new DockerExecutor({ address: config.docker, slots: config.slots, workerId, owner, log });
+    this.#executors.set("docker", docker);
+    void docker.warmUp().then((problem) => {
+      if (problem !== undefined) log.warn({ reason: problem }, "container steps will fail until Docker can be used");
+    });
+  }
+
+  /** Undefined where the worker was told to stop before the control plane answered. */
+  async #register(): Promise<WorkerSettings | undefined> {
+    const { config, client, version } = this.#deps;
+    const worker = {
+      workerId: this.workerId,
+      pool: config.pool,
+      slots: config.slots,
+      provider: config.provider,
+      host: hostname(),
+      version,
+      processSteps: config.executors.includes("process"),
+    };
+    const { signal } = this.#giveUp;
+    const registration = retryWithBackoff(() => client.register(worker, { deadlineMs: registerDeadlineMs, signal }), {
+      signal,
+      firstDelayMs: 50,
+      maxDelayMs: 2_000,
+      onFailure: (error) => this.#log.warn({ reason: error.message }, "waiting for the control plane"),
+    });
+    const settings = await untilAborted(registration, signal);
+    if (settings !== undefined) checkSettings(settings, this.#log);
+    return settings;
+  }
+
+  #beginWork(settings: WorkerSettings): void {
+    const { client, config, openQueue, openBucket } = this.#deps;
+    const log = this.#log;
+    const nowMs = () => performance.now();
+    const { workerId } = this;
+    const queue = openQueue(settings.queueUrl);
+    const held = new HeldMessages({ queue, visibilityTimeoutSeconds: settings.visibilityTimeoutSeconds, nowMs, log });
+    const intake = new Intake({
+      workerId,
+      queue,
+      client,
+      held,
+      slots: config.slots,
+      receiveWaitSeconds: timing.receiveWaitSeconds,
+      nowMs,
+      log,
+      startTask: (claimed, item, claimedAtMs) => this.#startAttempt(claimed, item, claimedAtMs, settings.leaseMs),
+    });
+    const heartbeats = new HeartbeatLoop({
+      workerId,
+      client,
+      heartbeatMs: settings.heartbeatMs,
+      nowMs,
+      log,
+      state: () => this.#state,
+      slotsFree: () => (this.#state === "alive" ? intake.freeSlots : 0),
+      alongside: () => held.renewDue(),
+      onCancel: (attemptId, { cause, detail }) =>
+        this.#attempts.get(attemptId)?.attempt.interrupt({ kind: "cancelled", cause, detail }),
+      onDrain: () => void this.drain("the control plane asked for it"),
+      onUnknown: () => void this.#register(),
+    });
+    this.#parts = { held, intake, heartbeats, objects: openBucket(settings.bucket) };
+    heartbeats.start();
+    intake.start();
+    log.info({ pool: config.pool, slots: config.slots, executors: config.executors }, "the worker takes tasks");
+  }
+
+  #startAttempt(claimed: ClaimedTask, item: IntakeItem, claimedAtMs: number, leaseMs: number): void {
+    const parts = this.#parts;
+    if (parts === undefined) return;
+    const { attemptId, leaseToken } = claimed;
+    const nowMs = () => performance.now();
+    const lease = new Lease({ attemptId, leaseToken, leaseMs, grantedAtMs: claimedAtMs, nowMs });
+    parts.heartbeats.add(lease);
+    const attempt = new Attempt(this.#attemptDeps(parts.objects), claimed, lease);
+    // Claimed while the worker was told to stop: given back before its first step.
+    if (this.#state !== "alive") attempt.interrupt({ kind: "drained", detail: "the worker is being stopped" });
+    const over = attempt.run().then((fate) => {
+      this.#settleMessage(parts.held, item, fate);
+      parts.heartbeats.remove(lease);
+      this.#attempts.delete(attemptId);
+      // The slot is free before the clean-up: what it held is no longer running.
+      parts.intake.taskEnded(item);
+      const cleanup = attempt.cleanUp().finally(() => this.#cleanups.delete(cleanup));
+      this.#cleanups.add(cleanup);
+    });
+    this.#attempts.set(attemptId, { attempt, over });
+  }
+
+  #attemptDeps(objects: ObjectStore): AttemptDeps {
+    return {
+      workerId: this.workerId,
+      workerDir: this.#workerDir,
+      executors: this.#executors,
+      client: this.#deps.client,
+      objects,
+      killGraceMs: () => this.#killGraceMs,
+      logFlushMs: timing.logFlushMs,
+      uploadDeadlineMs,
+      giveUp: this.#giveUp.signal,
+      log: this.#log,
+    };
+  }
+
+  #settleMessage(held: HeldMessages, { message }: IntakeItem, fate: MessageFate): void {
+    switch (fate.kind) {
+      case "delete":
+        held.delete(message);
+        break;
+      case "release":
+        held.release(message, fate.delaySeconds);
+        break;
+      case "leave":
+        held.forget(message);
+        break;
+    }
+  }
+
+  async #drainOnce(why: string): Promise<void> {
+    const startedAtMs = performance.now();
+    const plan = planDrain(this.#deps.config.drainMs, this.#killGraceMs);
+    const leftMs = (byMs: number) => Math.max(0, startedAtMs + byMs - performance.now());
+    this.#state = "draining";
+    this.#killGraceMs = plan.killGraceMs;
+    this.#log.info({ why, tasks: this.#attempts.size, ...plan }, "draining");
+    const inTime = await settlesWithin(
+      this.#stopWork(() => leftMs(plan.finishByMs)),
+      plan.endByMs,
+    );
+    if (!inTime) this.#log.error({ attempts: [...this.#attempts.keys()] }, "not everything ended within the drain");
+    this.#giveUp.abort(new Error("the worker has stopped"));
+    this.#parts?.heartbeats.stop();
+    this.#state = "stopped";
+    if (inTime) await this.#parts?.heartbeats.beat(farewellDeadlineMs);
+    this.killAllNow();
+    this.#deps.client.close();
+    this.#log.info({ ms: Math.round(performance.now() - startedAtMs) }, "stopped");
+    this.#ended.resolve();
+  }
+
+  /** Everything a drain does, in parallel where it can be; resolves when nothing of this worker is left. */
+  async #stopWork(finishLeftMs: () => number): Promise<void> {
+    if (this.#parts === undefined) {
+      // Told to stop before it had begun.
+      this.#giveUp.abort(new Error("the worker is being stopped"));
+      await this.#starting?.catch(() => false);
+      return this.#removeEverything();
+    }
+    const { intake, heartbeats, held } = this.#parts;
+    void heartbeats.beat();
+    const stopped = intake.stop();
+    await settlesWithin(this.#untilIdle(), finishLeftMs());
+    for (const { attempt } of this.#attempts.values()) {
+      attempt.interrupt({ kind: "drained", detail: "the worker is being stopped" });
+    }
+    await stopped;
+    await this.#untilIdle();
+    await Promise.all([held.settle(), this.#removeEverything()]);
+  }
+
+  async #untilIdle(): Promise<void> {
+    while (this.#attempts.size > 0) await Promise.all([...this.#attempts.values()].map(({ over }) => over));
+  }
+
+  async #removeEverything(): Promise<void> {
+    while (this.#cleanups.size > 0) await Promise.all(this.#cleanups);
+    const closed = await Promise.allSettled([...this.#executors.values()].map((executor) => executor.close()));
+    for (const result of closed) {
+      if (result.status === "rejected")
+        this.#log.error({ reason: messageOf(result.reason) }, "an executor did not close");
+    }
+    await removeTree(this.#workerDir);
+  }
+}
+
+/** The control plane's times have to fit into each other, or leases end under healthy workers. */
+function checkSettings(settings: WorkerSettings, log: Logger): void {
+  const { heartbeatMs, leaseMs, visibilityTimeoutSeconds } = settings;
+  if (heartbeatMs * 3 <= leaseMs && leaseMs <= visibilityTimeoutSeconds * 1000) return;
+  log.warn(
+    { heartbeatMs, leaseMs, visibilityTimeoutSeconds },
+    "three heartbeats should fit into a lease, and a lease into the visibility timeout of the queue",
+  );
+}
