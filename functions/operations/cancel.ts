@@ -1,9 +1,9 @@
 import { AppError } from "../../shared/domain/errors.ts";
 import { isTerminalJobState } from "../../shared/domain/job-state.ts";
-import { reasonFor } from "../../shared/domain/reason.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import type { CancelRequest, TaskItem } from "../../shared/repository/items.ts";
 import type { Deps } from "../deps.ts";
+import { outcomeOfCancel } from "./cancel-outcome.ts";
 
 const raceTries = 10;
 
@@ -48,7 +48,6 @@ export async function cancelTask(
 }
 
 function endWaitingTask(deps: Deps, task: TaskItem, cancel: CancelRequest) {
-  const timedOut = cancel.cause === "job_timeout";
-  const reason = reasonFor(timedOut ? "timed_out" : "cancelled", cancel.detail);
-  return deps.tasks.endUnclaimed(task, timedOut ? "timed_out" : "aborted", reason, deps.now());
+  const { state, reason } = outcomeOfCancel(cancel);
+  return deps.tasks.endUnclaimed(task, state, reason, deps.now());
 }

@@ -1,12 +1,12 @@
 import pLimit from "p-limit";
 import { taskBucket } from "../../shared/domain/ids.ts";
 import { taskListKey } from "../../shared/domain/object-keys.ts";
-import { reasonFor } from "../../shared/domain/reason.ts";
 import type { TaskSpec } from "../../shared/jobfile/job-spec.ts";
 import type { Chore, JobDigest, TaskTransition } from "../../shared/repository/items.ts";
 import { expansionStep } from "../../shared/repository/jobs.ts";
 import type { Deps } from "../deps.ts";
 import { cancelTask } from "./cancel.ts";
+import { outcomeOfCancel } from "./cancel-outcome.ts";
 import { dispatchTasks, findPool } from "./dispatch.ts";
 
 const cancelPageSize = 100;
@@ -57,10 +57,9 @@ async function expandJob(deps: Deps, chore: Chore, digest: JobDigest, deadlineMs
 /** A task of a job that was cancelled meanwhile is created as ended, so that the job's counts stay whole. */
 function cancelledBeforeCreation(deps: Deps, digest: JobDigest | undefined): TaskTransition[] {
   if (!digest?.cancel) return [];
-  const timedOut = digest.cancel.cause === "job_timeout";
-  const reason = reasonFor(timedOut ? "timed_out" : "cancelled", digest.cancel.detail);
+  const { state, reason } = outcomeOfCancel(digest.cancel);
   const at = new Date(deps.now()).toISOString();
-  return [{ at, from: "queued", to: timedOut ? "timed_out" : "aborted", attempt: 0, reason }];
+  return [{ at, from: "queued", to: state, attempt: 0, reason }];
 }
 
 /** Ends every task of a cancelled job that has not ended. */

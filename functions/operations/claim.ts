@@ -10,6 +10,7 @@ import type { ClaimInputs, TaskAddress } from "../../shared/repository/claim-rea
 import type { JobDigest, TaskItem } from "../../shared/repository/items.ts";
 import type { StoredSpec } from "../../shared/repository/jobs.ts";
 import type { Deps } from "../deps.ts";
+import { outcomeOfCancel } from "./cancel-outcome.ts";
 
 type Claim = ClaimAnswer["claims"][number];
 
@@ -92,9 +93,8 @@ async function readManifest(deps: Deps, task: TaskItem): Promise<Manifest | unde
 }
 
 async function abortUnclaimed(deps: Deps, digest: JobDigest, task: TaskItem, nowMs: number): Promise<Claim> {
-  const timedOut = digest.cancel?.cause === "job_timeout";
-  const reason = reasonFor(timedOut ? "timed_out" : "cancelled", digest.cancel?.detail ?? "the job was cancelled");
-  await deps.tasks.endUnclaimed(task, timedOut ? "timed_out" : "aborted", reason, nowMs);
+  const { state, reason } = outcomeOfCancel(digest.cancel ?? { cause: "user", detail: "the job was cancelled" });
+  await deps.tasks.endUnclaimed(task, state, reason, nowMs);
   return { status: "drop", detail: "the job was cancelled" };
 }
 

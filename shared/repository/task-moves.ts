@@ -169,6 +169,7 @@ export interface Requeue {
   nowMs: number;
 }
 
+/** Refused also where the task was cancelled meanwhile: a queued task has no worker that would hear of it. */
 export async function requeueTask(
   table: Table,
   key: AttemptKey,
@@ -189,7 +190,7 @@ export async function requeueTask(
         `infrastructureFailures = infrastructureFailures + :${counted ? "one" : "zero"}`,
         "duePk = :duePk, dueAt = :dueAt REMOVE lease",
       ].join(", "),
-      ConditionExpression: held.condition,
+      ConditionExpression: `${held.condition} AND attribute_not_exists(cancel)`,
       ExpressionAttributeNames: { "#state": "state", "#rev": "rev", ...held.names },
       ExpressionAttributeValues: {
         ":queued": "queued",

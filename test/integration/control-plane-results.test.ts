@@ -3,7 +3,7 @@ import type { ClaimedTask, Task } from "../../shared/api/schemas.ts";
 import { formatAttemptId } from "../../shared/domain/ids.ts";
 import { noopJob } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
-import { completed } from "../support/control-plane-worker.ts";
+import { completed, failedByInfrastructure, released } from "../support/control-plane-worker.ts";
 
 const plane = useControlPlane();
 
@@ -20,5 +20,25 @@ describe("a report of a result", () => {
       expect(await worker.report({ attemptId, leaseToken }, completed())).toEqual({ status: "lost" });
     }
     expect(await readTask({ jobId, task: "a" })).toMatchObject({ status: "running", attempts: [{ attempt: 1 }] });
+  });
+
+  it.each([
+    ["fails by infrastructure", failedByInfrastructure()],
+    ["is released", released()],
+  ])("ends the task where it is cancelled just as its attempt %s", async (_title, result) => {
+    const jobId = await plane().submit(noopJob(["a"]));
+    const worker = plane().createWorker();
+    const claimed = await worker.claimOne();
+    let cancelled = false;
+    plane().requests.intercept(async ({ operation, input }, send) => {
+      if (!cancelled && operation === "UpdateItem" && JSON.stringify(input).includes('":queued"')) {
+        cancelled = true;
+        await plane().call(`/v1/jobs/${jobId}/tasks/a/cancel`, { body: {} });
+      }
+      return send();
+    });
+    expect(await worker.report(claimed, result)).toEqual({ status: "accepted" });
+    expect(cancelled).toBe(true);
+    expect(await readTask(claimed)).toMatchObject({ status: "aborted", reason: { code: "cancelled" } });
   });
 });

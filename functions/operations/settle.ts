@@ -1,0 +1,60 @@
+import type { AttemptKey } from "../../shared/domain/ids.ts";
+import type { Reason } from "../../shared/domain/reason.ts";
+import { decideRetry } from "../../shared/domain/retry-policy.ts";
+import type { TaskItem } from "../../shared/repository/items.ts";
+import type { AttemptEnd, LeaseProof, Requeue } from "../../shared/repository/task-moves.ts";
+import type { Deps } from "../deps.ts";
+import { outcomeOfCancel } from "./cancel-outcome.ts";
+
+/** What became of a task whose attempt is over. `refused`: the lease is not the one of the proof any more. */
+export type Settlement =
+  | { kind: "ended" }
+  | { kind: "requeued"; delaySeconds: number }
+  | { kind: "refused"; task?: TaskItem };
+
+/** Ends the task of an attempt that ended or, where infrastructure is to blame and the policy allows, tries it again. */
+export async function settleAttempt(
+  deps: Deps,
+  key: AttemptKey,
+  proof: LeaseProof,
+  end: AttemptEnd,
+): Promise<Settlement> {
+  const { state, reason } = end.outcome;
+  if (reason?.fault === "infrastructure" && state !== "completed" && state !== "aborted") {
+    const task = await deps.tasks.get(key.jobId, key.bucket, key.task);
+    const decision = task && decideRetry(reason, task.infrastructureFailures + 1);
+    if (decision?.retry) {
+      const { delaySeconds } = decision;
+      return requeueAttempt(deps, key, proof, { reason, counted: true, end, nowMs: deps.now() }, delaySeconds);
+    }
+  }
+  return endTask(deps, key, proof, end);
+}
+
+/** Puts the task of an attempt back that was given up unspent. */
+export function releaseAttempt(deps: Deps, key: AttemptKey, proof: LeaseProof, reason: Reason): Promise<Settlement> {
+  return requeueAttempt(deps, key, proof, { reason, counted: false, nowMs: deps.now() }, 0);
+}
+
+/** Queues the task again, unless it was cancelled: then it ends, for a queued task has no worker that would hear of it. */
+async function requeueAttempt(
+  deps: Deps,
+  key: AttemptKey,
+  proof: LeaseProof,
+  requeue: Requeue,
+  delaySeconds: number,
+): Promise<Settlement> {
+  const move = await deps.tasks.requeue(key, proof, requeue);
+  if (move.moved) return { kind: "requeued", delaySeconds };
+  if (move.task?.lease?.token === proof.token && move.task.cancel) {
+    const left = requeue.end ?? { steps: [], logs: [], artifacts: [] };
+    return endTask(deps, key, proof, { ...left, outcome: outcomeOfCancel(move.task.cancel) });
+  }
+  return { kind: "refused", ...(move.task ? { task: move.task } : {}) };
+}
+
+async function endTask(deps: Deps, key: AttemptKey, proof: LeaseProof, end: AttemptEnd): Promise<Settlement> {
+  const move = await deps.tasks.endAttempt(key, proof, end, deps.now());
+  if (move.moved) return { kind: "ended" };
+  return { kind: "refused", ...(move.task ? { task: move.task } : {}) };
+}
