@@ -1,6 +1,8 @@
 import type { AttemptResult, ResultAnswer } from "../../shared/api/schemas.ts";
 import { AppError } from "../../shared/domain/errors.ts";
 import { type AttemptKey, parseAttemptId } from "../../shared/domain/ids.ts";
+import { decideRetry } from "../../shared/domain/retry-policy.ts";
+import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import type { TaskItem } from "../../shared/repository/items.ts";
 import type { Deps } from "../deps.ts";
 import { releaseAttempt, settleAttempt } from "./settle.ts";
@@ -25,10 +27,15 @@ export async function reportResult(deps: Deps, attemptId: string, report: Attemp
   }
 }
 
-/** The lease is gone: because this very report was taken before (its answer got lost), or to somebody else. */
+/**
+ * The lease is gone: because this very report was taken before (its answer got lost), or to somebody else. Once the
+ * next attempt has begun the message may be in another worker's hands, so it must be left alone.
+ */
 function answerRepeat(key: AttemptKey, leaseToken: string, task: TaskItem): ResultAnswer {
   const record = task.attempts[key.attempt - 1];
-  if (record?.leaseToken !== leaseToken || record.endedAt === undefined) return { status: "lost" };
-  if (task.attempt === key.attempt && task.state === "queued") return { status: "retry", retryAfterSeconds: 0 };
-  return { status: record.outcome?.state === undefined ? "lost" : "accepted" };
+  const taken = record?.leaseToken === leaseToken && record.endedAt !== undefined && task.attempt === key.attempt;
+  if (!taken) return { status: "lost" };
+  if (isTerminalTaskState(task.state)) return { status: "accepted" };
+  const decision = decideRetry(record.outcome?.reason, task.infrastructureFailures);
+  return { status: "retry", retryAfterSeconds: decision.retry ? decision.delaySeconds : 0 };
 }

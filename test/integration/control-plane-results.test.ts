@@ -41,4 +41,26 @@ describe("a report of a result", () => {
     expect(cancelled).toBe(true);
     expect(await readTask(claimed)).toMatchObject({ status: "aborted", reason: { code: "cancelled" } });
   });
+
+  it("is answered `lost` when it is repeated after the next attempt began: its message is not its own any more", async () => {
+    const jobId = await plane().submit(noopJob(["a"]));
+    const worker = plane().createWorker();
+    const first = await worker.claimOne();
+    expect(await worker.report(first, failedByInfrastructure())).toEqual({ status: "retry", retryAfterSeconds: 1 });
+    expect(await worker.report(first, failedByInfrastructure())).toEqual({ status: "retry", retryAfterSeconds: 1 });
+    await plane()
+      .createWorker()
+      .claim([{ jobId, task: "a", bucket: 0 }]);
+    expect(await worker.report(first, failedByInfrastructure())).toEqual({ status: "lost" });
+  });
+
+  it("is accepted again when it is repeated", async () => {
+    await plane().submit(noopJob(["a"]));
+    const worker = plane().createWorker();
+    const claimed = await worker.claimOne();
+    expect(await worker.report(claimed, completed())).toEqual({ status: "accepted" });
+    expect(await worker.report(claimed, completed())).toEqual({ status: "accepted" });
+    await plane().foldAll();
+    expect((await readTask(claimed)).attempts).toHaveLength(1);
+  });
 });
