@@ -60,7 +60,7 @@ const NAME_PATTERN = /^[A-Za-z0-9_-]{1,80}$/;
 const FIFO_NAME_PATTERN = /^[A-Za-z0-9_-]{1,75}\.fifo$/;
 
 /** Attributes that the server computes; they can be read and not set. */
-export const COMPUTED_ATTRIBUTES = [
+const COMPUTED_ATTRIBUTES = [
   "QueueArn",
   "CreatedTimestamp",
   "LastModifiedTimestamp",

@@ -78,9 +78,14 @@ export async function createSqsServer(options: SqsServerOptions): Promise<SqsSer
 function listen(server: Server, port: number): Promise<number> {
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   return new Promise((resolve, reject) => {
-    server.once("error", reject);
+    const fail = (cause: NodeJS.ErrnoException) => {
+      const isTaken = cause.code === "EADDRINUSE";
+      const advice = "end the program that uses it, or choose another port";
+      reject(isTaken ? new Error(`Port ${port} on 127.0.0.1 is taken: ${advice}.`, { cause }) : cause);
+    };
+    server.once("error", fail);
     server.listen(port, "127.0.0.1", () => {
-      server.off("error", reject);
+      server.off("error", fail);
       resolve((server.address() as AddressInfo).port);
     });
   });

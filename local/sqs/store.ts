@@ -80,6 +80,36 @@ CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WI
 INSERT INTO counters VALUES ('last_message_row', 0);
 `;
 
+/** Opens the database for this process alone, and brings it into shape. */
+function openDatabase(dataDir: string): DatabaseSync {
+  let database: DatabaseSync | undefined;
+  try {
+    mkdirSync(dataDir, { recursive: true });
+    database = new DatabaseSync(join(dataDir, "sqs.sqlite"), { timeout: LOCK_WAIT_MS });
+    prepareSchema(database);
+    return database;
+  } catch (cause) {
+    database?.close();
+    const reason = isLockError(cause)
+      ? "it is in use by another server; stop that one first"
+      : `${cause instanceof Error ? cause.message : String(cause)}`;
+    throw new Error(`The queue data in ${dataDir} cannot be opened: ${reason}.`, { cause });
+  }
+}
+
+function prepareSchema(database: DatabaseSync): void {
+  // The lock is the process's own and ends with it, however it ends.
+  database.exec(
+    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 16777216",
+  );
+  const version = Number(database.prepare("PRAGMA user_version").get()?.user_version);
+  if (version === SCHEMA_VERSION) return;
+  if (version !== 0) {
+    throw new Error(`it is of version ${version}, and this release reads version ${SCHEMA_VERSION} only`);
+  }
+  database.exec(`BEGIN; ${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
+}
+
 type Row = Record<string, unknown>;
 
 /**
@@ -95,15 +125,7 @@ export class SqsStore {
 
   /** Opens or creates the store; `onFailure` is told when writes were undone and memory has to be read anew. */
   constructor(dataDir: string, onFailure: (cause: unknown) => void) {
-    mkdirSync(dataDir, { recursive: true });
-    this.#database = new DatabaseSync(join(dataDir, "sqs.sqlite"), { timeout: LOCK_WAIT_MS });
-    try {
-      this.#prepareDatabase();
-    } catch (error) {
-      this.#database.close();
-      if (!isLockError(error)) throw error;
-      throw new Error(`The data folder ${dataDir} is in use by another server; stop that one first.`, { cause: error });
-    }
+    this.#database = openDatabase(dataDir);
     this.#lastRow = this.#readLastRow();
     this.#savedLastRow = this.#lastRow;
     this.#transaction = new GroupCommit(
@@ -115,19 +137,6 @@ export class SqsStore {
         onFailure(cause);
       },
     );
-  }
-
-  #prepareDatabase(): void {
-    // One server per folder: the lock is the process's own and ends with it.
-    this.#database.exec(
-      "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 16777216",
-    );
-    const version = Number(this.#database.prepare("PRAGMA user_version").get()?.user_version);
-    if (version === SCHEMA_VERSION) return;
-    if (version !== 0) {
-      throw new Error(`The queue data is of version ${version}; this release reads version ${SCHEMA_VERSION} only.`);
-    }
-    this.#database.exec(`BEGIN; ${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
   }
 
   /** Resolves when everything written so far is durable. */

@@ -241,6 +241,23 @@ describe("embedded SQS, when its disk fails", () => {
   });
 });
 
+describe("embedded SQS and its end", () => {
+  it("ends waiting polls empty and gives port and folder free", async () => {
+    const dataDir = await scope.makeDataDir();
+    const server = await scope.start({ dataDir });
+    const session = scope.open(server.url);
+    const url = await session.createQueue();
+    const poll = session.receive(url, { WaitTimeSeconds: 20 });
+    // The poll has to be there before the end begins; the count is answered after it, on another connection.
+    await session.count(url);
+    await promptly(server.close());
+    expect(await promptly(poll)).toEqual([]);
+    const again = await scope.start({ dataDir, port: server.port });
+    expect(await session.count(url)).toEqual({ visible: 0, inFlight: 0, delayed: 0 });
+    await again.close();
+  });
+});
+
 describe("embedded SQS and its data folder", () => {
   it("refuses a folder that another server uses, and leaves that one alone", async () => {
     const dataDir = await scope.makeDataDir();
@@ -251,6 +268,14 @@ describe("embedded SQS and its data folder", () => {
     const url = await session.createQueue();
     await session.send(url, "still there");
     expect((await session.receiveOne(url)).Body).toBe("still there");
+  });
+
+  it("says so when its port is taken, and leaves the folder free", async () => {
+    const { port } = await scope.start();
+    const dataDir = await scope.makeDataDir();
+    const second = createSqsServer({ dataDir, port, region: REGION, credentials: CREDENTIALS });
+    await expect(second).rejects.toThrow(`Port ${port} on 127.0.0.1 is taken`);
+    await scope.start({ dataDir });
   });
 
   it("refuses data of another version with a sentence that says so", async () => {
