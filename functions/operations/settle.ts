@@ -24,8 +24,8 @@ export async function settleAttempt(
     const task = await deps.tasks.get(key.jobId, key.bucket, key.task);
     const decision = task && decideRetry(reason, task.infrastructureFailures + 1);
     if (decision?.retry) {
-      const { delaySeconds } = decision;
-      return requeueAttempt(deps, key, proof, { reason, counted: true, end, nowMs: deps.now() }, delaySeconds);
+      const { delaySeconds, counted } = decision;
+      return requeueAttempt(deps, key, proof, { reason, counted, end, nowMs: deps.now() }, delaySeconds);
     }
   }
   return endTask(deps, key, proof, end);
