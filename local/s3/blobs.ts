@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Dirent } from "node:fs";
-import { copyFile, type FileHandle, link, mkdir, open, opendir, unlink } from "node:fs/promises";
+import { copyFile, type FileHandle, link, mkdir, open, opendir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "./logger.ts";
 
@@ -13,7 +13,7 @@ export interface Segment {
 /** Bytes collected before they go to disk in one call; up to twice as much is in memory for each upload. */
 const flushBytes = 1024 * 1024;
 const readBytes = 256 * 1024;
-const shards = 256;
+const shards = 16;
 
 /**
  * The files that hold the bodies too large for the index. A file has a name that is never used twice and is complete
@@ -115,7 +115,7 @@ export class BlobStore {
       for await (const file of await opendir(join(this.#dir, shard.name))) {
         if (signal.aborted) return removed;
         if (!this.#isOrphan(file, isKnown)) continue;
-        await unlink(join(this.#dir, shard.name, file.name));
+        await rm(join(this.#dir, shard.name, file.name), { force: true });
         removed += 1;
       }
     }
@@ -128,7 +128,9 @@ export class BlobStore {
   }
 
   #isOrphan(file: Dirent, isKnown: (blobId: string) => boolean): boolean {
-    return file.isFile() && !file.name.startsWith(`${this.#run}-`) && !isKnown(file.name);
+    // A reader may still be busy with the file of an object that was deleted a moment ago.
+    const isOwn = file.name.startsWith(`${this.#run}-`) || this.#readers.has(file.name);
+    return file.isFile() && !isOwn && !isKnown(file.name);
   }
 
   async #nextId(): Promise<string> {
@@ -147,7 +149,7 @@ export class BlobStore {
   }
 
   #unlink(blobId: string): void {
-    const removal = unlink(this.#path(blobId))
+    const removal = rm(this.#path(blobId), { force: true })
       .catch((error: unknown) => this.#logger.warn({ err: error, blobId }, "a file of a removed object stays behind"))
       .finally(() => this.#removals.delete(removal));
     this.#removals.add(removal);

@@ -3,6 +3,10 @@ import { DatabaseSync } from "node:sqlite";
 /** The version of the tables below; a data folder with another one is refused. */
 const schemaVersion = 1;
 
+/** Free pages that are kept for what comes next; beyond that the file shrinks, in steps of at most so many. */
+const keptFreePages = 5_000;
+const reclaimedPages = 500;
+
 const schema = `
   CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE buckets (
@@ -40,7 +44,7 @@ interface PendingChange {
  *
  * Durability: write-ahead log with `synchronous = NORMAL`. What was acknowledged survives the end of the process at any
  * moment (`kill -9`). A power cut can take the last commits back, but never half of one; and because files are flushed
- * before they are indexed, an index entry never points at missing data.
+ * before they are indexed, an index entry does not point at missing data (on file systems that keep a journal).
  */
 export class Database {
   readonly sql: DatabaseSync;
@@ -50,6 +54,8 @@ export class Database {
   constructor(file: string) {
     this.sql = new DatabaseSync(file);
     try {
+      // Has to come before the first table.
+      this.sql.exec("PRAGMA auto_vacuum = INCREMENTAL");
       // Exclusive: a second server on the same folder fails here, at its start, instead of corrupting anything later.
       this.sql.exec("PRAGMA locking_mode = EXCLUSIVE");
       this.sql.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 2000");
@@ -67,6 +73,7 @@ export class Database {
 
   /** Runs a change in the turn's transaction. What it throws undoes this change alone and rejects the promise. */
   write<T>(change: () => T): Promise<T> {
+    if (!this.sql.isOpen) return Promise.reject(new Error("the server has been closed"));
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     let result: { value: T } | undefined;
     this.#pending.push({
@@ -106,8 +113,17 @@ export class Database {
   }
 
   close(): void {
+    if (!this.sql.isOpen) return;
     this.flush();
     this.sql.close();
+  }
+
+  /** Gives some of the space of removed objects back to the disk; false when there is nothing to give back. */
+  reclaimSpace(): boolean {
+    const freePages = Number(this.sql.prepare("PRAGMA freelist_count").get()?.freelist_count);
+    if (freePages <= keptFreePages) return false;
+    this.sql.exec(`PRAGMA incremental_vacuum(${Math.min(reclaimedPages, freePages - keptFreePages)})`);
+    return true;
   }
 
   /** Adds one to a lasting counter and gives its new value. */

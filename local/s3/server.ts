@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { applyFault, createFaultState, decideFault, type FaultRules, type FaultState } from "../aws/faults.ts";
 import { type Credentials, parseQuery, verifySignature } from "../aws/signature.ts";
 import { answerPreflight, buildCorsHeaders } from "./cors.ts";
@@ -78,8 +79,8 @@ export async function createS3Server(options: S3ServerOptions): Promise<S3Server
   const { port } = server.address() as AddressInfo;
   const close = async () => {
     await closeServer(server);
-    // A request whose connection was cut may still be on its way to the index.
-    await dispatcher.idle();
+    // A request whose connection was cut may still be on its way to the index; one that a fault delays is not awaited.
+    await Promise.race([dispatcher.idle(), sleep(closeDeadlineMs, undefined, { ref: false })]);
     await sweeper.stop();
     await storage.close();
   };

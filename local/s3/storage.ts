@@ -85,6 +85,11 @@ export class Storage {
     if (body.kind === "files") this.blobs.remove(body.segments.map(({ blobId }) => blobId));
   }
 
+  /** Gives some of the space of removed objects back to the disk; false when there is nothing to give back. */
+  reclaimSpace(): boolean {
+    return this.#database.reclaimSpace();
+  }
+
   /** Resolves when the files that earlier runs left behind are gone. */
   get swept(): Promise<void> {
     return this.#sweeping;

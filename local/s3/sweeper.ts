@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { findAbort, findExpiry, type LifecycleRule } from "./lifecycle.ts";
 import { nextAfterPrefix } from "./listing.ts";
 import type { Logger } from "./logger.ts";
@@ -49,6 +50,7 @@ export class LifecycleSweeper {
         for (const { bucket, json } of this.#storage.buckets.listLifecycles()) {
           for (const rule of JSON.parse(json) as LifecycleRule[]) await this.#applyRule(bucket, rule);
         }
+        while (!this.#isStopped && this.#storage.reclaimSpace()) await setImmediate();
       }
     } catch (error) {
       this.#logger.error({ err: error }, "a lifecycle sweep failed; the next one tries again");
