@@ -1,5 +1,5 @@
 import type { AttemptKey } from "../../shared/domain/ids.ts";
-import type { Reason } from "../../shared/domain/reason.ts";
+import { type Reason, reasonFor } from "../../shared/domain/reason.ts";
 import { decideRetry } from "../../shared/domain/retry-policy.ts";
 import type { TaskItem } from "../../shared/repository/items.ts";
 import type { AttemptEnd, LeaseProof, Requeue } from "../../shared/repository/task-moves.ts";
@@ -17,8 +17,9 @@ export async function settleAttempt(
   deps: Deps,
   key: AttemptKey,
   proof: LeaseProof,
-  end: AttemptEnd,
+  reported: AttemptEnd,
 ): Promise<Settlement> {
+  const end = boundEnd(reported);
   const { state, reason } = end.outcome;
   if (reason?.fault === "infrastructure" && state !== "completed" && state !== "aborted") {
     const task = await deps.tasks.get(key.jobId, key.bucket, key.task);
@@ -33,7 +34,14 @@ export async function settleAttempt(
 
 /** Puts the task of an attempt back that was given up unspent. */
 export function releaseAttempt(deps: Deps, key: AttemptKey, proof: LeaseProof, reason: Reason): Promise<Settlement> {
-  return requeueAttempt(deps, key, proof, { reason, counted: false, nowMs: deps.now() }, 0);
+  const bounded = reasonFor(reason.code, reason.detail);
+  return requeueAttempt(deps, key, proof, { reason: bounded, counted: false, nowMs: deps.now() }, 0);
+}
+
+/** What a program printed may stand in a reason: it is cut, or the task's item would outgrow what the table takes. */
+function boundEnd(end: AttemptEnd): AttemptEnd {
+  const { reason, ...outcome } = end.outcome;
+  return reason ? { ...end, outcome: { ...outcome, reason: reasonFor(reason.code, reason.detail) } } : end;
 }
 
 /** Queues the task again, unless it was cancelled: then it ends, for a queued task has no worker that would hear of it. */

@@ -1,9 +1,16 @@
 import { describe, expect, it } from "vitest";
 import type { ClaimedTask, Task } from "../../shared/api/schemas.ts";
 import { formatAttemptId } from "../../shared/domain/ids.ts";
+import { maxReasonDetailLength, type Reason } from "../../shared/domain/reason.ts";
 import { noopJob } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
-import { completed, failedByInfrastructure, released } from "../support/control-plane-worker.ts";
+import {
+  completed,
+  ended,
+  failedByInfrastructure,
+  type ReportedResult,
+  released,
+} from "../support/control-plane-worker.ts";
 
 const plane = useControlPlane();
 
@@ -62,5 +69,17 @@ describe("a report of a result", () => {
     expect(await worker.report(claimed, completed())).toEqual({ status: "accepted" });
     await plane().foldAll();
     expect((await readTask(claimed)).attempts).toHaveLength(1);
+  });
+
+  it.each([
+    ["ended", (reason: Reason) => ended({ state: "failed", exitCode: 7, reason })],
+    ["was released", (reason: Reason): ReportedResult => ({ kind: "released", reason })],
+  ])("keeps a bounded detail, however much an attempt that %s has to say", async (_title, result) => {
+    await plane().submit(noopJob(["a"]));
+    const worker = plane().createWorker();
+    const claimed = await worker.claimOne();
+    await worker.report(claimed, result({ code: "exit_code", detail: "x".repeat(450_000), fault: "user" }));
+    const [attempt] = (await readTask(claimed)).attempts;
+    expect(attempt?.outcome?.reason?.detail).toHaveLength(maxReasonDetailLength);
   });
 });
