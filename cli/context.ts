@@ -1,9 +1,9 @@
 import { type ApiClient, createApiClient } from "../shared/api-client/index.ts";
+import { version } from "../shared/version.ts";
 import { Interrupted } from "./errors.ts";
 import type { Runtime } from "./runtime.ts";
 import { resolveTarget, type Target } from "./target.ts";
 import type { Output } from "./terminal/output.ts";
-import { readVersion } from "./version.ts";
 
 /** Options that every command takes. */
 export interface GlobalOptions {
@@ -56,7 +56,7 @@ export function createContext(runtime: Runtime, options: GlobalOptions): Context
     api: () => {
       client ??= createApiClient({
         ...getTarget(),
-        userAgent: `sluice/${readVersion()}`,
+        userAgent: `sluice/${version}`,
         onRetry: (error, delayMs) => {
           if (verbose) err.write(`${error.message}; trying again in ${delayMs} ms\n`);
         },

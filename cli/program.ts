@@ -148,7 +148,7 @@ function addOtherCommands(program: Command, act: Act): void {
   program
     .command("version")
     .description("print the version")
-    .action(() => act(async (context) => (await import("./commands/version.ts")).version(context)));
+    .action(() => act(async (context) => (await import("./commands/version.ts")).showVersion(context)));
 }
 
 function collect(value: string, previous: string[]): string[] {

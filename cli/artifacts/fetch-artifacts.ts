@@ -110,9 +110,18 @@ async function fetchOne(
 async function extractOne(artifact: FetchedArtifact, folder: string, signal: AbortSignal): Promise<FetchedArtifact> {
   const path = join(folder, artifact.name.replace(/\.tar\.zst$/, "") || artifact.task);
   if (path === artifact.path) return artifact;
-  const { files, refused } = await extractArchive(artifact.path, path, signal).catch(explainDisk);
+  const { files, refused } = await extractArchive(artifact.path, path, signal).catch((error: unknown) => {
+    if (signal.aborted || hasSystemCode(error)) return explainDisk(error);
+    const reason = error instanceof Error ? oneLine(error.message) : String(error);
+    throw new CliError(exitCodes.failed, `${artifact.name} cannot be unpacked: ${reason}`, { cause: error });
+  });
   await rm(artifact.path, { force: true });
   return { ...artifact, path, files, refused };
+}
+
+/** Whether the operating system refused something: what it says is about the disk, not about the archive. */
+function hasSystemCode(error: unknown): boolean {
+  return error instanceof Error && "code" in error && /^E[A-Z]+$/.test(String(error.code));
 }
 
 /** A name comes from a server: it must stay the name of one file in the folder. */

@@ -1,11 +1,10 @@
+import { version } from "../../shared/version.ts";
 import type { Context } from "../context.ts";
 import { exitCodes } from "../errors.ts";
-import { readVersion } from "../version.ts";
 
 /** `sluice version`. */
-export function version(context: Context): number {
-  const number = readVersion();
-  if (context.json) context.writeJson({ version: number, node: process.version });
-  else context.out.write(`sluice ${number}\n`);
+export function showVersion(context: Context): number {
+  if (context.json) context.writeJson({ version, node: process.version });
+  else context.out.write(`sluice ${version}\n`);
   return exitCodes.completed;
 }

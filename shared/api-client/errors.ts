@@ -85,14 +85,12 @@ export function toConnectionError(error: unknown, url: string): ConnectionError 
   return new ConnectionError(kind, url, found.message, error);
 }
 
-/** The innermost cause that carries a code; `fetch` wraps it, and an AggregateError holds one for each address tried. */
+/** The innermost cause; `fetch` wraps it, and an AggregateError holds one for each address tried. */
 function findCause(error: unknown, depth: number): { code: string | undefined; message: string } {
   if (!(error instanceof Error)) return { code: undefined, message: String(error) };
   const inner = error instanceof AggregateError ? error.errors[0] : error.cause;
-  if (inner !== undefined && depth < 5) {
-    const found = findCause(inner, depth + 1);
-    if (found.code !== undefined) return found;
-  }
+  // `fetch` itself says no more than "fetch failed".
+  if (inner !== undefined && depth < 5) return findCause(inner, depth + 1);
   const code = "code" in error && typeof error.code === "string" ? error.code : undefined;
   return { code, message: error.message === "" ? (code ?? "no message") : error.message };
 }

@@ -1,10 +1,3 @@
 export * from "./client.ts";
-export {
-  ApiError,
-  ConnectionError,
-  type ConnectionFailure,
-  type RequestProblem,
-  unexpectedAnswerCode,
-} from "./errors.ts";
-export type { StreamPatience, StreamStatus } from "./event-stream.ts";
-export type { TransportOptions } from "./transport.ts";
+export { ApiError, ConnectionError } from "./errors.ts";
+export type { StreamStatus } from "./event-stream.ts";

@@ -137,7 +137,9 @@ function sendStream(
   const pump = (): void => {
     for (let message = next(position); message; message = next(position)) {
       if (sent === cutAfter) {
-        response.destroy();
+        job.changes.off("change", pump);
+        // What was sent before has to arrive: the cut comes after it.
+        response.write(": cut\n\n", () => response.destroy());
         return;
       }
       const { id, event, data } = message;

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { EventEmitter } from "node:events";
 import type { JobEvent } from "../../events/index.ts";
 import type { ApiLogLine, Job, Task, TaskSummary } from "../../shared/api/schemas.ts";
@@ -147,4 +148,9 @@ function applyMove(task: Task, to: TaskState, at: string, move: FakeMove): void 
 
 function artifactsOf(task: TaskSummary): Pick<TaskSummary, "artifacts"> {
   return task.artifacts === undefined ? {} : { artifacts: task.artifacts };
+}
+
+/** An artifact of these bytes with the sum that belongs to them. */
+export function createFakeArtifact(name: string, body: Buffer): FakeArtifact {
+  return { name, body, sha256: createHash("sha256").update(body).digest("hex") };
 }

@@ -1,0 +1,206 @@
+import { lstat, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { zstdCompressSync } from "node:zlib";
+import { type Header, pack } from "tar-stream";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { startCli } from "../support/cli-child.ts";
+import { type FakeApi, startFakeApi } from "../support/fake-api.ts";
+import { createFakeArtifact, type FakeJob } from "../support/fake-job.ts";
+
+let fake: FakeApi;
+let job: FakeJob;
+let folder: string;
+
+beforeEach(async () => {
+  fake = await startFakeApi();
+  job = fake.addJob("hello", ["unit", "smoke", "none"]);
+  folder = await mkdtemp(join(tmpdir(), "sluice-cli-artifact-"));
+});
+
+afterEach(async () => {
+  await fake.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Runs `sluice artifact` in the test's folder. */
+async function fetchArtifacts(...args: string[]) {
+  const cli = startCli(fake, ["artifact", job.id, ...args], { cwd: folder });
+  const code = await cli.end();
+  return { code, stdout: cli.stdout, stderr: cli.stderr };
+}
+
+type Member = Partial<Header> & { name: string; content?: string };
+
+/** A `.tar.zst` of these members. */
+async function packMembers(members: Member[]): Promise<Buffer> {
+  const archive = pack();
+  for (const { content, ...header } of members) archive.entry(header, content ?? "");
+  archive.finalize();
+  return zstdCompressSync(Buffer.concat(await Array.fromAsync(archive as AsyncIterable<Buffer>)));
+}
+
+describe("sluice artifact", () => {
+  it("fetches the artifacts of all tasks that have some, whole, and lists them", async () => {
+    const large = Buffer.alloc(3_000_000, "x");
+    job.addArtifact("unit", createFakeArtifact("unit.tar.zst", large));
+    job.addArtifact("smoke", createFakeArtifact("smoke.tar.zst", Buffer.from("small")));
+    const { code, stdout, stderr } = await fetchArtifacts("-o", "out/deep");
+    expect(code).toBe(0);
+    expect((await readdir(join(folder, "out/deep"))).sort()).toEqual(["smoke.tar.zst", "unit.tar.zst"]);
+    expect(large.equals(await readFile(join(folder, "out/deep/unit.tar.zst")))).toBe(true);
+    expect(stdout).toBe("2 artifacts, 3.0 MB, in out/deep\n");
+    expect(stderr).toMatch(/unit\.tar\.zst {2}3\.0 MB/);
+  });
+
+  it("sends no token to the store", async () => {
+    job.addArtifact("unit", createFakeArtifact("unit.tar.zst", Buffer.from("x")));
+    expect((await fetchArtifacts("-o", "out")).code).toBe(0);
+    const stored = fake.requests.filter(({ path }) => path.startsWith("/store/"));
+    expect(stored.map(({ headers }) => headers.authorization)).toEqual([undefined]);
+  });
+
+  it("fetches those of the tasks named, and says with exit code 5 which of them have none", async () => {
+    job.addArtifact("unit", createFakeArtifact("unit.tar.zst", Buffer.from("x")));
+    job.addArtifact("smoke", createFakeArtifact("smoke.tar.zst", Buffer.from("y")));
+    const { code, stderr } = await fetchArtifacts("unit", "none", "-o", "out");
+    expect(code).toBe(5);
+    expect(stderr).toContain("no artifacts of none");
+    expect(await readdir(join(folder, "out"))).toEqual(["unit.tar.zst"]);
+  });
+
+  it("tells what it fetched as one JSON document with --json", async () => {
+    const artifact = createFakeArtifact("unit.tar.zst", Buffer.from("x"));
+    job.addArtifact("unit", artifact);
+    const { code, stdout } = await fetchArtifacts("-o", "out", "--json");
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toEqual({
+      job: job.id,
+      folder: join(folder, "out"),
+      artifacts: [
+        {
+          task: "unit",
+          attempt: 1,
+          name: "unit.tar.zst",
+          size: 1,
+          sha256: artifact.sha256,
+          path: join(folder, "out/unit.tar.zst"),
+        },
+      ],
+      without: [],
+    });
+  });
+
+  it("says so when a job has none", async () => {
+    const { code, stdout } = await fetchArtifacts("-o", "out");
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `${job.id} has no artifacts\n` });
+  });
+
+  it.each([
+    ["other bytes", Buffer.from("evil!")],
+    ["too few bytes", Buffer.from("go")],
+    ["too many bytes", Buffer.from("good and more")],
+  ])("refuses %s and leaves neither a half nor a wrong file", async (_what, stored) => {
+    job.addArtifact("unit", createFakeArtifact("unit.tar.zst", Buffer.from("good!")));
+    fake.objects.set(`/store/${job.id}/unit/unit.tar.zst`, stored);
+    const { code, stderr } = await fetchArtifacts("-o", "out");
+    expect(code).toBe(1);
+    expect(stderr).toContain("unit.tar.zst could not be fetched");
+    expect(await readdir(join(folder, "out"))).toEqual([]);
+  });
+
+  it("keeps the file that was there when the new one cannot be had", async () => {
+    job.addArtifact("unit", createFakeArtifact("unit.tar.zst", Buffer.from("good!")));
+    expect((await fetchArtifacts("-o", "out")).code).toBe(0);
+    fake.objects.set(`/store/${job.id}/unit/unit.tar.zst`, Buffer.from("evil!"));
+    expect((await fetchArtifacts("-o", "out")).code).toBe(1);
+    expect(await readFile(join(folder, "out/unit.tar.zst"), "utf8")).toBe("good!");
+  });
+
+  it("tries again with a fresh link when a download breaks off or its link has run out", async () => {
+    job.addArtifact("unit", createFakeArtifact("unit.tar.zst", Buffer.from("good!")));
+    fake.fail({ path: /store/, code: "forbidden" });
+    fake.fail({ path: /store/, cutAnswer: true });
+    expect((await fetchArtifacts("-o", "out")).code).toBe(0);
+    expect(await readFile(join(folder, "out/unit.tar.zst"), "utf8")).toBe("good!");
+  });
+
+  it("says what is in the way of its folder", async () => {
+    await writeFile(join(folder, "out"), "a file");
+    const { code, stderr } = await fetchArtifacts("-o", "out");
+    expect(code).toBe(1);
+    expect(stderr).toContain("a file is in the way");
+  });
+
+  it("writes nothing outside its folder, whatever an artifact is called", async () => {
+    job.addArtifact("unit", createFakeArtifact("../escape.tar.zst", Buffer.from("x")));
+    const { code, stderr } = await fetchArtifacts("-o", "out");
+    expect(code).toBe(1);
+    expect(stderr).toContain("which is no file name");
+    expect(await readdir(folder)).toEqual(["out"]);
+  });
+});
+
+describe("sluice artifact --extract", () => {
+  it("unpacks each artifact into a folder of its own, with modes and links", async () => {
+    const body = await packMembers([
+      { name: "report/", type: "directory" },
+      { name: "report/run.sh", mode: 0o755, content: "#!/bin/sh\n" },
+      { name: "latest", type: "symlink", linkname: "report/run.sh" },
+      { name: "setuid", mode: 0o4755, content: "x" },
+    ]);
+    job.addArtifact("unit", createFakeArtifact("unit.tar.zst", body));
+    const { code, stderr } = await fetchArtifacts("-o", "out", "--extract");
+    expect(code).toBe(0);
+    expect(stderr).toContain("3 files of");
+    expect(await readdir(join(folder, "out"))).toEqual(["unit"]);
+    expect(await readFile(join(folder, "out/unit/latest"), "utf8")).toBe("#!/bin/sh\n");
+    expect((await stat(join(folder, "out/unit/report/run.sh"))).mode & 0o777).toBe(0o755);
+    expect((await stat(join(folder, "out/unit/setuid"))).mode & 0o7000).toBe(0);
+  });
+
+  it("lets nothing out of the folder and says what it left out", async () => {
+    const outside = join(folder, "outside");
+    const body = await packMembers([
+      { name: "../escape", content: "x" },
+      { name: "/absolute", content: "x" },
+      { name: "up", type: "symlink", linkname: "../../outside" },
+      { name: "up/through", content: "x" },
+      { name: "hard", type: "link", linkname: "../../secret" },
+      { name: "device", type: "character-device", devmajor: 1, devminor: 3 },
+      { name: "fine", content: "fine" },
+    ]);
+    await writeFile(join(folder, "secret"), "secret");
+    job.addArtifact("unit", createFakeArtifact("unit.tar.zst", body));
+    const { code, stderr } = await fetchArtifacts("-o", "out", "--extract");
+    expect(code).toBe(0);
+    expect(stderr).toContain("left out");
+    expect(stderr).toContain("../escape");
+    await expect(lstat(outside)).rejects.toThrow("ENOENT");
+    await expect(lstat(join(folder, "escape"))).rejects.toThrow("ENOENT");
+    await expect(lstat(join(folder, "out/escape"))).rejects.toThrow("ENOENT");
+    await expect(lstat(join(folder, "out/unit/device"))).rejects.toThrow("ENOENT");
+    await expect(lstat(join(folder, "out/unit/hard"))).rejects.toThrow("ENOENT");
+    expect(await readFile(join(folder, "out/unit/fine"), "utf8")).toBe("fine");
+  });
+
+  it("does not follow a link that lies in its way", async () => {
+    await writeFile(join(folder, "victim"), "untouched");
+    const body = await packMembers([{ name: "file", content: "new" }]);
+    job.addArtifact("unit", createFakeArtifact("unit.tar.zst", body));
+    expect((await fetchArtifacts("-o", "out", "--extract")).code).toBe(0);
+    await rm(join(folder, "out/unit/file"));
+    await symlink("../../victim", join(folder, "out/unit/file"));
+    expect(await readlink(join(folder, "out/unit/file"))).toBe("../../victim");
+    expect((await fetchArtifacts("-o", "out", "--extract")).code).toBe(0);
+    expect(await readFile(join(folder, "victim"), "utf8")).toBe("untouched");
+    expect(await readFile(join(folder, "out/unit/file"), "utf8")).toBe("new");
+  });
+
+  it("fails on an archive that is none", async () => {
+    job.addArtifact("unit", createFakeArtifact("unit.tar.zst", Buffer.from("not zstd")));
+    const { code, stderr } = await fetchArtifacts("-o", "out", "--extract");
+    expect(code).toBe(1);
+    expect(stderr).toContain("unit.tar.zst cannot be unpacked");
+  });
+});

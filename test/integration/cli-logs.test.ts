@@ -1,0 +1,144 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { startCli } from "../support/cli-child.ts";
+import { type FakeApi, startFakeApi } from "../support/fake-api.ts";
+import type { FakeJob } from "../support/fake-job.ts";
+
+let fake: FakeApi;
+let job: FakeJob;
+
+beforeEach(async () => {
+  fake = await startFakeApi();
+  job = fake.addJob("hello", ["unit"]);
+});
+
+afterEach(() => fake.close());
+
+function logLines(count: number, from = 0): string[] {
+  return Array.from({ length: count }, (_, index) => {
+    const text = `line ${from + index}`;
+    job.log("unit", text, index % 3 ? "stdout" : "stderr");
+    return text;
+  });
+}
+
+describe("sluice logs", () => {
+  it("prints every line once and in order, both streams, over many pages", async () => {
+    job.move("unit", "running");
+    const lines = logLines(12_000);
+    job.move("unit", "completed");
+    const cli = startCli(fake, ["logs", job.id, "unit"]);
+    expect(await cli.end()).toBe(0);
+    expect(cli.stdout).toBe(`${lines.join("\n")}\n`);
+  });
+
+  it("prints the last lines only with -n, and times with --timestamps", async () => {
+    job.move("unit", "running");
+    logLines(10);
+    const cli = startCli(fake, ["logs", job.id, "unit", "-n", "2", "--timestamps"]);
+    expect(await cli.end()).toBe(0);
+    expect(cli.stdout).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z line 8\n\d{4}-\d\d-\d\dT[\d:.]+Z line 9\n$/);
+  });
+
+  it("asks for the step and the attempt that were named", async () => {
+    job.move("unit", "running");
+    logLines(1);
+    expect(await startCli(fake, ["logs", job.id, "unit", "--step", "2", "--attempt", "1"]).end()).toBe(0);
+    const asked = fake.requests.find(({ path }) => path.endsWith("/logs"));
+    expect(Object.fromEntries(asked?.query ?? [])).toMatchObject({ step: "2", attempt: "1" });
+    const cli = startCli(fake, ["logs", job.id, "unit", "--attempt", "7"]);
+    expect(await cli.end()).toBe(5);
+    expect(cli.stderr).toContain("unit has no attempt 7: it had 1");
+  });
+
+  it("says that a task has not started yet, or ended before it could", async () => {
+    const queued = startCli(fake, ["logs", job.id, "unit"]);
+    expect(await queued.end()).toBe(0);
+    expect(queued.stderr).toContain("unit has not started yet (queued)");
+    job.move("unit", "aborted", { reason: { code: "cancelled", detail: "cancelled by ann", fault: "user" } });
+    for (const args of [[], ["-f"]]) {
+      const ended = startCli(fake, ["logs", job.id, "unit", ...args]);
+      expect(await ended.end()).toBe(0);
+      expect(ended.stderr).toContain("unit has no log: it ended before it started, aborted: cancelled by ann");
+    }
+  });
+
+  it("prints JSON lines with --json and nothing else on stdout", async () => {
+    job.move("unit", "running");
+    logLines(3);
+    job.move("unit", "completed");
+    for (const args of [[], ["-f"]]) {
+      const cli = startCli(fake, ["logs", job.id, "unit", "--json", ...args]);
+      expect(await cli.end()).toBe(0);
+      const lines = cli.stdout
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line));
+      expect(lines).toMatchObject([0, 1, 2].map((line) => ({ attempt: 1, line, text: `line ${line}` })));
+    }
+  });
+
+  it("stops when its reader has gone", async () => {
+    job.move("unit", "running");
+    const cli = startCli(fake, ["logs", job.id, "unit", "-f"]);
+    logLines(1);
+    await cli.until(/line 0/);
+    cli.closeStdout();
+    const timer = setInterval(() => logLines(1), 20);
+    expect(await cli.end()).toBe(0);
+    clearInterval(timer);
+  });
+});
+
+describe("sluice logs -f", () => {
+  it("shows lines as they come, each once, through broken connections, and ends with the task", async () => {
+    job.move("unit", "running");
+    for (const cutAfterMessages of [3, 0, 10]) fake.fail({ path: /logs$/, cutAfterMessages });
+    const lines = logLines(20);
+    const cli = startCli(fake, ["logs", job.id, "unit", "-f"]);
+    await cli.until(/line 19\n/);
+    lines.push(...logLines(20, 20));
+    await cli.until(/line 39\n/);
+    job.move("unit", "completed");
+    expect(await cli.end()).toBe(0);
+    expect(cli.stdout).toBe(`${lines.join("\n")}\n`);
+    expect(cli.stderr).toContain("✅ unit completed");
+  });
+
+  it("waits for a task to start", async () => {
+    const cli = startCli(fake, ["logs", job.id, "unit", "-f"]);
+    await cli.until(/has not started yet/);
+    job.move("unit", "running");
+    logLines(1);
+    await cli.until(/line 0/);
+    job.move("unit", "completed");
+    expect(await cli.end()).toBe(0);
+    expect(cli.stderr.match(/has not started yet/g)).toHaveLength(1);
+  });
+
+  it("ends when a task that waits is cancelled", async () => {
+    const cli = startCli(fake, ["logs", job.id, "unit", "-f"]);
+    await cli.until(/has not started yet/);
+    job.move("unit", "aborted");
+    expect(await cli.end()).toBe(0);
+  });
+
+  it("begins with the last lines and goes on from there with -n", async () => {
+    job.move("unit", "running");
+    logLines(10);
+    const cli = startCli(fake, ["logs", job.id, "unit", "-f", "-n", "1"]);
+    await cli.until(/line 9/);
+    logLines(1, 10);
+    job.move("unit", "completed");
+    expect(await cli.end()).toBe(0);
+    expect(cli.stdout).toBe("line 9\nline 10\n");
+  });
+
+  it("ends with 130 on Ctrl-C", async () => {
+    job.move("unit", "running");
+    logLines(1);
+    const cli = startCli(fake, ["logs", job.id, "unit", "-f"]);
+    await cli.until(/line 0/);
+    cli.signal("SIGINT");
+    expect(await cli.end()).toBe(130);
+  });
+});

@@ -1,0 +1,363 @@
+import { existsSync } from "node:fs";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { JobEvent } from "../../events/index.ts";
+import type { TaskState } from "../../shared/domain/task-state.ts";
+import { startCli } from "../support/cli-child.ts";
+import { type FakeApi, startFakeApi } from "../support/fake-api.ts";
+import { createFakeArtifact, type FakeJob } from "../support/fake-job.ts";
+
+let fake: FakeApi;
+let folder: string;
+let jobFile: string;
+
+beforeEach(async () => {
+  fake = await startFakeApi();
+  folder = await mkdtemp(join(tmpdir(), "sluice-cli-run-"));
+  jobFile = await writeJob("hello.yaml", "name: hello\nsteps: [{ run: echo hi }]\ntasks: [unit, smoke, lint]\n");
+});
+
+afterEach(async () => {
+  await fake.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function writeJob(name: string, text: string): Promise<string> {
+  const file = join(folder, name);
+  await writeFile(file, text);
+  return file;
+}
+
+/** Ends each task of a job as told, `completed` where nothing is. */
+function endTasks(job: FakeJob, ends: Record<string, TaskState> = {}): void {
+  for (const task of job.tasks.keys()) {
+    const to = ends[task] ?? "completed";
+    if (job.tasks.get(task)?.status === "queued") job.move(task, "running");
+    const reason = { code: "exit_code", detail: `step-1 of ${task} exited with 7`, fault: "user" } as const;
+    job.move(task, to, to === "completed" ? { exitCode: 0 } : { exitCode: 7, reason });
+  }
+}
+
+function lastLine(text: string): string {
+  return text.trimEnd().split("\n").at(-1) ?? "";
+}
+
+function readJsonLines(text: string): Record<string, unknown>[] {
+  return text
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+}
+
+describe("sluice run", () => {
+  it("exits with 0 and says so in the last line when every task completed", async () => {
+    fake.onSubmit = (job) => endTasks(job);
+    const cli = startCli(fake, ["run", jobFile]);
+    expect(await cli.end()).toBe(0);
+    expect(lastLine(cli.stdout)).toMatch(/^hello-[0-9a-z]{26}: completed, 3 of 3 tasks in \d+\.\d s$/);
+    expect(cli.stderr).toMatch(/✅ unit completed after/);
+  });
+
+  it("exits with 1 and tells each task that failed with its reason", async () => {
+    fake.onSubmit = (job) => endTasks(job, { smoke: "failed", lint: "timed_out" });
+    const cli = startCli(fake, ["run", jobFile]);
+    expect(await cli.end()).toBe(1);
+    expect(cli.stdout).toMatch(/❌ +smoke .*step-1 of smoke exited with 7/);
+    expect(lastLine(cli.stdout)).toMatch(/: failed, 2 of 3 tasks failed in /);
+  });
+
+  it("exits with 3 when the job was aborted", async () => {
+    fake.onSubmit = (job) => {
+      job.requestCancel("cancelled by ann");
+      for (const task of job.tasks.keys()) job.move(task, "aborted");
+    };
+    const cli = startCli(fake, ["run", jobFile]);
+    expect(await cli.end()).toBe(3);
+    expect(cli.stdout).toContain("ended early: cancelled by ann");
+    expect(lastLine(cli.stdout)).toMatch(/: aborted, /);
+  });
+
+  it("submits what the file says, with templates, parameters and the abort policy applied", async () => {
+    fake.onSubmit = (job) => endTasks(job);
+    const text = 'name: "{{ params.name }}"\nsteps: [{ run: "echo {{ args[0] }}" }]\ntasks: [a]\n';
+    const file = await writeJob("template.yaml", text);
+    const cli = startCli(fake, ["run", file, "first", "-p", "name=made-up", "--abort-on-error"]);
+    expect(await cli.end()).toBe(0);
+    const submit = fake.requests.find(({ method }) => method === "POST");
+    expect(JSON.parse(submit?.body ?? "")).toMatchObject({
+      spec: { name: "made-up", abort: "on-error", steps: [{ entry: { run: "echo first" } }], tasks: [{ name: "a" }] },
+    });
+  });
+
+  it("prints the id alone on stdout with --async and does not wait", async () => {
+    const cli = startCli(fake, ["run", jobFile, "--async"]);
+    expect(await cli.end()).toBe(0);
+    expect(cli.stdout).toBe(`${fake.jobs[0]?.id}\n`);
+    expect(cli.stderr).toContain(`sluice watch ${fake.jobs[0]?.id}`);
+  });
+
+  it("prints job and url as one JSON document with --async --json", async () => {
+    const cli = startCli(fake, ["run", jobFile, "--async", "--json"]);
+    expect(await cli.end()).toBe(0);
+    const job = fake.jobs[0]?.id;
+    expect(JSON.parse(cli.stdout)).toEqual({ job, url: `${fake.url}/jobs/${job}` });
+    expect(cli.stdout.trimEnd()).not.toContain("\n");
+  });
+
+  it("prints every event and a summary, and nothing else, on stdout with --json", async () => {
+    fake.onSubmit = (job) => endTasks(job, { lint: "skipped" });
+    const cli = startCli(fake, ["run", jobFile, "--json"]);
+    expect(await cli.end()).toBe(0);
+    const [submitted, ...rest] = readJsonLines(cli.stdout);
+    const summary = rest.pop();
+    expect(submitted).toEqual({ job: fake.jobs[0]?.id, url: expect.any(String) });
+    expect(rest.map((event) => (event as JobEvent).seq)).toEqual(fake.jobs[0]?.events.map(({ seq }) => seq));
+    expect(summary).toMatchObject({ type: "summary", status: "completed", counts: { completed: 2, skipped: 1 } });
+  });
+
+  it("sends a submit again with the same key when the answer was lost, and makes one job", async () => {
+    fake.fail({ method: "POST", path: /jobs$/, cutAnswer: true });
+    fake.fail({ method: "POST", path: /jobs$/, code: "unavailable" });
+    fake.onSubmit = (job) => endTasks(job);
+    const cli = startCli(fake, ["run", jobFile]);
+    expect(await cli.end()).toBe(0);
+    const keys = fake.requests
+      .filter(({ method }) => method === "POST")
+      .map(({ headers }) => headers["idempotency-key"]);
+    expect(keys).toHaveLength(3);
+    expect(new Set(keys).size).toBe(1);
+    expect(fake.jobs).toHaveLength(1);
+  });
+
+  it("resolves a job without sending anything with --dry-run", async () => {
+    const file = await writeJob("build.yaml", "name: built\nsteps: [{ dockerfile: ./Dockerfile }]\ntasks: [a]\n");
+    const cli = startCli(fake, ["run", "-n", file, "--json"]);
+    expect(await cli.end()).toBe(0);
+    expect(JSON.parse(cli.stdout)).toMatchObject({
+      name: "built",
+      steps: [{ kind: "container", build: { dockerfile: "./Dockerfile", context: "." } }],
+    });
+    expect(fake.requests).toHaveLength(0);
+    const human = startCli(fake, ["run", "-n", file]);
+    expect(await human.end()).toBe(0);
+    expect(human.stdout).toContain("name: built\n");
+  });
+
+  it("shows the logs of all tasks with --follow, each line once and with its task's name", async () => {
+    fake.onSubmit = (job) => {
+      for (const task of ["unit", "smoke"]) {
+        job.move(task, "running");
+        for (let line = 0; line < 50; line++) job.log(task, `line ${line}`, line % 2 ? "stderr" : "stdout");
+      }
+      endTasks(job);
+    };
+    const file = await writeJob("two.yaml", "name: two\nsteps: [{ run: x }]\ntasks: [unit, smoke]\n");
+    const cli = startCli(fake, ["run", file, "--follow"]);
+    expect(await cli.end()).toBe(0);
+    for (const task of ["unit", "smoke"]) {
+      const lines = cli.stdout.split("\n").filter((line) => line.startsWith(task) && line.includes("│"));
+      expect(lines.map((line) => line.replace(/.*│ /, ""))).toEqual(
+        Array.from({ length: 50 }, (_, line) => `line ${line}`),
+      );
+    }
+  });
+
+  it("fetches the artifacts with -o before it says how the job ended", async () => {
+    fake.onSubmit = (job) => {
+      job.addArtifact("unit", createFakeArtifact("unit.tar.zst", Buffer.from("archive")));
+      endTasks(job, { smoke: "failed" });
+    };
+    const cli = startCli(fake, ["run", jobFile, "-o", "out"], { cwd: folder });
+    expect(await cli.end()).toBe(1);
+    expect(await readFile(join(folder, "out", "unit.tar.zst"), "utf8")).toBe("archive");
+    expect(cli.stdout).toContain("1 artifact, 7 B, in out\n");
+    expect(lastLine(cli.stdout)).toMatch(/: failed, /);
+  });
+
+  it("does not exit with 0 when the job completed and its artifacts could not be fetched", async () => {
+    fake.onSubmit = (job) => {
+      const artifact = createFakeArtifact("unit.tar.zst", Buffer.from("archive"));
+      job.addArtifact("unit", { ...artifact, sha256: "0".repeat(64) });
+      endTasks(job);
+    };
+    const cli = startCli(fake, ["run", jobFile, "-o", "out"], { cwd: folder });
+    expect(await cli.end()).toBe(1);
+    expect(cli.stderr).toContain("unit.tar.zst could not be fetched");
+    expect(lastLine(cli.stdout)).toMatch(/: completed, /);
+    expect(await readdir(join(folder, "out"))).toEqual([]);
+  });
+});
+
+describe("a job file that cannot be run", () => {
+  it("is told with all its problems and places, and exit code 2", async () => {
+    const file = await writeJob("bad.yaml", "name: hello\nsteps: [{ run: x, tiemout: 5s }]\ntasks: []\n");
+    const cli = startCli(fake, ["run", file]);
+    expect(await cli.end()).toBe(2);
+    expect(cli.stderr).toMatch(/bad\.yaml:2:\d+ .*tiemout/);
+    expect(cli.stderr).toMatch(/bad\.yaml:3:\d+ .*tasks/);
+    expect(cli.stdout).toBe("");
+    expect(fake.requests).toHaveLength(0);
+  });
+
+  it.each([
+    ["missing.yaml", "there is no such file"],
+    [".", "it is a folder"],
+    ["job.ts", "TypeScript"],
+  ])("is told when it is %s", async (name, words) => {
+    const cli = startCli(fake, ["run", name], { cwd: folder });
+    expect(await cli.end()).toBe(2);
+    expect(cli.stderr).toContain(words);
+  });
+
+  it("is told when a parameter has no value", async () => {
+    const cli = startCli(fake, ["run", jobFile, "-p", "novalue"]);
+    expect(await cli.end()).toBe(2);
+    expect(cli.stderr).toContain("NAME=VALUE");
+  });
+
+  it("is told with the API's own problems when only the API can see them", async () => {
+    fake.fail({ method: "POST", path: /jobs$/, code: "unknown_pool" });
+    const cli = startCli(fake, ["run", jobFile]);
+    expect(await cli.end()).toBe(2);
+  });
+
+  it("is told when its dockerfile is missing, and when there is no Docker", async () => {
+    const text = "name: built\nsteps: [{ run: 'true' }, { dockerfile: ./Dockerfile }]\ntasks: [a]\n";
+    const file = await writeJob("build.yaml", text);
+    const missing = startCli(fake, ["run", file]);
+    expect(await missing.end()).toBe(2);
+    expect(missing.stderr).toContain("steps[1].dockerfile: there is no './Dockerfile'");
+    await writeJob("Dockerfile", "FROM scratch\n");
+    const noDocker = startCli(fake, ["run", file], { env: { PATH: folder } });
+    expect(await noDocker.end()).toBe(2);
+    expect(noDocker.stderr).toContain("install Docker");
+    const noDaemon = startCli(fake, ["run", file], { env: { DOCKER_HOST: "tcp://127.0.0.1:9" } });
+    expect(await noDaemon.end()).toBe(2);
+    expect(noDaemon.stderr).toMatch(/Docker does not answer|install Docker/);
+    expect(fake.jobs).toHaveLength(0);
+  });
+});
+
+describe("Ctrl-C", () => {
+  it("stops watching with 130 and says how to go on, and the job goes on", async () => {
+    fake.onSubmit = (job) => job.move("unit", "running");
+    const cli = startCli(fake, ["run", jobFile]);
+    await cli.until(/unit running/);
+    cli.signal("SIGINT");
+    expect(await cli.end()).toBe(130);
+    expect(cli.stderr).toContain(`watch it again: sluice watch ${fake.jobs[0]?.id}`);
+    expect(fake.requests.some(({ path }) => path.endsWith("/cancel"))).toBe(false);
+  });
+
+  it("cancels the job with --cancel-on-interrupt and sees it to its end", async () => {
+    fake.onSubmit = (job) => job.move("unit", "running");
+    fake.onCancel = (job) => {
+      for (const task of job.tasks.keys()) job.move(task, "aborted");
+    };
+    const cli = startCli(fake, ["run", jobFile, "--cancel-on-interrupt"]);
+    await cli.until(/unit running/);
+    cli.signal("SIGINT");
+    expect(await cli.end()).toBe(130);
+    expect(fake.jobs[0]?.job.status).toBe("aborted");
+    expect(lastLine(cli.stdout)).toMatch(/: aborted, /);
+  });
+
+  it("pressed twice ends also a watch whose cancelled job does not end", async () => {
+    fake.onSubmit = (job) => job.move("unit", "running");
+    const cli = startCli(fake, ["run", jobFile, "--cancel-on-interrupt"]);
+    await cli.until(/unit running/);
+    cli.signal("SIGINT");
+    await cli.until(/press Ctrl-C again/);
+    cli.signal("SIGINT");
+    expect(await cli.end()).toBe(130);
+  });
+
+  it("during a build submits nothing and leaves nothing behind", async () => {
+    const file = await writeJob("build.yaml", "name: built\nsteps: [{ dockerfile: ./Dockerfile }]\ntasks: [a]\n");
+    await writeJob("Dockerfile", "FROM scratch\n");
+    // A docker that never comes to an end stands for a long build.
+    await writeFile(join(folder, "docker"), "#!/bin/sh\necho building\nexec sleep 60\n", { mode: 0o755 });
+    const env = { PATH: `${folder}:${process.env.PATH}`, TMPDIR: folder };
+    const cli = startCli(fake, ["run", file, "-v"], { env });
+    await cli.until(/ {2}building/);
+    cli.signal("SIGINT");
+    expect(await cli.end()).toBe(130);
+    expect(cli.stderr).toContain("nothing was submitted");
+    expect((await readdir(folder)).filter((name) => name.startsWith("sluice-"))).toEqual([]);
+    expect(fake.jobs).toHaveLength(0);
+  });
+});
+
+describe("images", () => {
+  /** A docker that builds an image of a given id and saves it as these bytes. */
+  async function writeDocker(imageId: string, archive: string): Promise<NodeJS.ProcessEnv> {
+    const script = `#!/bin/sh
+echo "$@" >> ${join(folder, "calls")}
+case "$1" in
+  build) printf '%s' '${imageId}' > "$3"; echo 'Step 1/1 : FROM scratch' ;;
+  save) printf '%s' '${archive}' ;;
+esac
+`;
+    await writeFile(join(folder, "docker"), script, { mode: 0o755 });
+    await writeJob("Dockerfile", "FROM scratch\n");
+    return { PATH: `${folder}:${process.env.PATH}`, TMPDIR: folder };
+  }
+  const imageId = `sha256:${"ab".repeat(32)}`;
+
+  it("are built once, shipped with their length and named by their id", async () => {
+    const env = await writeDocker(imageId, "layers");
+    fake.onSubmit = (job) => endTasks(job);
+    const steps = "[{ dockerfile: ./Dockerfile }, { dockerfile: ./Dockerfile, run: x }]";
+    const file = await writeJob("build.yaml", `name: built\nsteps: ${steps}\ntasks: [a]\n`);
+    const cli = startCli(fake, ["run", file], { env });
+    expect(await cli.end()).toBe(0);
+    const calls = (await readFile(join(folder, "calls"), "utf8")).trimEnd().split("\n");
+    expect(calls.map((call) => call.split(" ")[0])).toEqual(["build", "save"]);
+    const { zstdDecompressSync } = await import("node:zlib");
+    expect(zstdDecompressSync(fake.images.get(imageId) ?? Buffer.alloc(0)).toString()).toBe("layers");
+    const submit = fake.requests.find(({ method, path }) => method === "POST" && path === "/v1/jobs");
+    expect(JSON.parse(submit?.body ?? "").spec.steps).toMatchObject([
+      { kind: "container", image: imageId, shipped: true },
+      { kind: "container", image: imageId, shipped: true, entry: { run: "x" } },
+    ]);
+    expect((await readdir(folder)).filter((name) => name.startsWith("sluice-"))).toEqual([]);
+  });
+
+  it("are not sent again where they are already", async () => {
+    const env = await writeDocker(imageId, "layers");
+    fake.images.set(imageId, Buffer.from("there"));
+    fake.onSubmit = (job) => endTasks(job);
+    const file = await writeJob("build.yaml", "name: built\nsteps: [{ dockerfile: ./Dockerfile }]\ntasks: [a]\n");
+    const cli = startCli(fake, ["run", file], { env });
+    expect(await cli.end()).toBe(0);
+    expect(await readFile(join(folder, "calls"), "utf8")).not.toContain("save");
+  });
+
+  it("are sent again with a fresh link when the store refuses them", async () => {
+    const env = await writeDocker(imageId, "layers");
+    fake.fail({ method: "PUT", path: /upload/, code: "forbidden" });
+    fake.fail({ method: "PUT", path: /upload/, code: "unavailable" });
+    fake.onSubmit = (job) => endTasks(job);
+    const file = await writeJob("build.yaml", "name: built\nsteps: [{ dockerfile: ./Dockerfile }]\ntasks: [a]\n");
+    const cli = startCli(fake, ["run", file], { env });
+    expect(await cli.end()).toBe(0);
+    expect(fake.requests.filter(({ method }) => method === "PUT")).toHaveLength(3);
+    expect(fake.images.has(imageId)).toBe(true);
+  });
+
+  it("that do not build stop the run with the build's last lines and exit code 2", async () => {
+    const env = await writeDocker(imageId, "");
+    await writeFile(
+      join(folder, "docker"),
+      "#!/bin/sh\necho 'Step 1/2 : RUN make'\necho 'no rule to make' >&2\nexit 1\n",
+    );
+    const file = await writeJob("build.yaml", "name: built\nsteps: [{ dockerfile: ./Dockerfile }]\ntasks: [a]\n");
+    const cli = startCli(fake, ["run", file], { env });
+    expect(await cli.end()).toBe(2);
+    expect(cli.stderr).toMatch(/docker build of \.\/Dockerfile failed with exit code 1/);
+    expect(cli.stderr).toContain("no rule to make");
+    expect(existsSync(join(folder, "calls"))).toBe(false);
+  });
+});
