@@ -1,22 +1,20 @@
 import { randomUUID } from "node:crypto";
 import type { ClaimAnswer, ClaimedTask } from "../../shared/api/schemas.ts";
 import { formatAttemptId } from "../../shared/domain/ids.ts";
-import { type Manifest, manifestSchema } from "../../shared/domain/manifest.ts";
-import { imageKey, manifestKey } from "../../shared/domain/object-keys.ts";
-import { reasonFor } from "../../shared/domain/reason.ts";
+import { imageKey } from "../../shared/domain/object-keys.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
-import { maxInfrastructureAttempts } from "../../shared/domain/timing.ts";
 import type { ClaimInputs, TaskAddress } from "../../shared/repository/claim-reads.ts";
 import type { JobDigest, TaskItem } from "../../shared/repository/items.ts";
 import type { StoredSpec } from "../../shared/repository/jobs.ts";
 import type { Deps } from "../deps.ts";
 import { outcomeOfCancel } from "./cancel-outcome.ts";
+import { rescueAttempt } from "./rescue.ts";
 
 type Claim = ClaimAnswer["claims"][number];
 
 const imageUrlSeconds = 3600;
 /** Somebody else moved the task at the same moment: long enough for that to be over. */
-const raceRetrySeconds = 1;
+const retrySoon: Claim = { status: "wait", detail: "another was first", retryAfterSeconds: 1 };
 const faultRetrySeconds = 5;
 
 /**
@@ -42,60 +40,41 @@ async function claimTask(deps: Deps, workerId: string, address: TaskAddress, inp
   const spec = inputs.spec(address.jobId);
   const task = inputs.task(address);
   if (!digest || !spec || !task) return { status: "drop", detail: "there is no such task" };
-  const nowMs = deps.now();
-  if (isTerminalTaskState(task.state)) return { status: "drop", detail: `the task is ${task.state} already` };
-  if (task.state === "running" && task.lease && task.lease.untilMs > nowMs) {
-    const retryAfterSeconds = Math.ceil((task.lease.untilMs - nowMs) / 1000);
+  const refusal =
+    task.state === "running" ? await refuseHeld(deps, task, digest) : await refuseWaiting(deps, task, digest);
+  if (refusal) return refusal;
+  const leaseToken = randomUUID();
+  const move = await deps.tasks.claim(task, { workerId, leaseToken, nowMs: deps.now() });
+  return move.moved ? describeClaim(deps, spec, move.task, leaseToken) : retrySoon;
+}
+
+/** Why a task that a worker holds cannot be claimed; undefined where its attempt is lost and may be followed. */
+async function refuseHeld(deps: Deps, task: TaskItem, digest: JobDigest): Promise<Claim | undefined> {
+  const leftMs = (task.lease?.untilMs ?? 0) - deps.now();
+  if (leftMs > 0) {
+    const retryAfterSeconds = Math.ceil(leftMs / 1000);
     return { status: "wait", detail: `attempt ${task.attempt} holds its lease`, retryAfterSeconds };
   }
-  if (task.state === "running" && (await settleLostAttempt(deps, task, nowMs))) {
-    return { status: "drop", detail: `attempt ${task.attempt} had ended the task` };
+  const rescue = await rescueAttempt(deps, task, task.cancel ?? digest.cancel);
+  switch (rescue.kind) {
+    case "ended":
+      return { status: "drop", detail: `attempt ${task.attempt} was the task's last` };
+    case "requeued":
+      return { status: "wait", detail: "the task is tried again", retryAfterSeconds: rescue.delaySeconds };
+    case "raced":
+      return retrySoon;
+    case "lost":
+      return undefined;
   }
-  if (digest.cancel && task.state === "queued") return abortUnclaimed(deps, digest, task, nowMs);
-  const leaseToken = randomUUID();
-  const move = await deps.tasks.claim(task, { workerId, leaseToken, nowMs });
-  if (!move.moved) return { status: "wait", detail: "another claim was first", retryAfterSeconds: raceRetrySeconds };
-  return describeClaim(deps, spec, move.task, leaseToken);
 }
 
-/**
- * Ends the task of an attempt whose lease ran out where there is nothing left to try: its manifest says how it ended
- * (it could not tell anybody), it was to be cancelled, or infrastructure failed under the task too often.
- */
-async function settleLostAttempt(deps: Deps, task: TaskItem, nowMs: number): Promise<boolean> {
-  const leaseToken = task.lease?.token ?? "";
-  const manifest = await readManifest(deps, task);
-  if (manifest) {
-    const { outcome, steps, logs, artifacts } = manifest;
-    return (await deps.tasks.endAttempt(task, { token: leaseToken }, { outcome, steps, logs, artifacts }, nowMs)).moved;
-  }
-  const nothing = { steps: [], logs: [], artifacts: [] };
-  if (task.cancel) {
-    const reason = reasonFor("cancelled", `${task.cancel.detail}; its worker was gone by then`);
-    return (
-      await deps.tasks.endAttempt(
-        task,
-        { token: leaseToken },
-        { outcome: { state: "aborted", reason }, ...nothing },
-        nowMs,
-      )
-    ).moved;
-  }
-  if (task.infrastructureFailures + 1 < maxInfrastructureAttempts) return false;
-  const detail = `worker ${task.lease?.workerId} stopped renewing its lease, and ${task.infrastructureFailures} attempts before it were lost too`;
-  const outcome = { state: "failed" as const, reason: reasonFor("worker_lost", detail) };
-  return (await deps.tasks.endAttempt(task, { token: leaseToken }, { outcome, ...nothing }, nowMs)).moved;
-}
-
-async function readManifest(deps: Deps, task: TaskItem): Promise<Manifest | undefined> {
-  const stored = await deps.objects.get(manifestKey(task.jobId, task.task, task.attempt));
-  return stored === undefined ? undefined : manifestSchema.parse(JSON.parse(Buffer.from(stored).toString("utf8")));
-}
-
-async function abortUnclaimed(deps: Deps, digest: JobDigest, task: TaskItem, nowMs: number): Promise<Claim> {
-  const { state, reason } = outcomeOfCancel(digest.cancel ?? { cause: "user", detail: "the job was cancelled" });
-  await deps.tasks.endUnclaimed(task, state, reason, nowMs);
-  return { status: "drop", detail: "the job was cancelled" };
+/** Why a task that no worker holds cannot be claimed. */
+async function refuseWaiting(deps: Deps, task: TaskItem, digest: JobDigest): Promise<Claim | undefined> {
+  if (isTerminalTaskState(task.state)) return { status: "drop", detail: `the task is ${task.state} already` };
+  if (!digest.cancel) return undefined;
+  const { state, reason } = outcomeOfCancel(digest.cancel);
+  const move = await deps.tasks.endUnclaimed(task, state, reason, deps.now());
+  return move.moved ? { status: "drop", detail: "the job was cancelled" } : retrySoon;
 }
 
 async function describeClaim(deps: Deps, spec: StoredSpec, task: TaskItem, leaseToken: string): Promise<ClaimedTask> {

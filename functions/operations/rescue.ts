@@ -1,0 +1,78 @@
+import { type Manifest, manifestSchema } from "../../shared/domain/manifest.ts";
+import { manifestKey } from "../../shared/domain/object-keys.ts";
+import { reasonFor } from "../../shared/domain/reason.ts";
+import { maxInfrastructureAttempts } from "../../shared/domain/timing.ts";
+import type { CancelRequest, TaskItem } from "../../shared/repository/items.ts";
+import type { AttemptEnd, LeaseProof } from "../../shared/repository/task-moves.ts";
+import type { Deps } from "../deps.ts";
+import { outcomeOfCancel } from "./cancel-outcome.ts";
+import { settleAttempt } from "./settle.ts";
+
+/** What is to be done about a task whose attempt's lease ran out. */
+export type Rescue =
+  /** The task has ended: there was a manifest, a cancel, or nothing left to try. */
+  | { kind: "ended" }
+  /** Its manifest says that infrastructure failed: it waits for its next attempt. */
+  | { kind: "requeued"; delaySeconds: number }
+  /** Nothing is known of the attempt: another may take its place. */
+  | { kind: "lost" }
+  /** Its worker renewed the lease after all, or somebody else was first. */
+  | { kind: "raced" };
+
+const nothingLeft: Omit<AttemptEnd, "outcome"> = { steps: [], logs: [], artifacts: [] };
+
+/**
+ * Takes an attempt whose lease ran out from its worker where that settles the task: its manifest says how it ended (it
+ * could not tell anybody), it was to be cancelled, or infrastructure failed under the task too often.
+ */
+export async function rescueAttempt(
+  deps: Deps,
+  task: TaskItem,
+  cancel: Pick<CancelRequest, "cause" | "detail"> | undefined,
+): Promise<Rescue> {
+  const { lease } = task;
+  if (!lease) return { kind: "raced" };
+  const proof: LeaseProof = { token: lease.token, seenUntilMs: lease.untilMs };
+  const end = (await readManifest(deps, task)) ?? decideEnd(task, lease.workerId, cancel);
+  if (!end) return { kind: "lost" };
+  const settlement = await settleAttempt(deps, task, proof, end);
+  return settlement.kind === "refused" ? { kind: "raced" } : settlement;
+}
+
+function decideEnd(
+  task: TaskItem,
+  workerId: string,
+  cancel: Pick<CancelRequest, "cause" | "detail"> | undefined,
+): AttemptEnd | undefined {
+  const silent = `worker ${workerId} stopped renewing its lease`;
+  if (cancel) {
+    const detail = `${cancel.detail}; ${silent}`;
+    return { outcome: outcomeOfCancel({ cause: cancel.cause, detail }), ...nothingLeft };
+  }
+  if (task.infrastructureFailures + 1 < maxInfrastructureAttempts) return undefined;
+  const detail = `${silent}, and infrastructure had failed under ${task.infrastructureFailures} attempts before`;
+  return { outcome: { state: "failed", reason: reasonFor("worker_lost", detail) }, ...nothingLeft };
+}
+
+/** A manifest that cannot be read tells nothing: the attempt counts as lost, as it would without one. */
+async function readManifest(deps: Deps, task: TaskItem): Promise<AttemptEnd | undefined> {
+  const key = manifestKey(task.jobId, task.task, task.attempt);
+  const stored = await deps.objects.get(key);
+  if (!stored) return undefined;
+  const manifest = parseManifest(Buffer.from(stored).toString("utf8"));
+  if (!manifest) {
+    deps.log.error({ key }, "a manifest cannot be read; its attempt counts as lost");
+    return undefined;
+  }
+  const { outcome, steps, logs, artifacts } = manifest;
+  return { outcome, steps, logs, artifacts };
+}
+
+function parseManifest(text: string): Manifest | undefined {
+  try {
+    return manifestSchema.safeParse(JSON.parse(text)).data;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,128 @@
+import { describe, expect, it } from "vitest";
+import type { ClaimedTask, Task } from "../../shared/api/schemas.ts";
+import type { AttemptOutcome, Manifest } from "../../shared/domain/manifest.ts";
+import { manifestKey } from "../../shared/domain/object-keys.ts";
+import { reasonFor } from "../../shared/domain/reason.ts";
+import { maxInfrastructureAttempts, timing } from "../../shared/domain/timing.ts";
+import { noopJob } from "../support/control-plane.ts";
+import { useControlPlane } from "../support/control-plane-fixture.ts";
+
+const plane = useControlPlane();
+const pastLeaseMs = timing.leaseMs + 1;
+
+const readTask = ({ jobId, task }: Pick<ClaimedTask, "jobId" | "task">) =>
+  plane().call<Task>(`/v1/jobs/${jobId}/tasks/${task}`);
+const claimAgain = async ({ jobId, task }: ClaimedTask) =>
+  (
+    await plane()
+      .createWorker()
+      .claim([{ jobId, task, bucket: 0 }])
+  )[0];
+
+/** Submits a job of one task and lets a worker claim it and fall silent. */
+async function loseAttempt(change: Parameters<typeof noopJob>[1] = {}): Promise<ClaimedTask> {
+  await plane().submit(noopJob(["a"], change));
+  const claimed = await plane().createWorker().claimOne();
+  plane().clock.advance(pastLeaseMs);
+  return claimed;
+}
+
+function writeManifest({ jobId, task, attempt }: ClaimedTask, outcome: AttemptOutcome): Promise<void> {
+  const at = new Date(plane().clock.now()).toISOString();
+  const artifacts = [{ key: "jobs/x", name: "a.tar.zst", size: 3, sha256: "0".repeat(64) }];
+  const manifest: Manifest = {
+    ...{
+      v: 1,
+      jobId,
+      task,
+      attempt,
+      workerId: "w",
+      outcome,
+      startedAt: at,
+      endedAt: at,
+      steps: [],
+      logs: [],
+      artifacts,
+    },
+  };
+  return plane().deps.objects.put(manifestKey(jobId, task, attempt), JSON.stringify(manifest), "application/json");
+}
+
+describe("an attempt whose worker fell silent", () => {
+  it("has completed all the same where its manifest says so", async () => {
+    const lost = await loseAttempt();
+    await writeManifest(lost, { state: "completed", exitCode: 0 });
+    expect(await claimAgain(lost)).toMatchObject({ status: "drop" });
+    expect(await readTask(lost)).toMatchObject({ status: "completed", attempt: 1, artifacts: [{ name: "a.tar.zst" }] });
+  });
+
+  it("is tried again where its manifest blames infrastructure, as if its worker had reported it", async () => {
+    const lost = await loseAttempt();
+    await writeManifest(lost, { state: "failed", reason: reasonFor("upload_failed", "the bucket is away") });
+    expect(await claimAgain(lost)).toMatchObject({ status: "wait", retryAfterSeconds: 1 });
+    expect(await readTask(lost)).toMatchObject({
+      status: "queued",
+      attempts: [{ outcome: { state: "failed", reason: { code: "upload_failed" } } }],
+    });
+    expect(await claimAgain(lost)).toMatchObject({ status: "claimed", attempt: 2 });
+  });
+
+  it("is followed by the next attempt where its manifest cannot be read", async () => {
+    const lost = await loseAttempt();
+    await plane().deps.objects.put(manifestKey(lost.jobId, lost.task, 1), "{ half", "application/json");
+    expect(await claimAgain(lost)).toMatchObject({ status: "claimed", attempt: 2 });
+  });
+
+  it("ends cancelled where its job was cancelled, though nobody told the task yet", async () => {
+    const lost = await loseAttempt();
+    await plane().call(`/v1/jobs/${lost.jobId}/cancel`, { body: {} });
+    expect(await claimAgain(lost)).toMatchObject({ status: "drop" });
+    expect(await readTask(lost)).toMatchObject({ status: "aborted", attempt: 1, reason: { code: "cancelled" } });
+  });
+
+  it("ends timed out where its job timed out", async () => {
+    const lost = await loseAttempt({ timeoutMs: 60_000 });
+    plane().clock.advance(60_000);
+    await plane().sweep();
+    await claimAgain(lost);
+    expect(await readTask(lost)).toMatchObject({ status: "timed_out", attempt: 1, reason: { code: "timed_out" } });
+  });
+
+  it("keeps its task where its worker renews the lease just before it would be taken away", async () => {
+    const lost = await loseAttempt();
+    await plane().deps.tasks.requestCancel((await plane().deps.tasks.get(lost.jobId, 0, "a")) ?? fail(), {
+      cause: "user",
+      detail: "enough",
+      at: new Date(plane().clock.now()).toISOString(),
+    });
+    let renewed = false;
+    plane().requests.intercept(async ({ operation }, send) => {
+      if (!renewed && operation === "UpdateItem") {
+        renewed = true;
+        await plane().deps.tasks.renewLease({ ...lost, bucket: 0 }, lost.leaseToken, plane().clock.now());
+      }
+      return send();
+    });
+    expect(await claimAgain(lost)).toMatchObject({ status: "wait" });
+    expect(renewed).toBe(true);
+    expect(await readTask(lost)).toMatchObject({ status: "running", attempt: 1 });
+  });
+
+  it("was the last one where infrastructure has failed under the task often enough", async () => {
+    let lost = await loseAttempt();
+    for (let attempt = 2; attempt <= maxInfrastructureAttempts; attempt++) {
+      const next = await claimAgain(lost);
+      if (next?.status !== "claimed") throw new Error(`not claimed: ${JSON.stringify(next)}`);
+      lost = next;
+      plane().clock.advance(pastLeaseMs);
+    }
+    expect(await claimAgain(lost)).toMatchObject({ status: "drop" });
+    const task = await readTask(lost);
+    expect(task).toMatchObject({ status: "failed", reason: { code: "worker_lost", fault: "infrastructure" } });
+    expect(task.attempts).toHaveLength(maxInfrastructureAttempts);
+  });
+});
+
+function fail(): never {
+  throw new Error("the task is missing");
+}
