@@ -43,9 +43,11 @@ async function claimTask(deps: Deps, workerId: string, address: TaskAddress, inp
   const refusal =
     task.state === "running" ? await refuseHeld(deps, task, digest) : await refuseWaiting(deps, task, digest);
   if (refusal) return refusal;
+  // All that may fail comes before the write: a lease that nobody hears of costs the task its whole length.
+  const images = await linkImages(deps, spec);
   const leaseToken = randomUUID();
   const move = await deps.tasks.claim(task, { workerId, leaseToken, nowMs: deps.now() });
-  return move.moved ? describeClaim(deps, spec, move.task, leaseToken) : retrySoon;
+  return move.moved ? describeClaim(spec, move.task, leaseToken, images) : retrySoon;
 }
 
 /** Why a task that a worker holds cannot be claimed; undefined where its attempt is lost and may be followed. */
@@ -77,7 +79,8 @@ async function refuseWaiting(deps: Deps, task: TaskItem, digest: JobDigest): Pro
   return move.moved ? { status: "drop", detail: "the job was cancelled" } : retrySoon;
 }
 
-async function describeClaim(deps: Deps, spec: StoredSpec, task: TaskItem, leaseToken: string): Promise<ClaimedTask> {
+/** Links to the archives of the shipped images, by image id. */
+async function linkImages(deps: Deps, spec: StoredSpec): Promise<Record<string, string>> {
   const shipped = spec.steps.flatMap((step) => (step.kind === "container" && step.shipped ? [step.image] : []));
   const images = await Promise.all(
     [...new Set(shipped)].map(async (imageId) => {
@@ -85,6 +88,15 @@ async function describeClaim(deps: Deps, spec: StoredSpec, task: TaskItem, lease
       return [imageId, url] as const;
     }),
   );
+  return Object.fromEntries(images);
+}
+
+function describeClaim(
+  spec: StoredSpec,
+  task: TaskItem,
+  leaseToken: string,
+  images: Record<string, string>,
+): ClaimedTask {
   return {
     status: "claimed",
     attemptId: formatAttemptId(task),
@@ -97,6 +109,6 @@ async function describeClaim(deps: Deps, spec: StoredSpec, task: TaskItem, lease
     env: { ...spec.env, ...task.env },
     steps: spec.steps,
     artifacts: spec.artifacts,
-    images: Object.fromEntries(images),
+    images,
   };
 }

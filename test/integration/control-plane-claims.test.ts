@@ -101,3 +101,52 @@ describe("a claim whose write was made, but not answered", () => {
     expect(await worker.report(claim, completed())).toEqual({ status: "accepted" });
   });
 });
+
+describe("a claim whose answer cannot be put together", () => {
+  it("takes no lease, so that another worker can claim the task at once", async () => {
+    const imageId = `sha256:${"a".repeat(64)}`;
+    const steps = [{ kind: "container" as const, name: "test", image: imageId, shipped: true }];
+    const jobId = await plane().submit(noopJob(["a"], { steps }));
+    const broken = plane().startProcess();
+    const objects = { ...broken.objects, presignGet: () => Promise.reject(new Error("no credentials")) };
+    const claims = [{ jobId, task: "a", bucket: 0 }];
+    const call = { body: { claims }, role: "worker" as const, app: { ...broken, objects } };
+    expect(await plane().call("/v1/workers/w-1/claims", call)).toMatchObject({ claims: [{ status: "wait" }] });
+    expect(await plane().createWorker().claim(claims)).toMatchObject([
+      { status: "claimed", attempt: 1, images: { [imageId]: expect.stringContaining("X-Amz-Signature") } },
+    ]);
+  });
+});
+
+describe("a claim of a queued task of a cancelled job", () => {
+  it("ends the task", async () => {
+    const jobId = await plane().submit(noopJob(["a"]));
+    await plane().call(`/v1/jobs/${jobId}/cancel`, { body: {} });
+    expect(
+      await plane()
+        .createWorker()
+        .claim([{ jobId, task: "a", bucket: 0 }]),
+    ).toMatchObject([{ status: "drop" }]);
+    const task = await plane().call<Task>(`/v1/jobs/${jobId}/tasks/a`);
+    expect(task).toMatchObject({ status: "aborted", attempt: 0, reason: { code: "cancelled" } });
+  });
+
+  it("keeps its message where another worker claimed the task just before", async () => {
+    const jobId = await plane().submit(noopJob(["a"]));
+    let won = false;
+    await plane().call(`/v1/jobs/${jobId}/cancel`, { body: {} });
+    const stale = await plane().deps.tasks.get(jobId, 0, "a");
+    plane().requests.intercept(async ({ operation }, send) => {
+      if (operation === "UpdateItem" && !won && stale) {
+        won = true;
+        await plane().deps.tasks.claim(stale, { workerId: "w", leaseToken: "t", nowMs: plane().clock.now() });
+      }
+      return send();
+    });
+    expect(
+      await plane()
+        .createWorker()
+        .claim([{ jobId, task: "a", bucket: 0 }]),
+    ).toMatchObject([{ status: "wait" }]);
+  });
+});
