@@ -359,7 +359,7 @@ describe("large objects", () => {
     const grownMib = (await readPeakMemoryMib(server)) - beforeMib;
     for (const socket of stalled) socket.destroy();
     // 100 MiB went in, 100 out and 500 were asked for; a few buffers for each request are fine.
-    expect(grownMib).toBeLessThan(80);
+    expect(grownMib).toBeLessThan(100);
   });
 
   async function openAndStall(server: ServerProcess, bucket: string, key: string): Promise<Socket> {

@@ -16,9 +16,11 @@ describe("embedded S3", () => describeContract("embedded", startEmbeddedTarget))
 describe.skipIf(moto === undefined)("moto", () =>
   describeContract("moto", async () => {
     if (moto === undefined) throw new Error("moto is not installed");
-    return moto;
+    return { ...moto, stop: async () => undefined };
   }),
 );
+// For the whole file, so that it also ends when a filter leaves all of its cases out.
+afterAll(() => moto?.stop());
 
 function describeContract(implementation: Implementation, start: () => Promise<Target>): void {
   let running: Target | undefined;
