@@ -30,7 +30,7 @@ describe("the line of an event", () => {
       "▶  a running",
       "↻  a queued again: w-1 is gone (infrastructure)",
       "▶  a running, attempt 2",
-      "✅ a completed after 1.0 s",
+      "✅ a completed after 3.0 s",
       `${fake.id}: ending: cancelled by ann`,
       "⏹️ b aborted: cancelled by ann",
       undefined,

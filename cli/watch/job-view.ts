@@ -126,12 +126,14 @@ function applyTransition(view: JobView, event: TaskTransitionEvent, isCounted: b
   const before = view.tasks.get(event.task);
   const atMs = Date.parse(event.at);
   const hasEnded = isTerminalTaskState(event.to);
+  // A task's time runs from its first start, as the API tells it; a retry of an ended task begins anew.
+  const startedBeforeMs = isTerminalTaskState(event.from) ? undefined : before?.startedAtMs;
   setTask(view, {
     task: event.task,
     status: event.to,
     attempt: event.attempt,
     workerId: event.workerId ?? before?.workerId,
-    startedAtMs: event.to === "running" ? atMs : before?.startedAtMs,
+    startedAtMs: startedBeforeMs ?? (event.to === "running" ? atMs : undefined),
     endedAtMs: hasEnded ? atMs : undefined,
     exitCode: event.exitCode,
     warning: event.warning === true,

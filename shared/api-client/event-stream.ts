@@ -55,11 +55,11 @@ const maxEventCharacters = 8 * 1024 * 1024;
 export async function* readEventStream(options: StreamOptions): AsyncGenerator<ServerSentEvent, void, undefined> {
   const patience = { ...defaultPatience, ...options.patience };
   const now = options.now ?? Date.now;
-  const state = { lastEventId: options.lastEventId, lastContactMs: now(), failures: 0, ended: false };
+  const state: StreamState = { lastEventId: options.lastEventId, lostSinceMs: undefined, failures: 0, ended: false };
   while (true) {
     let error: Error;
     try {
-      yield* readOneConnection(options, patience, state, now);
+      yield* readOneConnection(options, patience, state);
       if (state.ended) return;
       error = new ConnectionError("reset", options.url, "the server closed the stream");
     } catch (caught) {
@@ -68,7 +68,8 @@ export async function* readEventStream(options: StreamOptions): AsyncGenerator<S
       if (error instanceof ApiError && error.status < 500 && error.status !== 429) throw error;
     }
     state.failures++;
-    const lostForMs = now() - state.lastContactMs;
+    state.lostSinceMs ??= now();
+    const lostForMs = now() - state.lostSinceMs;
     if (lostForMs > patience.giveUpAfterMs) throw error;
     const askedMs = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
     const retryInMs = Math.min(10_000, Math.max(askedMs, backoffMs(patience.backoff, state.failures)));
@@ -79,7 +80,8 @@ export async function* readEventStream(options: StreamOptions): AsyncGenerator<S
 
 interface StreamState {
   lastEventId: string | undefined;
-  lastContactMs: number;
+  /** When the connection broke that has not been replaced yet. */
+  lostSinceMs: number | undefined;
   failures: number;
   ended: boolean;
 }
@@ -88,7 +90,6 @@ async function* readOneConnection(
   options: StreamOptions,
   patience: StreamPatience,
   state: StreamState,
-  now: () => number,
 ): AsyncGenerator<ServerSentEvent, void, undefined> {
   const connection = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, connection.signal]) : connection.signal;
@@ -99,11 +100,10 @@ async function* readOneConnection(
   });
   try {
     const response = await options.open(state.lastEventId, signal);
-    state.lastContactMs = now();
+    state.lostSinceMs = undefined;
     options.onStatus?.({ status: "connected" });
     let last: ServerSentEvent | undefined;
     for await (const text of readText(response, connection, patience.livenessMs)) {
-      state.lastContactMs = now();
       parser.feed(text);
       for (const event of received.splice(0)) {
         if (event.id !== undefined && event.id !== "") state.lastEventId = event.id;

@@ -22,6 +22,8 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
+/** The program that gives a command a terminal of its own. */
+const terminalProgram = "script";
 const failed = { exitCode: 7, reason: { code: "exit_code", detail: "step-1 exited with 7", fault: "user" } } as const;
 
 describe("sluice watch", () => {
@@ -94,7 +96,7 @@ describe("sluice watch", () => {
   });
 
   it("draws in place on a terminal and leaves the summary there", async (context) => {
-    const hasScript = spawnSync("script", ["--version"]).status === 0;
+    const hasScript = spawnSync(terminalProgram, ["--version"]).status === 0;
     if (!hasScript) {
       console.warn("SKIPPED: no `script` command here to make a terminal with");
       return context.skip();
@@ -122,7 +124,7 @@ function runInTerminal(
   { url, token }: FakeApi,
   onText: (text: string) => void,
 ): Promise<{ text: string; code: number | null }> {
-  const child = spawn("script", ["--quiet", "--return", "--command", command, "/dev/null"], {
+  const child = spawn(terminalProgram, ["--quiet", "--return", "--command", command, "/dev/null"], {
     env: { ...process.env, SLUICE_URL: url, SLUICE_TOKEN: token, TERM: "xterm-256color" },
     stdio: ["ignore", "pipe", "pipe"],
   });
