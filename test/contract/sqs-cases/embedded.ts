@@ -36,7 +36,7 @@ export class EmbeddedScope {
   /** A server in a process of its own, which can be killed. */
   async startProcess(dataDir: string, port = 0): Promise<{ url: string; port: number; kill(): Promise<void> }> {
     const options = { dataDir, port, region: REGION, credentials: CREDENTIALS };
-    const child: ChildProcess = fork(join(import.meta.dirname, "server-process.ts"), [JSON.stringify(options)]);
+    const child: ChildProcess = fork(new URL("./server-process.ts", import.meta.url), [JSON.stringify(options)]);
     const exited = once(child, "exit");
     const kill = async () => {
       child.kill("SIGKILL");
