@@ -82,7 +82,11 @@ export async function sleep(ms: number, signal?: AbortSignal): Promise<boolean> 
 
 /** Waits for a promise or the signal; undefined where the signal was first. */
 export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
-  if (signal.aborted) return Promise.resolve(undefined);
+  if (signal.aborted) {
+    // Nobody looks at it any more, also not at its failure.
+    promise.catch(() => undefined);
+    return Promise.resolve(undefined);
+  }
   return new Promise((resolve, reject) => {
     const onAbort = () => resolve(undefined);
     signal.addEventListener("abort", onAbort, { once: true });

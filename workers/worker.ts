@@ -247,11 +247,13 @@ export class Worker {
     this.#state = "draining";
     this.#killGraceMs = plan.killGraceMs;
     this.#log.info({ why, tasks: this.#attempts.size, ...plan }, "draining");
+    const reporting = setTimeout(() => this.#giveUp.abort(new Error("the drain's time is over")), plan.reportByMs);
     const inTime = await settlesWithin(
       this.#stopWork(() => leftMs(plan.finishByMs)),
       plan.endByMs,
     );
     if (!inTime) this.#log.error({ attempts: [...this.#attempts.keys()] }, "not everything ended within the drain");
+    clearTimeout(reporting);
     this.#giveUp.abort(new Error("the worker has stopped"));
     this.#parts?.heartbeats.stop();
     this.#state = "stopped";

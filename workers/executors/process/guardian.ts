@@ -14,7 +14,7 @@ while read -r verb group; do
     del) case "$groups" in *" $group "*) groups="\${groups%% $group *} \${groups#* $group }" ;; esac ;;
   esac
 done
-for group in $groups; do kill -9 -- "-$group"; done 2>/dev/null
+for group in $groups; do kill -9 "-$group"; done 2>/dev/null
 `;
 
 /** The one guardian of a worker; it is started with the first group. */
