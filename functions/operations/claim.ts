@@ -8,7 +8,7 @@ import type { JobDigest, TaskItem } from "../../shared/repository/items.ts";
 import type { StoredSpec } from "../../shared/repository/jobs.ts";
 import type { Deps } from "../deps.ts";
 import { outcomeOfCancel } from "./cancel-outcome.ts";
-import { rescueAttempt } from "./rescue.ts";
+import { exhaustedOutcome, rescueAttempt } from "./rescue.ts";
 
 type Claim = ClaimAnswer["claims"][number];
 
@@ -73,10 +73,10 @@ async function refuseHeld(deps: Deps, task: TaskItem, digest: JobDigest): Promis
 /** Why a task that no worker holds cannot be claimed. */
 async function refuseWaiting(deps: Deps, task: TaskItem, digest: JobDigest): Promise<Claim | undefined> {
   if (isTerminalTaskState(task.state)) return { status: "drop", detail: `the task is ${task.state} already` };
-  if (!digest.cancel) return undefined;
-  const { state, reason } = outcomeOfCancel(digest.cancel);
-  const move = await deps.tasks.endUnclaimed(task, state, reason, deps.now());
-  return move.moved ? { status: "drop", detail: "the job was cancelled" } : retrySoon;
+  const end = digest.cancel ? outcomeOfCancel(digest.cancel) : exhaustedOutcome(task);
+  if (!end) return undefined;
+  const move = await deps.tasks.endUnclaimed(task, end.state, end.reason, deps.now());
+  return move.moved ? { status: "drop", detail: end.reason.detail } : retrySoon;
 }
 
 /** Links to the archives of the shipped images, by image id. */

@@ -1,7 +1,7 @@
 import { type Manifest, manifestSchema } from "../../shared/domain/manifest.ts";
 import { manifestKey } from "../../shared/domain/object-keys.ts";
-import { reasonFor } from "../../shared/domain/reason.ts";
-import { maxInfrastructureAttempts } from "../../shared/domain/timing.ts";
+import { type Reason, reasonFor } from "../../shared/domain/reason.ts";
+import { maxAttempts, maxInfrastructureAttempts } from "../../shared/domain/timing.ts";
 import type { CancelRequest, TaskItem } from "../../shared/repository/items.ts";
 import type { AttemptEnd, LeaseProof } from "../../shared/repository/task-moves.ts";
 import type { Deps } from "../deps.ts";
@@ -49,9 +49,19 @@ function decideEnd(
     const detail = `${cancel.detail}; ${silent}`;
     return { outcome: outcomeOfCancel({ cause: cancel.cause, detail }), ...nothingLeft };
   }
-  if (task.infrastructureFailures + 1 < maxInfrastructureAttempts) return undefined;
+  if (task.infrastructureFailures + 1 < maxInfrastructureAttempts) {
+    const outcome = exhaustedOutcome(task);
+    return outcome && { outcome, ...nothingLeft };
+  }
   const detail = `${silent}, and infrastructure had failed under ${task.infrastructureFailures} attempts before`;
   return { outcome: { state: "failed", reason: reasonFor("worker_lost", detail) }, ...nothingLeft };
+}
+
+/** How a task ends that has had all the attempts its item has room for, none of which ended it. */
+export function exhaustedOutcome(task: TaskItem): { state: "failed"; reason: Reason } | undefined {
+  if (task.attempt < maxAttempts) return undefined;
+  const detail = `the task was started ${task.attempt} times and given back or lost each time`;
+  return { state: "failed", reason: reasonFor("dead_lettered", detail) };
 }
 
 /** A manifest that cannot be read tells nothing: the attempt counts as lost, as it would without one. */

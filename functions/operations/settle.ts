@@ -12,6 +12,9 @@ export type Settlement =
   | { kind: "requeued"; delaySeconds: number }
   | { kind: "refused"; task?: TaskItem };
 
+/** Characters kept of the reason of an attempt that others follow: one item holds them all. */
+const passingDetailLength = 500;
+
 /** Ends the task of an attempt that ended or, where infrastructure is to blame and the policy allows, tries it again. */
 export async function settleAttempt(
   deps: Deps,
@@ -34,8 +37,7 @@ export async function settleAttempt(
 
 /** Puts the task of an attempt back that was given up unspent. */
 export function releaseAttempt(deps: Deps, key: AttemptKey, proof: LeaseProof, reason: Reason): Promise<Settlement> {
-  const bounded = reasonFor(reason.code, reason.detail);
-  return requeueAttempt(deps, key, proof, { reason: bounded, counted: false, nowMs: deps.now() }, 0);
+  return requeueAttempt(deps, key, proof, { reason, counted: false, nowMs: deps.now() }, 0);
 }
 
 /** What a program printed may stand in a reason: it is cut, or the task's item would outgrow what the table takes. */
@@ -52,7 +54,8 @@ async function requeueAttempt(
   requeue: Requeue,
   delaySeconds: number,
 ): Promise<Settlement> {
-  const move = await deps.tasks.requeue(key, proof, requeue);
+  const reason = reasonFor(requeue.reason.code, requeue.reason.detail, passingDetailLength);
+  const move = await deps.tasks.requeue(key, proof, { ...requeue, reason });
   if (move.moved) return { kind: "requeued", delaySeconds };
   if (move.task?.lease?.token === proof.token && move.task.cancel) {
     const left = requeue.end ?? { steps: [], logs: [], artifacts: [] };

@@ -44,7 +44,7 @@ const faultByCode: Record<ReasonCode, Fault> = {
 export const maxReasonDetailLength = 2000;
 
 /** Builds a reason with the fault its code implies and a detail of bounded length. */
-export function reasonFor(code: ReasonCode, detail: string): Reason {
-  const bounded = detail.length > maxReasonDetailLength ? `${detail.slice(0, maxReasonDetailLength - 1)}…` : detail;
+export function reasonFor(code: ReasonCode, detail: string, maxLength = maxReasonDetailLength): Reason {
+  const bounded = detail.length > maxLength ? `${detail.slice(0, maxLength - 1)}…` : detail;
   return { code, detail: bounded, fault: faultByCode[code] };
 }

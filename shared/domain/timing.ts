@@ -28,3 +28,6 @@ export const maxReceiveCount = 20;
 
 /** Attempts at one task when infrastructure keeps failing under it. */
 export const maxInfrastructureAttempts = 5;
+
+/** Attempts at one task whatever ended them: it is one item, which keeps them all. */
+export const maxAttempts = 50;

@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
-import type { ClaimedTask, Task } from "../../shared/api/schemas.ts";
+import type { ClaimedTask, Job, Task } from "../../shared/api/schemas.ts";
 import type { AttemptOutcome, Manifest } from "../../shared/domain/manifest.ts";
 import { manifestKey } from "../../shared/domain/object-keys.ts";
 import { reasonFor } from "../../shared/domain/reason.ts";
-import { maxInfrastructureAttempts, timing } from "../../shared/domain/timing.ts";
+import { maxAttempts, maxInfrastructureAttempts, timing } from "../../shared/domain/timing.ts";
 import { noopJob } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
+import type { ReportedResult } from "../support/control-plane-worker.ts";
 
 const plane = useControlPlane();
 const pastLeaseMs = timing.leaseMs + 1;
@@ -120,6 +121,25 @@ describe("an attempt whose worker fell silent", () => {
     const task = await readTask(lost);
     expect(task).toMatchObject({ status: "failed", reason: { code: "worker_lost", fault: "infrastructure" } });
     expect(task.attempts).toHaveLength(maxInfrastructureAttempts);
+  });
+});
+
+describe("a task that is given back unspent again and again", () => {
+  it("ends failed after as many attempts as its item has room for", async () => {
+    const jobId = await plane().submit(noopJob(["a"]));
+    const worker = plane().createWorker();
+    const release: ReportedResult = { kind: "released", reason: reasonFor("drained", "the worker drains") };
+    let claim = (await worker.claim([{ jobId, task: "a", bucket: 0 }]))[0];
+    for (let rounds = 0; claim?.status === "claimed" && rounds < 300; rounds++) {
+      await worker.report(claim, release);
+      claim = (await worker.claim([{ jobId, task: "a", bucket: 0 }]))[0];
+    }
+    expect(claim).toMatchObject({ status: "drop" });
+    const task = await readTask({ jobId, task: "a" });
+    expect(task).toMatchObject({ status: "failed", reason: { code: "dead_lettered", fault: "infrastructure" } });
+    expect(task.attempts).toHaveLength(maxAttempts);
+    await plane().foldAll();
+    expect(await plane().call<Job>(`/v1/jobs/${jobId}`)).toMatchObject({ status: "failed", counts: { failed: 1 } });
   });
 });
 
