@@ -49,12 +49,13 @@ export function foldMoves<Digest extends FoldableDigest, Move extends CountableM
       next.startedAt = move.at;
       effects.push({ kind: "started", at: move.at });
     }
-    if (next.cancel === undefined && violatesAbortPolicy(next.abort, move)) {
+    const allEnded = countEnded(next.counts) === next.total;
+    if (!allEnded && next.cancel === undefined && violatesAbortPolicy(next.abort, move)) {
       const detail = `task ${move.task} ${move.to === "timed_out" ? "timed out" : "failed"} and the job says abort: ${next.abort}`;
       next.cancel = { cause: "abort_policy" };
       effects.push({ kind: "abort", at: move.at, detail });
     }
-    if (countEnded(next.counts) === next.total) {
+    if (allEnded) {
       const state = decideJobOutcome(next.counts, next.cancel?.cause === "user");
       next.state = state;
       next.endedAt = move.at;
