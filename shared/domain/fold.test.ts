@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type CountableMove, type FoldableDigest, foldMoves } from "./fold.ts";
+import { type CountableMove, type FoldableDigest, foldMoves, orderMoves } from "./fold.ts";
 import { taskCounts } from "./task-counts.ts";
 
 const at = "2026-01-05T08:00:00.000Z";
@@ -47,6 +47,35 @@ describe("counting moves", () => {
     expect(again.digest.endedAt).toBeUndefined();
     const done = foldMoves(again.digest, [move("a", "queued", "running"), move("a", "running", "completed")]);
     expect(done.digest.state).toBe("completed");
+  });
+});
+
+describe("moves of several tasks", () => {
+  const timed = (task: string, second: number, from: CountableMove["from"], to: CountableMove["to"]) => ({
+    ...move(task, from, to),
+    at: `2026-01-05T08:00:0${second}.000Z`,
+  });
+
+  it("are counted by time", () => {
+    const ordered = orderMoves([
+      [timed("a", 2, "queued", "running"), timed("a", 4, "running", "completed")],
+      [timed("b", 1, "queued", "running"), timed("b", 3, "running", "completed")],
+    ]);
+    expect(ordered.map(({ task, to }) => `${task} ${to}`)).toEqual([
+      "b running",
+      "a running",
+      "b completed",
+      "a completed",
+    ]);
+  });
+
+  it("keep each task's own order, also where the clocks of two writers disagree", () => {
+    const moves = [timed("a", 5, "queued", "running"), timed("a", 3, "running", "completed")];
+    const ordered = orderMoves([moves, [timed("b", 4, "queued", "aborted")]]);
+    expect(ordered.filter(({ task }) => task === "a")).toEqual(moves);
+    const fold = foldMoves(digestOf(2), ordered);
+    expect(fold.digest.state).toBe("aborted");
+    expect(kindsOf(fold).filter((kind) => kind === "ended")).toHaveLength(1);
   });
 });
 

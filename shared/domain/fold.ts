@@ -65,6 +65,23 @@ export function foldMoves<Digest extends FoldableDigest, Move extends CountableM
   return { digest: next, effects };
 }
 
+/**
+ * Puts the moves of several tasks in the order of their times, but never two moves of one task: their times come from
+ * different machines, and a clock that is behind must not make a task end before it started.
+ */
+export function orderMoves<Move extends Pick<CountableMove, "at">>(perTask: readonly (readonly Move[])[]): Move[] {
+  const timed = perTask.flatMap((moves) => {
+    let latest = "";
+    return moves.map((move) => {
+      if (move.at > latest) latest = move.at;
+      return { move, at: latest };
+    });
+  });
+  // Stable: moves of one task that now bear one time stay in their order.
+  timed.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
+  return timed.map(({ move }) => move);
+}
+
 /** A task of an ended job moved again: it was retried, so the job runs again. */
 function reopen(digest: FoldableDigest): void {
   digest.state = "running";

@@ -1,5 +1,5 @@
 import type { UnsequencedEvent } from "../../events/index.ts";
-import { type CountableMove, type FoldEffect, foldMoves } from "../domain/fold.ts";
+import { type CountableMove, type FoldEffect, foldMoves, orderMoves } from "../domain/fold.ts";
 import { isTerminalJobState } from "../domain/job-state.ts";
 import { putChore } from "./digest-items.ts";
 import { putEventPage, sequenceEvents } from "./events.ts";
@@ -82,9 +82,9 @@ function takeBatch(images: readonly TaskItem[]): TaskItem[] {
 type FoldOutcome = { ok: true; digest: JobDigest } | { ok: false; stale: ReadonlySet<TaskItem> };
 
 async function writeFold(table: Table, digest: JobDigest, batch: readonly TaskItem[]): Promise<FoldOutcome> {
-  const moves = batch
-    .flatMap((image) => (image.outbox ?? []).map((move): Move => ({ ...move, task: image.task })))
-    .sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
+  const moves = orderMoves(
+    batch.map((image) => (image.outbox ?? []).map((move): Move => ({ ...move, task: image.task }))),
+  );
   const { digest: counted, effects } = foldMoves(digest, moves);
   const events = sequenceEvents(digest.jobId, digest.seq, effects.flatMap(toEvents));
   const abort = effects.find((effect) => effect.kind === "abort");
