@@ -73,16 +73,14 @@ function jobRow(job: Job, nowMs: number): Cell[] {
   const endMs = job.endedAt === undefined ? nowMs : Date.parse(job.endedAt);
   const failed = counts.failed + counts.timed_out;
   const problems = [
-    [failed, "failed"],
-    [counts.aborted, "aborted"],
-    [counts.skipped, "skipped"],
-  ] as const;
-  const told = problems.filter(([count]) => count > 0).map(([count, word]) => `${formatNumber(count)} ${word}`);
+    failed > 0 ? `${formatNumber(failed)} failed` : "",
+    counts.aborted > 0 ? `${formatNumber(counts.aborted)} aborted` : "",
+  ];
   return [
     { text: oneLine(job.job) },
     { text: job.status, style: jobColors[job.status] },
     { text: `${formatNumber(countEnded(counts))}/${formatNumber(job.total)}` },
-    { text: told.join(", "), style: failed > 0 ? "red" : "dim" },
+    { text: problems.filter((part) => part !== "").join(", "), style: failed > 0 ? "red" : "dim" },
     { text: formatDuration(endMs - createdMs) },
     { text: formatAge(nowMs - createdMs), style: "dim" },
     { text: oneLine(job.submittedBy), style: "dim" },

@@ -108,6 +108,6 @@ async function watchRun(context: Context, jobId: string, options: RunOptions): P
     tellsArtifacts: output === undefined,
   });
   if (outcome.kind === "ended") return outcome.exitCode === exitCodes.completed ? fetchExitCode : outcome.exitCode;
-  if (outcome.job === undefined) explainInterrupt(context, jobId);
+  explainInterrupt(context, jobId, outcome.jobIs);
   return exitCodes.interrupted;
 }

@@ -6,6 +6,6 @@ import { explainInterrupt, watchJob } from "../watch/watch-job.ts";
 export async function watch(context: Context, job: string): Promise<number> {
   const outcome = await watchJob(context, context.api(), job, { cancelOnInterrupt: false, tellsArtifacts: true });
   if (outcome.kind === "ended") return outcome.exitCode;
-  explainInterrupt(context, job);
+  explainInterrupt(context, job, outcome.jobIs);
   return exitCodes.interrupted;
 }

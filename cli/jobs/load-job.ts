@@ -2,6 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { dirname, extname, resolve } from "node:path";
 import { formatProblems } from "../../shared/jobfile/format-problems.ts";
 import { loadJobFile } from "../../shared/jobfile/load.ts";
+import type { Problem } from "../../shared/jobfile/problem.ts";
 import { createCommandRunner } from "../../shared/jobfile/run-command.ts";
 import type { JobDocument } from "../../shared/jobfile/schema.ts";
 import type { Context } from "../context.ts";
@@ -26,8 +27,21 @@ export interface LoadedJob {
 /** No job file is near this size; reading a larger one would only fill the memory. */
 const maxFileBytes = 64 * 1024 * 1024;
 
+/** What came of reading a job file: the job, or everything that is wrong with it. */
+export type JobFileResult = ({ ok: true } & LoadedJob) | { ok: false; problems: Problem[] };
+
 /** Reads, renders and checks a job file; whatever is wrong with it is a CliError with all its problems. */
 export async function loadJob(context: Context, input: JobFileInput, signal: AbortSignal): Promise<LoadedJob> {
+  const result = await checkJob(context, input, signal);
+  if (result.ok) return result;
+  const count = plural(result.problems.length, "problem");
+  throw new CliError(exitCodes.usage, `${oneLine(input.file)} is not a valid job file: ${count}`, {
+    details: formatProblems(result.problems).trimEnd().split("\n"),
+  });
+}
+
+/** Reads, renders and checks a job file. A file that cannot be read is a CliError. */
+export async function checkJob(context: Context, input: JobFileInput, signal: AbortSignal): Promise<JobFileResult> {
   const path = resolve(context.runtime.cwd, input.file);
   const source = await readSource(input.file, path);
   const folder = dirname(path);
@@ -40,11 +54,7 @@ export async function loadJob(context: Context, input: JobFileInput, signal: Abo
     runCommand: createCommandRunner({ folder, env, signal }),
   });
   signal.throwIfAborted();
-  if (loaded.ok) return { job: loaded.job, folder };
-  const count = plural(loaded.problems.length, "problem");
-  throw new CliError(exitCodes.usage, `${oneLine(input.file)} is not a valid job file: ${count}`, {
-    details: formatProblems(loaded.problems).trimEnd().split("\n"),
-  });
+  return loaded.ok ? { ok: true, job: loaded.job, folder } : { ok: false, problems: loaded.problems };
 }
 
 async function readSource(file: string, path: string): Promise<string> {

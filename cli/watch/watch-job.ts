@@ -28,8 +28,10 @@ export interface WatchOptions {
   tellsArtifacts: boolean;
 }
 
-/** How watching ended; an interrupted watch has a job where that was seen to its end (`cancelOnInterrupt`). */
-export type WatchOutcome = { kind: "ended"; job: Job; exitCode: number } | { kind: "interrupted"; job?: Job };
+/** How watching ended; after an interrupt, what becomes of the job. */
+export type WatchOutcome =
+  | { kind: "ended"; job: Job; exitCode: number }
+  | { kind: "interrupted"; jobIs: "going on" | "being cancelled" | "ended" };
 
 /** So many events from before the watch began are shown in plain lines; more would only be in the way. */
 const shortPastEvents = 300;
@@ -46,6 +48,7 @@ export async function watchJob(
   const controller = new AbortController();
   const { signal } = controller;
   let cancelling = false;
+  let job: Job | undefined;
   let display: Display | undefined;
   const stopListening = context.runtime.onInterrupt(() => {
     if (!options.cancelOnInterrupt || cancelling) return controller.abort(new Interrupted());
@@ -57,16 +60,18 @@ export async function watchJob(
     const createDisplay = chooseDisplay(context, options.logs !== undefined);
     const view = await readView(context, api, jobId, signal);
     display = await createDisplay(view);
-    const job = await followToEnd(api, view, { display, signal, logs: options.logs });
+    job = await followToEnd(api, view, { display, signal, logs: options.logs });
     await options.logs?.finish();
     display.stop();
     await options.beforeSummary?.(signal);
     await printSummary(context, api, job, { view, signal, tellsArtifacts: options.tellsArtifacts });
-    if (cancelling) return { kind: "interrupted", job };
+    if (cancelling) return { kind: "interrupted", jobIs: "ended" };
     return { kind: "ended", job, exitCode: exitCodeOf(job) };
   } catch (error) {
     display?.stop();
-    if (error instanceof Interrupted) return { kind: "interrupted" };
+    if (error instanceof Interrupted) {
+      return { kind: "interrupted", jobIs: job ? "ended" : cancelling ? "being cancelled" : "going on" };
+    }
     if (display && error instanceof ConnectionError) {
       context.note(`lost contact; ${jobId} goes on without it; watch it again: ${context.hint(`watch ${jobId}`)}`);
     }
@@ -77,11 +82,16 @@ export async function watchJob(
   }
 }
 
-/** Says how to go on after Ctrl-C. */
-export function explainInterrupt(context: Context, jobId: string): void {
-  context.err.write(`stopped watching; ${jobId} goes on\n`);
+/** Says after Ctrl-C what becomes of the job and how to go on. */
+export function explainInterrupt(
+  context: Context,
+  jobId: string,
+  jobIs: "going on" | "being cancelled" | "ended",
+): void {
+  if (jobIs === "ended") return;
+  context.err.write(`stopped watching; ${jobId} is ${jobIs}\n`);
   context.err.write(`  watch it again: ${context.hint(`watch ${jobId}`)}\n`);
-  context.err.write(`  end it:         ${context.hint(`cancel ${jobId}`)}\n`);
+  if (jobIs === "going on") context.err.write(`  end it:         ${context.hint(`cancel ${jobId}`)}\n`);
 }
 
 function exitCodeOf(job: Job): number {

@@ -272,6 +272,7 @@ describe("Ctrl-C", () => {
     await cli.until(/press Ctrl-C again/);
     cli.signal("SIGINT");
     expect(await cli.end()).toBe(130);
+    expect(cli.stderr).toContain("is being cancelled");
   });
 
   it("during a build submits nothing and leaves nothing behind", async () => {

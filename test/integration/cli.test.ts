@@ -354,5 +354,8 @@ describe("commands that need no control plane", () => {
     const invalid = startCli(undefined, ["validate", file]);
     expect(await invalid.end()).toBe(2);
     expect(invalid.stderr).toMatch(/job\.yaml:3:\d+/);
+    const json = startCli(undefined, ["validate", file, "--json"]);
+    expect(await json.end()).toBe(2);
+    expect(JSON.parse(json.stdout)).toMatchObject({ valid: false, problems: [{ line: 3, path: "tasks[1]" }] });
   });
 });
