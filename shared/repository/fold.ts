@@ -35,7 +35,7 @@ export function createFoldRepository(table: Table): FoldRepository {
   const remembered = new Map<string, JobDigest>();
   return {
     async foldTasks(jobId, images) {
-      let pending = [...images].filter((image) => image.outbox && image.outbox.length > 0);
+      let pending = newestImages(images).filter((image) => image.outbox && image.outbox.length > 0);
       for (let tries = 1; pending.length > 0; tries++) {
         if (tries > foldTries + Math.ceil(images.length / tasksPerFold)) {
           throw new Error(`the digest of ${jobId} changed under ${tries - 1} folds in a row`);
@@ -54,6 +54,16 @@ export function createFoldRepository(table: Table): FoldRepository {
       }
     },
   };
+}
+
+/** One image of each task: a transaction takes no item twice, and the newest holds all that is not counted. */
+function newestImages(images: readonly TaskItem[]): TaskItem[] {
+  const newest = new Map<string, TaskItem>();
+  for (const image of images) {
+    const seen = newest.get(image.task);
+    if (!seen || image.rev > seen.rev) newest.set(image.task, image);
+  }
+  return [...newest.values()];
 }
 
 async function readDigest(table: Table, jobId: string): Promise<JobDigest | undefined> {

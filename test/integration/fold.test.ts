@@ -21,4 +21,16 @@ describe("the fold", () => {
     const types = (await readEvents(jobId)).map((event) => (event.type === "task.transition" ? event.to : event.type));
     expect(types).toEqual(["job.submitted", "running", "job.started", "completed", "job.ended"]);
   });
+
+  it("counts a task once where it is handed several images of it", async () => {
+    const jobId = await plane().submit(noopJob(["a", "b"]));
+    const worker = plane().createWorker();
+    const claimed = await worker.claimOne();
+    const older = await plane().deps.tasks.get(jobId, 0, claimed.task);
+    await worker.report(claimed, completed());
+    const newer = await plane().deps.tasks.get(jobId, 0, claimed.task);
+    if (!older || !newer) throw new Error("the task is missing");
+    await plane().deps.fold.foldTasks(jobId, [newer, older, newer]);
+    expect(await readJob(jobId)).toMatchObject({ counts: { completed: 1, queued: 1, running: 0 }, lastEvent: 4 });
+  });
 });
