@@ -96,12 +96,16 @@ export class BlobStore {
       const end = Math.min(lastByte - segmentStart + 1, sizeBytes);
       segmentStart += sizeBytes;
       if (start >= end) continue;
-      await using handle = await open(this.#path(blobId), "r");
-      for (let position = start; position < end; ) {
-        const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, end - position), position);
-        if (bytesRead === 0) throw new Error(`${this.#path(blobId)} is shorter than the index says`);
-        position += bytesRead;
-        yield buffer.subarray(0, bytesRead);
+      const handle = await open(this.#path(blobId), "r");
+      try {
+        for (let position = start; position < end; ) {
+          const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, end - position), position);
+          if (bytesRead === 0) throw new Error(`${this.#path(blobId)} is shorter than the index says`);
+          position += bytesRead;
+          yield buffer.subarray(0, bytesRead);
+        }
+      } finally {
+        await handle.close();
       }
     }
   }

@@ -1,7 +1,7 @@
 import { s3Error } from "./errors.ts";
 import type { Answer, Exchange, S3Context } from "./exchange.ts";
 import { ownerElement } from "./list-operations.ts";
-import { requireBucket } from "./objects.ts";
+import { requireBucket } from "./lookups.ts";
 import { buildDocument, element, formatTime } from "./xml.ts";
 
 /** ListBuckets. */

@@ -3,9 +3,9 @@ import { type Checksum, type ChecksumAlgorithm, checksumAlgorithms, checksumElem
 import { checkReadConditions } from "./conditions.ts";
 import { s3Error } from "./errors.ts";
 import type { Answer, Exchange, S3Context } from "./exchange.ts";
+import { requireBucket, requireObject } from "./lookups.ts";
 import type { StoredBody, StoredObject } from "./model.ts";
 import { readAttributes, readTaggingHeader } from "./object-headers.ts";
-import { requireBucket, requireObject } from "./objects.ts";
 import type { Storage } from "./storage.ts";
 import { parseCopySource } from "./target.ts";
 import { checkWriteConditions } from "./write-conditions.ts";

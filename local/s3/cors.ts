@@ -1,6 +1,6 @@
 import { s3Error } from "./errors.ts";
 import type { Answer, Exchange, S3Context } from "./exchange.ts";
-import { requireBucket } from "./objects.ts";
+import { requireBucket } from "./lookups.ts";
 import type { Storage } from "./storage.ts";
 import { buildDocument, element } from "./xml.ts";
 

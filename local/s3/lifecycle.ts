@@ -1,7 +1,7 @@
 import { notImplemented, s3Error } from "./errors.ts";
 import type { Answer, Exchange, S3Context } from "./exchange.ts";
+import { requireBucket } from "./lookups.ts";
 import type { StoredObject, StoredUpload, Tag } from "./model.ts";
-import { requireBucket } from "./objects.ts";
 import type { Storage } from "./storage.ts";
 import { buildDocument, element, type XmlElement } from "./xml.ts";
 

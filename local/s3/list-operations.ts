@@ -2,8 +2,8 @@ import { encodeRfc3986 } from "../aws/signature.ts";
 import { s3Error } from "./errors.ts";
 import type { Answer, Exchange, S3Context } from "./exchange.ts";
 import { type ListPage, type ListPosition, listKeys } from "./listing.ts";
+import { requireBucket } from "./lookups.ts";
 import type { StoredObject } from "./model.ts";
-import { requireBucket } from "./objects.ts";
 import type { Storage } from "./storage.ts";
 import { buildDocument, element, formatTime } from "./xml.ts";
 

@@ -5,9 +5,10 @@ import { buildCopyResult, findCopySource, readPinned } from "./copies.ts";
 import { notImplemented, s3Error } from "./errors.ts";
 import type { Answer, Exchange, S3Context } from "./exchange.ts";
 import { ownerElement, readCount } from "./list-operations.ts";
+import { requireBucket } from "./lookups.ts";
 import type { StoredBody, StoredUpload, UploadChecksum } from "./model.ts";
 import { readAttributes, readTaggingHeader } from "./object-headers.ts";
-import { buildChecksumHeaders, requireBucket } from "./objects.ts";
+import { buildChecksumHeaders } from "./objects.ts";
 import type { Storage, Transaction } from "./storage.ts";
 import { buildDocument, element, formatTime } from "./xml.ts";
 

@@ -5,25 +5,13 @@ import { checkReadConditions, matchesEtag } from "./conditions.ts";
 import { s3Error } from "./errors.ts";
 import type { Answer, Exchange, S3Context } from "./exchange.ts";
 import { buildExpirationHeader } from "./lifecycle.ts";
+import { requireBucket, requireObject } from "./lookups.ts";
 import type { StoredObject } from "./model.ts";
 import { buildObjectHeaders, readAttributes, readTaggingHeader } from "./object-headers.ts";
 import { parseRange } from "./ranges.ts";
 import type { Storage } from "./storage.ts";
 import { checkWriteConditions } from "./write-conditions.ts";
 import { buildDocument, element } from "./xml.ts";
-
-/** Throws NoSuchBucket unless the bucket exists. */
-export function requireBucket(storage: Storage, bucket: string): void {
-  if (!storage.buckets.find(bucket)) throw s3Error("NoSuchBucket", undefined, { BucketName: bucket });
-}
-
-/** The object, or NoSuchBucket or NoSuchKey. */
-export function requireObject(storage: Storage, bucket: string, key: string): StoredObject {
-  const object = storage.objects.find(bucket, key);
-  if (object) return object;
-  requireBucket(storage, bucket);
-  throw s3Error("NoSuchKey", undefined, { Key: key });
-}
 
 /** The headers by which a write confirms its checksum. */
 export function buildChecksumHeaders(checksum: Checksum | undefined): Record<string, string> {

@@ -1,8 +1,8 @@
 import { s3Error } from "./errors.ts";
 import type { Answer, Exchange, S3Context } from "./exchange.ts";
+import { requireBucket, requireObject } from "./lookups.ts";
 import type { Tag } from "./model.ts";
 import { checkTags } from "./object-headers.ts";
-import { requireBucket, requireObject } from "./objects.ts";
 import { buildDocument, element, type XmlElement } from "./xml.ts";
 
 const maxBucketTags = 50;

@@ -48,7 +48,7 @@ function formatHeaders(headers: Record<string, string>): string {
 
 describe("kill -9", () => {
   test("keeps every object that was acknowledged, and no half one", async () => {
-    await using bench = await Workbench.create();
+    const bench = await Workbench.create();
     let server = await bench.startProcess();
     const bucket = await createBucket(server);
     const acknowledged = new Map<string, string>();
@@ -79,7 +79,7 @@ describe("kill -9", () => {
   });
 
   test("keeps open uploads, their parts and what was configured", async () => {
-    await using bench = await Workbench.create();
+    const bench = await Workbench.create();
     const before = await bench.startProcess();
     const bucket = await createBucket(before);
     const upload = await beginUpload(before.client, bucket);
@@ -145,7 +145,7 @@ describe("kill -9", () => {
 
 describe("a data folder", () => {
   test("is read again after an orderly stop", async () => {
-    await using bench = await Workbench.create();
+    const bench = await Workbench.create();
     const first = await bench.start();
     const bucket = await createBucket(first);
     await put(first, bucket, "small", "small");
@@ -157,13 +157,13 @@ describe("a data folder", () => {
   });
 
   test("is refused while another server uses it", async () => {
-    await using bench = await Workbench.create();
+    const bench = await Workbench.create();
     await bench.startProcess();
     await expect(bench.start()).rejects.toThrow(/index\.sqlite is in use by another server/);
   });
 
   test("is refused when another version wrote it", async () => {
-    await using bench = await Workbench.create();
+    const bench = await Workbench.create();
     await (await bench.start()).close();
     const index = new DatabaseSync(join(bench.dataDir, "index.sqlite"));
     index.exec("PRAGMA user_version = 99");
@@ -172,7 +172,7 @@ describe("a data folder", () => {
   });
 
   test("loses files nobody refers to at the next start", async () => {
-    await using bench = await Workbench.create();
+    const bench = await Workbench.create();
     const first = await bench.start();
     const bucket = await createBucket(first);
     await put(first, bucket, "kept", "k".repeat(100_000));
@@ -186,7 +186,7 @@ describe("a data folder", () => {
   });
 
   test("keeps no files of objects that are replaced or deleted", async () => {
-    await using bench = await Workbench.create();
+    const bench = await Workbench.create();
     const server = await bench.start();
     const bucket = await createBucket(server);
     for (const letter of ["a", "b", "c"]) await put(server, bucket, "key", letter.repeat(100_000));
@@ -197,7 +197,7 @@ describe("a data folder", () => {
   });
 
   test("whose file has gone answers an error instead of wrong bytes", async () => {
-    await using bench = await Workbench.create();
+    const bench = await Workbench.create();
     const server = await bench.start();
     const bucket = await createBucket(server);
     await put(server, bucket, "key", "x".repeat(100_000));
@@ -231,7 +231,7 @@ describe("a request that is cut off", () => {
     ["a small put", 1_000, 100],
     ["a large put", 3_000_000, 2_000_000],
   ])("%s leaves nothing", async (_what, announced, sentBytes) => {
-    await using bench = await Workbench.create();
+    const bench = await Workbench.create();
     const server = await bench.start();
     const bucket = await createBucket(server);
     await put(server, bucket, "key", "before");
@@ -244,7 +244,7 @@ describe("a request that is cut off", () => {
   });
 
   test("inside an aws-chunked body leaves nothing", async () => {
-    await using bench = await Workbench.create();
+    const bench = await Workbench.create();
     const server = await bench.start();
     const bucket = await createBucket(server);
     const chunk = `${(200_000).toString(16)}\r\n${"x".repeat(200_000)}\r\n`;
@@ -265,7 +265,7 @@ describe("a request that is cut off", () => {
   });
 
   test("a part leaves the upload as it was", async () => {
-    await using bench = await Workbench.create();
+    const bench = await Workbench.create();
     const server = await bench.start();
     const bucket = await createBucket(server);
     const where = { Bucket: bucket, Key: "key" };
@@ -279,7 +279,7 @@ describe("a request that is cut off", () => {
   });
 
   test("a download lets the object's files go", async () => {
-    await using bench = await Workbench.create();
+    const bench = await Workbench.create();
     const server = await bench.start();
     const bucket = await createBucket(server);
     await put(server, bucket, "key", Buffer.alloc(20_000_000, 1));
@@ -298,7 +298,7 @@ describe("a request that is cut off", () => {
 
 describe("reads and writes at the same time", () => {
   test("a download goes on to its end while its object is replaced and deleted", async () => {
-    await using bench = await Workbench.create();
+    const bench = await Workbench.create();
     const server = await bench.start();
     const bucket = await createBucket(server);
     const content = randomBytes(20_000_000);
@@ -312,7 +312,7 @@ describe("reads and writes at the same time", () => {
   });
 
   test("a reader never sees a mixture of two versions", async () => {
-    await using bench = await Workbench.create();
+    const bench = await Workbench.create();
     const server = await bench.start();
     const bucket = await createBucket(server);
     const versions = ["a", "b"].map((letter) => letter.repeat(150_000));
@@ -330,7 +330,7 @@ describe("reads and writes at the same time", () => {
 
 describe("large objects", () => {
   test("of 100 MiB pass through with flat memory, also when the reader is slow", async () => {
-    await using bench = await Workbench.create();
+    const bench = await Workbench.create();
     const server = await bench.startProcess();
     const bucket = await createBucket(server);
     const megabyte = randomBytes(1024 * 1024);

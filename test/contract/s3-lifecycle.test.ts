@@ -31,13 +31,12 @@ async function prepare() {
   const clock = { nowMs: noon };
   const server = await bench.start({ clock: () => clock.nowMs, lifecycleIntervalMs: 20 });
   const bucket = await createBucket(server);
-  return { bench, clock, server, bucket, [Symbol.asyncDispose]: () => bench[Symbol.asyncDispose]() };
+  return { bench, clock, server, bucket };
 }
 
 describe("lifecycle rules", () => {
   test("remove objects at the midnight after their days, and no others", async () => {
-    await using setup = await prepare();
-    const { bench, clock, server, bucket } = setup;
+    const { bench, clock, server, bucket } = await prepare();
     await setRules(server.client, bucket, [
       { ID: "logs", Status: "Enabled", Filter: { Prefix: "logs/" }, Expiration: { Days: 2 } },
       { ID: "off", Status: "Disabled", Filter: { Prefix: "" }, Expiration: { Days: 1 } },
@@ -61,8 +60,7 @@ describe("lifecycle rules", () => {
   });
 
   test("spare an object that was written again", async () => {
-    await using setup = await prepare();
-    const { clock, server, bucket } = setup;
+    const { clock, server, bucket } = await prepare();
     await put(server, bucket, "again", "old");
     await put(server, bucket, "left", "old");
     clock.nowMs = noon + 5 * dayMs;
@@ -75,8 +73,7 @@ describe("lifecycle rules", () => {
   });
 
   test("go by tags and sizes", async () => {
-    await using setup = await prepare();
-    const { server, bucket } = setup;
+    const { server, bucket } = await prepare();
     await put(server, bucket, "tagged", "xxxx", { Tagging: "kind=cache&more=1" });
     await put(server, bucket, "tagged-other", "xxxx", { Tagging: "kind=result" });
     await put(server, bucket, "tagged-small", "x", { Tagging: "kind=cache" });
@@ -90,8 +87,7 @@ describe("lifecycle rules", () => {
   });
 
   test("give up on uploads that nobody completes", async () => {
-    await using setup = await prepare();
-    const { bench, clock, server, bucket } = setup;
+    const { bench, clock, server, bucket } = await prepare();
     const begin = async (Key: string) => {
       const where = { Bucket: bucket, Key };
       const { UploadId } = await server.client.send(new CreateMultipartUploadCommand(where));
@@ -119,7 +115,7 @@ describe("lifecycle rules", () => {
   });
 
   test("are applied to thousands of objects, and after a restart", async () => {
-    await using bench = await Workbench.create();
+    const bench = await Workbench.create();
     const old = await bench.start({ clock: () => noon });
     const bucket = await createBucket(old);
     for (let batch = 0; batch < 6; batch += 1) {

@@ -25,13 +25,12 @@ async function prepare(options: Parameters<Workbench["start"]>[0] = {}) {
   const bench = await Workbench.create();
   const server = await bench.start(options);
   const bucket = await createBucket(server);
-  return { bench, server, bucket, [Symbol.asyncDispose]: () => bench[Symbol.asyncDispose]() };
+  return { bench, server, bucket };
 }
 
 describe("signatures", () => {
   test("of other keys and of a clock that is far off are refused", async () => {
-    await using setup = await prepare();
-    const { bench, server, bucket } = setup;
+    const { bench, server, bucket } = await prepare();
     const read = (config: Parameters<Workbench["connect"]>[1]) =>
       failureOf(bench.connect(server.endpoint, config).send(new ListObjectsV2Command({ Bucket: bucket })));
     const key = (changed: object) => ({ credentials: { ...credentials, ...changed } });
@@ -43,16 +42,14 @@ describe("signatures", () => {
   });
 
   test("that are refused for the clock tell the client the right time", async () => {
-    await using setup = await prepare();
-    const { bench, server, bucket } = setup;
+    const { bench, server, bucket } = await prepare();
     const client = bench.connect(server.endpoint, { systemClockOffset: -20 * 60_000 });
     const list = () => failureOf(client.send(new ListObjectsV2Command({ Bucket: bucket })));
     expect([await list(), await list()]).toEqual(["RequestTimeTooSkewed 403", "succeeded"]);
   });
 
   test("cover the body: another one is refused, and nothing is stored", async () => {
-    await using setup = await prepare();
-    const { bench, server, bucket } = setup;
+    const { bench, server, bucket } = await prepare();
     for (const [body, other] of [
       ["hello", "jello"],
       ["h".repeat(100_000), `j${"h".repeat(99_999)}`],
@@ -71,8 +68,7 @@ describe("signatures", () => {
   });
 
   test("of chunks are checked one by one", async () => {
-    await using setup = await prepare();
-    const { bench, server, bucket } = setup;
+    const { bench, server, bucket } = await prepare();
     const chunks = ["a".repeat(70_000), "b".repeat(8_192), "c"];
     const content = chunks.join("");
     const signed = await signPut(server.endpoint, `/${bucket}/key`, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", {
@@ -92,8 +88,7 @@ describe("signatures", () => {
   });
 
   test("of trailers are checked as well", async () => {
-    await using setup = await prepare();
-    const { server, bucket } = setup;
+    const { server, bucket } = await prepare();
     const sum = Buffer.alloc(4);
     sum.writeUInt32BE(crc32("hello"));
     const send = async (checksum: string, tamper = (body: string) => body) => {
@@ -114,8 +109,7 @@ describe("signatures", () => {
 
 describe("requests the SDK does not send", () => {
   test("of unknown length are refused", async () => {
-    await using setup = await prepare();
-    const { server, bucket } = setup;
+    const { server, bucket } = await prepare();
     const plain = await signPut(server.endpoint, `/${bucket}/key`, "UNSIGNED-PAYLOAD");
     const send = (signed: typeof plain, headers: Record<string, string>) =>
       sendHttp(signed.url, {
@@ -131,14 +125,13 @@ describe("requests the SDK does not send", () => {
   });
 
   test.each(["/%ff", "/%zz", "/bucket/%c3%28"])("with the path %s are refused", async (path) => {
-    await using setup = await prepare();
-    const answer = await sendHttp(`${setup.server.endpoint}${path}`);
+    const { server } = await prepare();
+    const answer = await sendHttp(`${server.endpoint}${path}`);
     expect([answer.status, codeOf(answer)]).toEqual([400, "InvalidURI"]);
   });
 
   test("that ask before they send are refused without sending", async () => {
-    await using setup = await prepare();
-    const { server, bucket } = setup;
+    const { server, bucket } = await prepare();
     const { port, hostname } = new URL(server.endpoint);
     const agent = new Agent({ keepAlive: false });
     const outcome = await new Promise<string>((resolve, reject) => {
@@ -158,8 +151,7 @@ describe("requests the SDK does not send", () => {
 
 describe("addresses", () => {
   test("may carry the bucket in the host name", async () => {
-    await using setup = await prepare();
-    const { bench, server, bucket } = setup;
+    const { bench, server, bucket } = await prepare();
     await put(server, bucket, "a/b", "hello");
     const { port } = new URL(server.endpoint);
     // Names below localhost lead to this machine, but not every resolver knows that.
@@ -179,15 +171,17 @@ describe("addresses", () => {
   });
 
   test("are on the loopback interface only", async () => {
-    await using setup = await prepare();
-    expect(new URL(setup.server.url).hostname).toBe("127.0.0.1");
+    const { server } = await prepare();
+    const { hostname, port } = new URL(server.url);
+    expect(hostname).toBe("127.0.0.1");
+    // Another address of this machine: a server on all interfaces would answer there.
+    await expect(sendHttp(`http://127.0.0.2:${port}/`)).rejects.toThrow();
   });
 });
 
 describe("what is not implemented", () => {
   test("says so, by name", async () => {
-    await using setup = await prepare();
-    const { server, bucket } = setup;
+    const { server, bucket } = await prepare();
     const { client } = server;
     await put(server, bucket, "key", "x");
     const where = { Bucket: bucket, Key: "key" };
@@ -216,8 +210,9 @@ describe("what is not implemented", () => {
 
 describe("injected faults", () => {
   test("throttle the requests they name, and the SDK gets through by trying again", async () => {
-    await using setup = await prepare({ faults: [{ operation: "PutObject", kind: "throttle", limit: 2 }] });
-    const { bench, server, bucket } = setup;
+    const { bench, server, bucket } = await prepare({
+      faults: [{ operation: "PutObject", kind: "throttle", limit: 2 }],
+    });
     expect(await failureOf(put(server, bucket, "key", "x"))).toBe("SlowDown 503");
     const client = bench.connect(server.endpoint, { maxAttempts: 3 });
     const answer = await put({ client }, bucket, "key", "y");
@@ -229,8 +224,7 @@ describe("injected faults", () => {
     ["error500", "InternalError 500"],
     ["error503", "ServiceUnavailable 503"],
   ] as const)("of the kind %s answer without taking effect", async (kind, outcome) => {
-    await using setup = await prepare({ faults: [{ operation: "PutObject", kind, nth: 1 }] });
-    const { server, bucket } = setup;
+    const { server, bucket } = await prepare({ faults: [{ operation: "PutObject", kind, nth: 1 }] });
     // Larger than 2 MiB: the SDK asks before it sends, and has to be told to go on.
     expect(await failureOf(put(server, bucket, "key", Buffer.alloc(3_000_000)))).toBe(outcome);
     expect(await failureOf(readText(server, bucket, "key"))).toBe("NoSuchKey 404");
@@ -238,8 +232,7 @@ describe("injected faults", () => {
   });
 
   test("break connections", async () => {
-    await using setup = await prepare({ faults: [{ operation: "GetObject", kind: "reset", nth: 1 }] });
-    const { bench, server, bucket } = setup;
+    const { bench, server, bucket } = await prepare({ faults: [{ operation: "GetObject", kind: "reset", nth: 1 }] });
     await put(server, bucket, "key", "x");
     await expect(readText(server, bucket, "key")).rejects.toMatchObject({ code: "ECONNRESET" });
     const client = bench.connect(server.endpoint, { maxAttempts: 2 });
@@ -250,8 +243,9 @@ describe("injected faults", () => {
     ["small", 10],
     ["large", 100_000],
   ])("delay a %s write until after its client gave up, and it takes effect all the same", async (_what, sizeBytes) => {
-    await using setup = await prepare({ faults: [{ operation: "PutObject", kind: "delay", delayMs: 300, nth: 1 }] });
-    const { server, bucket } = setup;
+    const { server, bucket } = await prepare({
+      faults: [{ operation: "PutObject", kind: "delay", delayMs: 300, nth: 1 }],
+    });
     const body = "x".repeat(sizeBytes);
     const abort = new AbortController();
     const write = server.client.send(
@@ -270,8 +264,7 @@ describe("injected faults", () => {
 
 describe("closing", () => {
   test("lets a download under way finish", async () => {
-    await using setup = await prepare();
-    const { server, bucket } = setup;
+    const { server, bucket } = await prepare();
     await put(server, bucket, "key", Buffer.alloc(5_000_000, 1));
     const { Body } = await server.client.send(new GetObjectCommand({ Bucket: bucket, Key: "key" }));
     const closed = server.close();
@@ -283,8 +276,9 @@ describe("closing", () => {
   });
 
   test("can be asked for twice", async () => {
-    await using setup = await prepare();
-    setup.server.client.destroy();
-    await Promise.all([setup.server.close(), setup.server.close()]);
+    const { server, bucket } = await prepare();
+    server.client.destroy();
+    expect(await Promise.all([server.close(), server.close()])).toEqual([undefined, undefined]);
+    await expect(sendHttp(`${server.url}/${bucket}`)).rejects.toMatchObject({ code: "ECONNREFUSED" });
   });
 });

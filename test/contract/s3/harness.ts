@@ -5,7 +5,9 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import type { S3Client } from "@aws-sdk/client-s3";
+import { onTestFinished } from "vitest";
 import { createS3Server, type S3Server, type S3ServerOptions } from "../../../local/s3/index.ts";
 import { createClient, credentials } from "./target.ts";
 
@@ -20,9 +22,11 @@ export class Workbench {
     this.dataDir = dataDir;
   }
 
+  /** Makes a workbench that is cleared away when the running test ends. */
   static async create(): Promise<Workbench> {
     const bench = new Workbench(await mkdtemp(join(tmpdir(), "sluice-s3-")));
     bench.#cleanups.push(() => rm(bench.dataDir, { recursive: true, force: true }));
+    onTestFinished(() => bench.#clear());
     return bench;
   }
 
@@ -36,7 +40,7 @@ export class Workbench {
 
   /** Starts a server in a process of its own. */
   async startProcess(): Promise<ServerProcess> {
-    const child = fork(join(import.meta.dirname, "server-process.ts"), [this.dataDir], { execArgv: [] });
+    const child = fork(fileURLToPath(import.meta.resolve("./server-process.ts")), [this.dataDir], { execArgv: [] });
     this.#cleanups.push(() => child.kill("SIGKILL"));
     const [message] = (await once(child, "message")) as [{ url: string }];
     return { child, endpoint: message.url, client: this.connect(message.url) };
@@ -56,7 +60,7 @@ export class Workbench {
     return entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  async #clear(): Promise<void> {
     for (const cleanup of this.#cleanups.reverse()) await cleanup();
   }
 }
