@@ -10,7 +10,7 @@ const major = Number(process.versions.node.split(".")[0]);
 
 if (major < neededMajor) {
   process.stderr.write(
-    `sluice needs Node ${neededMajor} or newer and was started by ${process.version}: install Node ${neededMajor} (https://nodejs.org), or run it as 'npx sluice' after 'npm ci'.\n`,
+    `sluice needs Node ${neededMajor} or newer and was started by ${process.version}: install Node ${neededMajor} (https://nodejs.org), or run 'npm ci' and then 'npx --no sluice' in Sluice's own folder, which brings its own Node.\n`,
   );
   process.exitCode = 2;
 } else {
