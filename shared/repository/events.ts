@@ -16,16 +16,33 @@ export function sequenceEvents(jobId: string, afterSeq: number, events: readonly
   return events.map((event, index) => ({ ...event, v: 1, seq: afterSeq + 1 + index, jobId }) as JobEvent);
 }
 
-/** The transaction item that appends a page; it fails if the page's place is taken. */
-export function putEventPage(table: Table, jobId: string, events: readonly JobEvent[]) {
-  const lastSeq = events.at(-1)?.seq ?? 0;
-  return {
+/** JSON bytes of one page of events at most (unless one event alone has more), well under the 400 KB of an item. */
+export const eventPageBytes = 300_000;
+
+/** The transaction items that append events, as pages; each fails if the page's place is taken. */
+export function putEventPages(table: Table, jobId: string, events: readonly JobEvent[]) {
+  return cutPages(events).map((page) => ({
     Put: {
       TableName: table.name,
-      Item: { pk: eventPartition(jobId), sk: eventSortKey(lastSeq), type: "events", events },
+      Item: { pk: eventPartition(jobId), sk: eventSortKey(page.at(-1)?.seq ?? 0), type: "events", events: page },
       ConditionExpression: "attribute_not_exists(pk)",
     },
-  };
+  }));
+}
+
+function cutPages(events: readonly JobEvent[]): JobEvent[][] {
+  const pages: JobEvent[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const event of events) {
+    const eventBytes = Buffer.byteLength(JSON.stringify(event));
+    if (bytes + eventBytes > eventPageBytes) {
+      pages.push([]);
+      bytes = 0;
+    }
+    pages.at(-1)?.push(event);
+    bytes += eventBytes;
+  }
+  return pages;
 }
 
 /** Reads a job's events. */

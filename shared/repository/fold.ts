@@ -1,17 +1,21 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { UnsequencedEvent } from "../../events/index.ts";
 import { type CountableMove, type FoldEffect, foldMoves, orderMoves } from "../domain/fold.ts";
 import { isTerminalJobState } from "../domain/job-state.ts";
 import { putChore } from "./digest-items.ts";
-import { putEventPage, sequenceEvents } from "./events.ts";
+import { eventPageBytes, putEventPages, sequenceEvents } from "./events.ts";
 import type { JobDigest, TaskItem, TaskTransition } from "./items.ts";
 import { digestKey, taskKey } from "./keys.ts";
 import { getItems, maxTransactionItems, type Table, type TransactItems, writeTransaction } from "./table.ts";
 
-/** Tasks counted in one transaction: it also writes the digest, a page of events and perhaps a chore. */
-const tasksPerFold = maxTransactionItems - 3;
-/** Bytes of one page of events at most, well under the 400 KB of an item. */
-const eventPageBytes = 300_000;
-const foldTries = 10;
+/** Pages of events one transaction of several tasks needs at most, see `takeBatch`. */
+const pagesPerFold = 3;
+/** Tasks counted in one transaction: it also writes the digest, pages of events and perhaps a chore. */
+const tasksPerFold = maxTransactionItems - 2 - pagesPerFold;
+/** JSON bytes that an event has beside what its move has in the outbox: type, version, sequence number, names. */
+const eventFrameBytes = 90;
+const foldTries = 20;
+const longestPauseMs = 200;
 
 /**
  * Counts what tasks did into their job's digest: one transaction marks the tasks' moves as counted, moves the
@@ -36,10 +40,8 @@ export function createFoldRepository(table: Table): FoldRepository {
   return {
     async foldTasks(jobId, images) {
       let pending = newestImages(images).filter((image) => image.outbox && image.outbox.length > 0);
-      for (let tries = 1; pending.length > 0; tries++) {
-        if (tries > foldTries + Math.ceil(images.length / tasksPerFold)) {
-          throw new Error(`the digest of ${jobId} changed under ${tries - 1} folds in a row`);
-        }
+      let lostRaces = 0;
+      while (pending.length > 0) {
         const digest = remembered.get(jobId) ?? (await readDigest(table, jobId));
         if (digest === undefined) return;
         const batch = takeBatch(pending);
@@ -47,10 +49,15 @@ export function createFoldRepository(table: Table): FoldRepository {
         if (folded.ok) {
           remember(remembered, folded.digest);
           pending = pending.slice(batch.length);
-        } else {
-          remembered.delete(jobId);
-          pending = pending.filter((image) => !folded.stale.has(image));
+          continue;
         }
+        const trusted = !remembered.delete(jobId);
+        pending = pending.filter((image) => !folded.stale.has(image));
+        // Another writer of this digest was faster, not just this process's memory of it old: let it be done.
+        if (folded.stale.size > 0 || !trusted) continue;
+        lostRaces += 1;
+        if (lostRaces > foldTries) throw new Error(`the digest of ${jobId} changed under ${lostRaces} folds in a row`);
+        await sleep(Math.random() * Math.min(longestPauseMs, 2 ** lostRaces));
       }
     },
   };
@@ -77,13 +84,15 @@ function remember(remembered: Map<string, JobDigest>, digest: JobDigest): void {
   if (remembered.size > 1000) remembered.delete(remembered.keys().next().value ?? "");
 }
 
-/** As many images as one transaction and one page of events hold, at least one. */
+/** As many images as one transaction and its pages of events have room for, at least one. */
 function takeBatch(images: readonly TaskItem[]): TaskItem[] {
   let bytes = 0;
   const batch: TaskItem[] = [];
   for (const image of images.slice(0, tasksPerFold)) {
-    bytes += Buffer.byteLength(JSON.stringify(image.outbox));
-    if (batch.length > 0 && bytes > eventPageBytes) break;
+    const frame = eventFrameBytes + image.jobId.length + image.task.length;
+    bytes += Buffer.byteLength(JSON.stringify(image.outbox)) + (image.outbox?.length ?? 0) * frame;
+    // One page less than there may be: pages are cut between events, so none is quite full.
+    if (batch.length > 0 && bytes > (pagesPerFold - 1) * eventPageBytes) break;
     batch.push(image);
   }
   return batch;
@@ -104,15 +113,14 @@ async function writeFold(table: Table, digest: JobDigest, batch: readonly TaskIt
     ...(abort ? { cancel: { cause: "abort_policy", detail: abort.detail, at: abort.at } } : {}),
   };
   const items: TransactItems = [
-    updateDigest(table, digest, next),
-    putEventPage(table, digest.jobId, events),
     ...batch.map((image) => markFolded(table, image)),
+    updateDigest(table, digest, next),
+    ...putEventPages(table, digest.jobId, events),
     ...(abort ? [putChore(table, { jobId: digest.jobId, kind: "cancel", cursor: "" }, Date.parse(abort.at))] : []),
   ];
   const outcome = await writeTransaction(table, items);
   if (outcome.ok) return { ok: true, digest: next };
-  const stale = outcome.failedConditions.flatMap((index) => batch[index - 2] ?? []);
-  return { ok: false, stale: new Set(stale) };
+  return { ok: false, stale: new Set(outcome.failedConditions.flatMap((index) => batch[index] ?? [])) };
 }
 
 /** Only what the fold moves is written: whether messages were sent is noted by others meanwhile. */

@@ -3,7 +3,7 @@ import { taskBucket, taskBucketCount } from "../domain/ids.ts";
 import { taskCounts } from "../domain/task-counts.ts";
 import type { JobSpec, TaskSpec } from "../jobfile/job-spec.ts";
 import { digestAttributes, digestDue, putChore } from "./digest-items.ts";
-import { putEventPage, sequenceEvents } from "./events.ts";
+import { putEventPages, sequenceEvents } from "./events.ts";
 import type { CancelRequest, Chore, JobDigest } from "./items.ts";
 import { choreKey, digestKey, duePartitions, type ItemKey, idempotencyItemKey, specKey } from "./keys.ts";
 import {
@@ -156,7 +156,7 @@ async function createJob(table: Table, job: NewJob): Promise<CreateJobOutcome> {
   const items: TransactItems = [
     { Put: { ...absent, Item: { ...digestAttributes(digest), ...digestDue(digest) } } },
     { Put: { ...absent, Item: { ...specKey(job.jobId), type: "spec", spec: JSON.stringify(storedSpec) } } },
-    putEventPage(table, job.jobId, [submitted]),
+    ...putEventPages(table, job.jobId, [submitted]),
   ];
   if (tasks.length <= inlineTasks) {
     for (const task of tasks) {
@@ -231,7 +231,7 @@ async function requestCancel(table: Table, digest: JobDigest, cancel: CancelRequ
         ExpressionAttributeValues: { ":cancel": cancel, ":seq": digest.seq, ":next": digest.seq + events.length },
       },
     },
-    putEventPage(table, digest.jobId, events),
+    ...putEventPages(table, digest.jobId, events),
     putChore(table, { jobId: digest.jobId, kind: "cancel", cursor: "" }, Date.parse(cancel.at)),
   ]);
   return outcome.ok;

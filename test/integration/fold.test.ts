@@ -1,6 +1,10 @@
 import { describe, expect, it } from "vitest";
+import type { JobEvent } from "../../events/index.ts";
 import type { EventPage, Job } from "../../shared/api/schemas.ts";
-import { noopJob } from "../support/control-plane.ts";
+import { jobRules } from "../../shared/jobfile/rules.ts";
+import { taskKey } from "../../shared/repository/keys.ts";
+import { updateItem } from "../../shared/repository/table.ts";
+import { noopJob, taskNames } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
 import { completed } from "../support/control-plane-worker.ts";
 
@@ -33,4 +37,45 @@ describe("the fold", () => {
     await plane().deps.fold.foldTasks(jobId, [newer, older, newer]);
     expect(await readJob(jobId)).toMatchObject({ counts: { completed: 1, queued: 1, running: 0 }, lastEvent: 4 });
   });
+
+  it.each([
+    ["of one task", 1, 1400],
+    ["of many tasks", 30, 50],
+  ])("counts any number of moves %s, more than one page of events holds", async (_title, tasks, movesPerTask) => {
+    const names = taskNames(tasks).map((name) => name.padEnd(jobRules.taskName.maxLength, "x"));
+    const jobId = await plane().submit(noopJob(names, { name: "j".repeat(jobRules.jobName.maxLength) }));
+    for (const task of names) await pretendMoves(jobId, task, movesPerTask);
+    const images = (await plane().deps.tasks.list({ jobId, bucketCount: 1 }, { limit: 1000 })).tasks;
+    await plane().deps.fold.foldTasks(jobId, images);
+    const seq = 2 + tasks * movesPerTask;
+    expect(await readJob(jobId)).toMatchObject({ status: "running", counts: { queued: tasks }, lastEvent: seq });
+    expect((await readAllEvents(jobId)).map((event) => event.seq)).toEqual(
+      Array.from({ length: seq }, (_, i) => i + 1),
+    );
+  });
 });
+
+/** Makes it look as if the task had been started and given back again and again while nothing folded. */
+async function pretendMoves(jobId: string, task: string, count: number): Promise<void> {
+  const at = new Date(plane().clock.now()).toISOString();
+  const outbox = Array.from({ length: count }, (_, index) => {
+    const [from, to] = index % 2 === 0 ? ["queued", "running"] : ["running", "queued"];
+    return { at, from, to, attempt: Math.ceil((index + 1) / 2) };
+  });
+  await updateItem(plane().table, {
+    Key: taskKey(jobId, 0, task),
+    UpdateExpression: "SET #rev = #rev + :count, outbox = :outbox, unfolded = :count",
+    ExpressionAttributeNames: { "#rev": "rev" },
+    ExpressionAttributeValues: { ":count": count, ":outbox": outbox },
+  });
+}
+
+async function readAllEvents(jobId: string): Promise<JobEvent[]> {
+  const events: JobEvent[] = [];
+  for (let after = 0; ; ) {
+    const page = await plane().call<EventPage>(`/v1/jobs/${jobId}/events?after=${after}&limit=1000`);
+    if (page.events.length === 0) return events;
+    events.push(...page.events);
+    after = page.next;
+  }
+}
