@@ -1,4 +1,4 @@
-import { encodeRfc3986 } from "../aws/signature.ts";
+import { encodeRfc3986 } from "../aws/encoding.ts";
 import {
   type Checksum,
   checksumAlgorithms,

@@ -1,4 +1,4 @@
-import { encodeRfc3986 } from "../aws/signature.ts";
+import { encodeRfc3986 } from "../aws/encoding.ts";
 import { s3Error } from "./errors.ts";
 import type { Answer, Exchange, S3Context } from "./exchange.ts";
 import { type ListPage, type ListPosition, listKeys } from "./listing.ts";

@@ -1,4 +1,4 @@
-import { parseQuery } from "../aws/signature.ts";
+import { parseQuery } from "../aws/encoding.ts";
 import { checksumHeader } from "./checksums.ts";
 import { notImplemented, s3Error } from "./errors.ts";
 import type { Exchange } from "./exchange.ts";

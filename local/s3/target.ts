@@ -1,4 +1,4 @@
-import { decodePercent } from "../aws/signature.ts";
+import { decodePercent } from "../aws/encoding.ts";
 import { s3Error } from "./errors.ts";
 
 /** The operations the server knows, by the names of the S3 API (which are also the names fault rules use). */
