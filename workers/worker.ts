@@ -60,6 +60,7 @@ export class Worker {
   #workerDir = "";
   #parts: { held: HeldMessages; intake: Intake; heartbeats: HeartbeatLoop; objects: ObjectStore } | undefined;
   #starting: Promise<boolean> | undefined;
+  #registering = false;
   #drain: Promise<void> | undefined;
 
   constructor(deps: WorkerDeps) {
@@ -151,6 +152,17 @@ export class Worker {
     return settings;
   }
 
+  /** A control plane that has lost its records learns of this worker again; what it holds goes on meanwhile. */
+  #registerAgain(): void {
+    if (this.#registering) return;
+    this.#registering = true;
+    void this.#register()
+      .catch((error: unknown) => this.#log.error({ reason: messageOf(error) }, "the worker could not register again"))
+      .finally(() => {
+        this.#registering = false;
+      });
+  }
+
   #beginWork(settings: WorkerSettings): void {
     const { client, config, openQueue, openBucket } = this.#deps;
     const log = this.#log;
@@ -181,7 +193,7 @@ export class Worker {
       onCancel: (attemptId, { cause, detail }) =>
         this.#attempts.get(attemptId)?.attempt.interrupt({ kind: "cancelled", cause, detail }),
       onDrain: () => void this.drain("the control plane asked for it"),
-      onUnknown: () => void this.#register(),
+      onUnknown: () => this.#registerAgain(),
     });
     this.#parts = { held, intake, heartbeats, objects: openBucket(settings.bucket) };
     heartbeats.start();

@@ -40,13 +40,15 @@ export async function createWorkspace(workerDir: string, name: string): Promise<
   };
   // The root keeps other users of the machine out of what is writable by anybody inside.
   await mkdir(root, { mode: 0o711 });
-  for (const folder of [workspace.path, workspace.output, workspace.shared]) {
-    await mkdir(folder);
-    // `mkdir` is subject to the umask.
-    await chmod(folder, 0o777);
-  }
-  await mkdir(workspace.private, { mode: 0o755 });
+  await Promise.all([mkdir(workspace.private, { mode: 0o755 }), makeOpenFolder(workspace.path)]);
+  await Promise.all([makeOpenFolder(workspace.output), makeOpenFolder(workspace.shared)]);
   return workspace;
+}
+
+/** `mkdir` alone is subject to the umask. */
+async function makeOpenFolder(path: string): Promise<void> {
+  await mkdir(path);
+  await chmod(path, 0o777);
 }
 
 /** Removes a folder with all it holds; false where files of other users are in the way. */

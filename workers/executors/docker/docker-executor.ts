@@ -14,6 +14,7 @@ import { removeDockerRemains, removeLabelled } from "./remains.ts";
 
 /** Namespaces kept ready at most: each costs a process and a network of Docker's thirty. */
 const maxReadyNamespaces = 4;
+const maxSurplusNamespaces = 2;
 /** A fresh one from time to time bounds how long anything unseen could stay in one. */
 const maxNamespaceUses = 50;
 
@@ -105,6 +106,8 @@ export class DockerExecutor implements Executor {
         }),
       remove: (namespace) => removeNamespace(docker, namespace, log),
       ready: Math.min(slots, maxReadyNamespaces),
+      // A task that is over gives its slot back a little before its namespace.
+      max: slots + maxSurplusNamespaces,
       maxUses: maxNamespaceUses,
       log,
     });

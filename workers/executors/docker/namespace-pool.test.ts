@@ -16,6 +16,7 @@ function openPool(overrides: Partial<NamespacePoolOptions> = {}) {
     },
     remove: async (namespace) => void alive.delete(namespace),
     ready: 2,
+    max: 10,
     maxUses: 3,
     log: createLogger("test", { level: "silent" }),
     ...overrides,
@@ -37,6 +38,15 @@ describe("NamespacePool", () => {
     const { pool } = openPool();
     const lent = await Promise.all(Array.from({ length: 8 }, () => pool.acquire(never)));
     expect(new Set(lent).size).toBe(8);
+  });
+
+  it("makes no more than it may, whoever waits", async () => {
+    const { pool, made } = openPool({ max: 3 });
+    const lent = await Promise.all(Array.from({ length: 3 }, () => pool.acquire(never)));
+    const waiting = pool.acquire(never);
+    if (lent[0]) pool.release(lent[0], "clean");
+    expect(await waiting).toBe(lent[0]);
+    expect(made()).toBe(3);
   });
 
   it("lends a returned one again, but not more often than allowed, and never a dirty one", async () => {

@@ -7,6 +7,8 @@ export interface NamespacePoolOptions {
   remove: (namespace: Namespace) => Promise<void>;
   /** Namespaces kept ready while nobody needs them. */
   ready: number;
+  /** Namespaces at most, lent ones included. */
+  max: number;
   /** Tasks one namespace serves, one after the other, before it is replaced. */
   maxUses: number;
   log: Logger;
@@ -37,6 +39,7 @@ export class NamespacePool {
   readonly #waiters: Waiter[] = [];
   readonly #work = new Set<Promise<void>>();
   #creating = 0;
+  #lent = 0;
   #failures = 0;
   #surplusTimer: NodeJS.Timeout | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
@@ -51,7 +54,8 @@ export class NamespacePool {
     const missing = this.#waiters.length + this.#options.ready - this.#idle.length;
     // With nobody waiting one at a time is enough: the rest of the machine belongs to the tasks.
     const limit = this.#waiters.length > 0 ? maxCreating : 1;
-    while (this.#creating < Math.min(missing, limit)) {
+    const room = this.#options.max - this.#lent - this.#idle.length;
+    while (this.#creating < Math.min(missing, limit, room)) {
       this.#creating++;
       this.#track(this.#createOne());
     }
@@ -62,7 +66,7 @@ export class NamespacePool {
     signal.throwIfAborted();
     const ready = this.#idle.pop();
     if (ready !== undefined) {
-      ready.uses++;
+      this.#lend(ready);
       this.fill();
       return ready;
     }
@@ -85,6 +89,7 @@ export class NamespacePool {
 
   /** Takes a namespace back that nothing of its task is in any more; a dirty one is not lent again. */
   release(namespace: Namespace, condition: "clean" | "dirty"): void {
+    this.#lent--;
     const worn = condition === "dirty" || namespace.uses >= this.#options.maxUses;
     if (worn || this.#stop.signal.aborted) this.#track(this.#options.remove(namespace));
     else this.#offer(namespace);
@@ -110,10 +115,15 @@ export class NamespacePool {
     while (this.#work.size > 0) await Promise.all(this.#work);
   }
 
+  #lend(namespace: Namespace): void {
+    namespace.uses++;
+    this.#lent++;
+  }
+
   #offer(namespace: Namespace): void {
     const waiter = this.#waiters.shift();
     if (waiter !== undefined) {
-      namespace.uses++;
+      this.#lend(namespace);
       waiter.resolve(namespace);
       return;
     }
