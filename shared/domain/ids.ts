@@ -13,6 +13,9 @@ export function jobUlid(jobId: string): string {
   return jobId.slice(-26);
 }
 
+/** Pattern of a worker id. */
+export const workerIdPattern = /^w-[0-9a-z]{26}$/;
+
 /** A new worker id, unique for each start of a worker process. */
 export function newWorkerId(nowMs: number): string {
   return `w-${ulid(nowMs).toLowerCase()}`;

@@ -1,14 +1,13 @@
-import { DeleteCommand, PutCommand, QueryCommand } from "@aws-sdk/lib-dynamodb";
+import { DeleteCommand, PutCommand } from "@aws-sdk/lib-dynamodb";
 import { taskBucket, taskBucketCount } from "../domain/ids.ts";
 import { taskCounts } from "../domain/task-counts.ts";
 import type { JobSpec, TaskSpec } from "../jobfile/job-spec.ts";
 import { digestAttributes, digestDue, putChore } from "./digest-items.ts";
 import { putEventPages, sequenceEvents } from "./events.ts";
 import type { CancelRequest, Chore, JobDigest } from "./items.ts";
-import { choreKey, digestKey, duePartitions, type ItemKey, idempotencyItemKey, specKey } from "./keys.ts";
+import { type JobListPage, listDue, listJobs } from "./job-list.ts";
+import { choreKey, digestKey, type ItemKey, idempotencyItemKey, specKey } from "./keys.ts";
 import {
-  decodeCursor,
-  encodeCursor,
   getItems,
   maxTransactionItems,
   type Table,
@@ -49,11 +48,7 @@ export interface JobRepository {
   getSpec(jobId: string): Promise<StoredSpec | undefined>;
   getDigests(jobIds: readonly string[]): Promise<JobDigest[]>;
   /** One page of jobs, newest first; with a filter a page may be short though more follow. */
-  list(page: {
-    limit: number;
-    cursor?: string;
-    matches?: (job: JobDigest) => boolean;
-  }): Promise<{ jobs: JobDigest[]; cursor?: string }>;
+  list(page: JobListPage): Promise<{ jobs: JobDigest[]; cursor?: string }>;
   /** Asks for the end of a job: its event, the mark on the digest and the chore that does it, or none of them. */
   requestCancel(digest: JobDigest, cancel: CancelRequest): Promise<boolean>;
   /** Notes that all messages of the job were sent. */
@@ -235,46 +230,4 @@ async function requestCancel(table: Table, digest: JobDigest, cancel: CancelRequ
     putChore(table, { jobId: digest.jobId, kind: "cancel", cursor: "" }, Date.parse(cancel.at)),
   ]);
   return outcome.ok;
-}
-
-async function listJobs(
-  table: Table,
-  { limit, cursor, matches }: Parameters<JobRepository["list"]>[0],
-): Promise<{ jobs: JobDigest[]; cursor?: string }> {
-  const answer = await table.client.send(
-    new QueryCommand({
-      TableName: table.name,
-      IndexName: "byList",
-      KeyConditionExpression: "listPk = :pk",
-      ExpressionAttributeValues: { ":pk": "JOBS" },
-      ScanIndexForward: false,
-      Limit: limit,
-      ...(cursor === undefined ? {} : { ExclusiveStartKey: decodeCursor(cursor) }),
-    }),
-  );
-  const keys = (answer.Items ?? []) as unknown as (ItemKey & { listSk: string })[];
-  const digests = (await getItems(
-    table,
-    keys.map(({ pk, sk }) => ({ pk, sk })),
-  )) as unknown as JobDigest[];
-  const byPk = new Map(digests.map((digest) => [digestKey(digest.jobId).pk, digest]));
-  const jobs = keys.flatMap((key) => byPk.get(key.pk) ?? []).filter((job) => matches?.(job) ?? true);
-  return answer.LastEvaluatedKey ? { jobs, cursor: encodeCursor(answer.LastEvaluatedKey) } : { jobs };
-}
-
-async function listDue(table: Table, nowMs: number, limit: number): Promise<ItemKey[]> {
-  const keys: ItemKey[] = [];
-  for (const partition of duePartitions()) {
-    const answer = await table.client.send(
-      new QueryCommand({
-        TableName: table.name,
-        IndexName: "byDue",
-        KeyConditionExpression: "duePk = :pk AND dueAt <= :now",
-        ExpressionAttributeValues: { ":pk": partition, ":now": new Date(nowMs).toISOString() },
-        Limit: limit,
-      }),
-    );
-    keys.push(...(answer.Items ?? []).map((item) => ({ pk: String(item.pk), sk: String(item.sk) })));
-  }
-  return keys;
 }

@@ -14,7 +14,7 @@ import {
   type UpdateCommandInput,
 } from "@aws-sdk/lib-dynamodb";
 import { unmarshall } from "@aws-sdk/util-dynamodb";
-import { awsClientOptions } from "../clients/aws-options.ts";
+import { awsClientOptions, withoutCallLogging } from "../clients/aws-options.ts";
 import { AppError } from "../domain/errors.ts";
 import type { ItemKey } from "./keys.ts";
 
@@ -30,7 +30,7 @@ const maxBatchGetKeys = 100;
 const conflictTries = 8;
 
 export function createDynamoDbClient(): DynamoDBClient {
-  return new DynamoDBClient(awsClientOptions);
+  return withoutCallLogging(new DynamoDBClient(awsClientOptions));
 }
 
 /** A table by its name. */
@@ -114,26 +114,4 @@ export async function getItems(table: Table, keys: readonly ItemKey[]): Promise<
     }
   }
   return items;
-}
-
-/** A page's place as callers see it: opaque text around the table's own last key. */
-export function encodeCursor(lastKey: Record<string, unknown>): string {
-  return Buffer.from(JSON.stringify(lastKey)).toString("base64url");
-}
-
-/** The last key inside a cursor; text that is no cursor is the caller's error. */
-export function decodeCursor(cursor: string): Record<string, unknown> {
-  try {
-    const decoded: unknown = JSON.parse(Buffer.from(cursor, "base64url").toString("utf8"));
-    if (typeof decoded === "object" && decoded !== null && !Array.isArray(decoded)) {
-      return decoded as Record<string, unknown>;
-    }
-  } catch (error) {
-    throw invalidCursor(error);
-  }
-  throw invalidCursor();
-}
-
-function invalidCursor(cause?: unknown): AppError {
-  return new AppError("invalid_cursor", "this cursor was not made by this list; start again without one", { cause });
 }

@@ -1,12 +1,12 @@
-import { QueryCommand } from "@aws-sdk/lib-dynamodb";
 import type { AttemptKey } from "../domain/ids.ts";
 import type { Reason } from "../domain/reason.ts";
-import { isTerminalTaskState, type TaskState } from "../domain/task-state.ts";
+import { isTerminalTaskState } from "../domain/task-state.ts";
 import { timing } from "../domain/timing.ts";
 import type { TaskSpec } from "../jobfile/job-spec.ts";
 import type { CancelRequest, TaskItem, TaskTransition } from "./items.ts";
-import { dueEntry, type ItemKey, taskKey, taskPartition } from "./keys.ts";
-import { decodeCursor, encodeCursor, getItems, type Table } from "./table.ts";
+import { dueEntry, taskKey } from "./keys.ts";
+import { getItems, type Table } from "./table.ts";
+import { listTasks, type TaskListPage } from "./task-list.ts";
 import {
   type AttemptEnd,
   claimTask,
@@ -27,10 +27,10 @@ import {
 export interface TaskRepository {
   get(jobId: string, bucket: number, task: string): Promise<TaskItem | undefined>;
   getMany(keys: readonly TaskAddress[]): Promise<TaskItem[]>;
-  /** One page of a job's tasks, bucket by bucket and by name within each. */
+  /** One page of a job's tasks, bucket by bucket and by name within each; with a filter it may be short though more follow. */
   list(
     job: { jobId: string; bucketCount: number },
-    page: { limit: number; cursor?: string; state?: TaskState },
+    page: TaskListPage,
   ): Promise<{ tasks: TaskItem[]; cursor?: string }>;
   /** Gives a queued task, or one whose lease has run out, to a worker as its next attempt. */
   claim(task: TaskItem, claim: { workerId: string; leaseToken: string; nowMs: number }): Promise<TaskMove>;
@@ -106,37 +106,4 @@ export function createTaskRepository(table: Table): TaskRepository {
     requestCancel: (task, cancel) => requestTaskCancel(table, task, cancel),
     noteWatched: (task, untilMs) => noteWatched(table, task, untilMs),
   };
-}
-
-async function listTasks(
-  table: Table,
-  job: { jobId: string; bucketCount: number },
-  { limit, cursor, state }: { limit: number; cursor?: string; state?: TaskState },
-): Promise<{ tasks: TaskItem[]; cursor?: string }> {
-  const from = cursor === undefined ? { bucket: 0 } : decodeCursor(cursor);
-  const tasks: TaskItem[] = [];
-  let after = from.key as ItemKey | undefined;
-  for (let bucket = Number(from.bucket ?? 0); bucket < job.bucketCount; bucket++) {
-    do {
-      const answer = await table.client.send(
-        new QueryCommand({
-          TableName: table.name,
-          KeyConditionExpression: "pk = :pk",
-          ExpressionAttributeValues: { ":pk": taskPartition(job.jobId, bucket), ...(state ? { ":state": state } : {}) },
-          ...(state ? { FilterExpression: "#state = :state", ExpressionAttributeNames: { "#state": "state" } } : {}),
-          Limit: limit - tasks.length,
-          ConsistentRead: true,
-          ...(after ? { ExclusiveStartKey: after } : {}),
-        }),
-      );
-      tasks.push(...((answer.Items ?? []) as unknown as TaskItem[]));
-      after = answer.LastEvaluatedKey as ItemKey | undefined;
-      if (tasks.length >= limit) {
-        const more = after !== undefined || bucket + 1 < job.bucketCount;
-        const place = after === undefined ? { bucket: bucket + 1 } : { bucket, key: after };
-        return more ? { tasks, cursor: encodeCursor(place) } : { tasks };
-      }
-    } while (after !== undefined);
-  }
-  return { tasks };
 }

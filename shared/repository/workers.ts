@@ -1,7 +1,9 @@
 import { QueryCommand } from "@aws-sdk/lib-dynamodb";
 import type { RegisterWorker } from "../api/schemas.ts";
+import { workerIdPattern } from "../domain/ids.ts";
+import { decodeCursor, encodeCursor } from "./cursors.ts";
 import { type ItemKey, workerKey, workerListEntry } from "./keys.ts";
-import { decodeCursor, encodeCursor, getItems, type Table, updateItem } from "./table.ts";
+import { getItems, type Table, updateItem } from "./table.ts";
 
 /** A worker as the control plane knows it. `lastSeenMs` is the control plane's clock at its last heartbeat. */
 export interface WorkerItem extends RegisterWorker {
@@ -76,6 +78,9 @@ export function createWorkerRepository(table: Table): WorkerRepository {
       return outcome.ok;
     },
     async list({ limit, cursor }) {
+      const after = decodeCursor("workers", cursor, ([workerId]) =>
+        typeof workerId === "string" && workerIdPattern.test(workerId) ? workerId : undefined,
+      );
       const answer = await table.client.send(
         new QueryCommand({
           TableName: table.name,
@@ -84,13 +89,14 @@ export function createWorkerRepository(table: Table): WorkerRepository {
           ExpressionAttributeValues: { ":pk": "WORKERS" },
           ScanIndexForward: false,
           Limit: limit,
-          ...(cursor === undefined ? {} : { ExclusiveStartKey: decodeCursor(cursor) }),
+          ...(after === undefined ? {} : { ExclusiveStartKey: { ...workerKey(after), ...workerListEntry(after) } }),
         }),
       );
       const keys = (answer.Items ?? []).map((item): ItemKey => ({ pk: String(item.pk), sk: String(item.sk) }));
       const workers = (await getItems(table, keys)) as unknown as WorkerItem[];
       workers.sort((a, b) => (a.workerId < b.workerId ? 1 : -1));
-      return answer.LastEvaluatedKey ? { workers, cursor: encodeCursor(answer.LastEvaluatedKey) } : { workers };
+      const last = answer.LastEvaluatedKey?.listSk;
+      return last === undefined ? { workers } : { workers, cursor: encodeCursor("workers", [String(last)]) };
     },
   };
 }

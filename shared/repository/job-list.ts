@@ -1,0 +1,80 @@
+import { QueryCommand } from "@aws-sdk/lib-dynamodb";
+import { jobIdPattern } from "../domain/ids.ts";
+import { decodeCursor, encodeCursor } from "./cursors.ts";
+import type { JobDigest } from "./items.ts";
+import { digestKey, duePartitions, type ItemKey, jobListEntry } from "./keys.ts";
+import { getItems, type Table } from "./table.ts";
+
+/** What to list: all jobs, or those that match. */
+export interface JobListPage {
+  limit: number;
+  cursor?: string;
+  matches?: (job: JobDigest) => boolean;
+}
+
+/** With a filter most jobs may be read in vain: so many at once, and so many times for one page at most. */
+const filteredRead = 100;
+const filteredReads = 10;
+
+/** One page of jobs, newest first. With a filter it may be short though more follow. */
+export async function listJobs(
+  table: Table,
+  { limit, cursor, matches }: JobListPage,
+): Promise<{ jobs: JobDigest[]; cursor?: string }> {
+  const jobs: JobDigest[] = [];
+  let after = decodeCursor("jobs", cursor, ([jobId]) =>
+    typeof jobId === "string" && jobIdPattern.test(jobId) ? jobId : undefined,
+  );
+  for (let reads = 0; reads < filteredReads; reads++) {
+    const room = limit - jobs.length;
+    const read = await readJobs(table, after, matches ? Math.max(room, filteredRead) : room);
+    const found = read.jobs.filter((job) => matches?.(job) ?? true);
+    jobs.push(...found.slice(0, room));
+    after = found.length > room ? jobs.at(-1)?.jobId : read.after;
+    if (after === undefined) return { jobs };
+    if (jobs.length >= limit) break;
+  }
+  return after === undefined ? { jobs } : { jobs, cursor: encodeCursor("jobs", [after]) };
+}
+
+async function readJobs(
+  table: Table,
+  after: string | undefined,
+  limit: number,
+): Promise<{ jobs: JobDigest[]; after?: string }> {
+  const answer = await table.client.send(
+    new QueryCommand({
+      TableName: table.name,
+      IndexName: "byList",
+      KeyConditionExpression: "listPk = :pk",
+      ExpressionAttributeValues: { ":pk": "JOBS" },
+      ScanIndexForward: false,
+      Limit: limit,
+      ...(after === undefined ? {} : { ExclusiveStartKey: { ...digestKey(after), ...jobListEntry(after) } }),
+    }),
+  );
+  const keys = (answer.Items ?? []).map((item): ItemKey => ({ pk: String(item.pk), sk: String(item.sk) }));
+  const digests = (await getItems(table, keys)) as unknown as JobDigest[];
+  const byPk = new Map(digests.map((digest) => [digestKey(digest.jobId).pk, digest]));
+  const jobs = keys.flatMap((key) => byPk.get(key.pk) ?? []);
+  const last = answer.LastEvaluatedKey?.pk;
+  return last === undefined ? { jobs } : { jobs, after: String(last).slice("JOB#".length) };
+}
+
+/** Keys of items that the sweep has to look at, the longest overdue first; `limit` for each index partition. */
+export async function listDue(table: Table, nowMs: number, limit: number): Promise<ItemKey[]> {
+  const keys: ItemKey[] = [];
+  for (const partition of duePartitions()) {
+    const answer = await table.client.send(
+      new QueryCommand({
+        TableName: table.name,
+        IndexName: "byDue",
+        KeyConditionExpression: "duePk = :pk AND dueAt <= :now",
+        ExpressionAttributeValues: { ":pk": partition, ":now": new Date(nowMs).toISOString() },
+        Limit: limit,
+      }),
+    );
+    keys.push(...(answer.Items ?? []).map((item) => ({ pk: String(item.pk), sk: String(item.sk) })));
+  }
+  return keys;
+}

@@ -1,0 +1,109 @@
+import { describe, expect, it } from "vitest";
+import type { JobPage, Problem, TaskPage, WorkerPage } from "../../shared/api/schemas.ts";
+import { noopJob, taskNames } from "../support/control-plane.ts";
+import { useControlPlane } from "../support/control-plane-fixture.ts";
+import { completed, failedWith } from "../support/control-plane-worker.ts";
+
+const plane = useControlPlane();
+
+/** Follows the cursors of a list from its first page to its last. */
+async function readPages<Page extends { cursor?: string | undefined }>(path: string): Promise<Page[]> {
+  const pages: Page[] = [];
+  for (let cursor: string | undefined = ""; cursor !== undefined; cursor = pages.at(-1)?.cursor) {
+    pages.push(await plane().call<Page>(`${path}${cursor && `&cursor=${encodeURIComponent(cursor)}`}`));
+    if (pages.length > 50) throw new Error("the pages do not end");
+  }
+  return pages;
+}
+
+const queries = () => plane().requests.counts()["dynamodb.Query"] ?? 0;
+
+describe("the list of a job's tasks", () => {
+  it("shows every task once, page by page", async () => {
+    const jobId = await plane().submit(noopJob(taskNames(25)));
+    const pages = await readPages<TaskPage>(`/v1/jobs/${jobId}/tasks?limit=10`);
+    expect(pages.map((page) => page.tasks.length)).toEqual([10, 10, 5]);
+    expect(pages.flatMap((page) => page.tasks.map(({ task }) => task))).toEqual(taskNames(25));
+  });
+
+  it("finds tasks by status, each once, with few reads however small the page", async () => {
+    const jobId = await plane().submit(noopJob(taskNames(90)));
+    await plane()
+      .createWorker()
+      .runAll((claimed) => (claimed.task.endsWith("7") ? failedWith(7) : completed()));
+    plane().requests.reset();
+    const pages = await readPages<TaskPage>(`/v1/jobs/${jobId}/tasks?limit=2&status=failed`);
+    expect(pages.flatMap((page) => page.tasks.map(({ task }) => task))).toEqual(
+      taskNames(90).filter((name) => name.endsWith("7")),
+    );
+    expect(pages.every((page) => page.tasks.length <= 2)).toBe(true);
+    expect(queries()).toBeLessThanOrEqual(pages.length + 1);
+  });
+});
+
+describe("the list of jobs", () => {
+  it("shows the newest first, page by page", async () => {
+    const jobIds: string[] = [];
+    for (let count = 0; count < 7; count++) {
+      jobIds.push(await plane().submit(noopJob(["a"])));
+      plane().clock.advance(5);
+    }
+    const pages = await readPages<JobPage>("/v1/jobs?limit=3");
+    expect(pages.map((page) => page.jobs.length)).toEqual([3, 3, 1]);
+    expect(pages.flatMap((page) => page.jobs.map(({ job }) => job))).toEqual(jobIds.toReversed());
+  });
+
+  it("finds jobs by name and status beyond the first page of the index", async () => {
+    const wanted = await plane().submit(noopJob(["a"], { name: "wanted" }));
+    plane().clock.advance(5);
+    for (let count = 0; count < 6; count++) await plane().submit(noopJob(["a"]));
+    const page = await plane().call<JobPage>("/v1/jobs?limit=2&name=wanted&status=queued");
+    expect(page.jobs.map(({ job }) => job)).toEqual([wanted]);
+    expect(await plane().call<JobPage>("/v1/jobs?limit=2&name=wanted&status=failed")).toEqual({ jobs: [] });
+  });
+});
+
+describe("the list of workers", () => {
+  it("shows the newest first, page by page", async () => {
+    const workerIds: string[] = [];
+    for (let count = 0; count < 3; count++) {
+      const worker = plane().createWorker();
+      await worker.register();
+      workerIds.push(worker.workerId);
+      plane().clock.advance(5);
+    }
+    const pages = await readPages<WorkerPage>("/v1/workers?limit=2");
+    expect(pages.flatMap((page) => page.workers.map(({ workerId }) => workerId))).toEqual(workerIds.toReversed());
+  });
+});
+
+describe("a cursor that no list made", () => {
+  const forged = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  it.each([
+    ["is no text of ours", "%%%"],
+    ["is some JSON", forged({ pk: "TOKEN#x", sk: "TOKEN" })],
+    ["is a number", forged(7)],
+    ["names a key of another table", forged({ bucket: 0, key: { pk: "JOB#x", sk: 1 } })],
+    ["names a bucket that cannot be", forged(["tasks", -1, "a"])],
+  ])("%s: is refused by each list", async (_title, cursor) => {
+    const jobId = await plane().submit(noopJob(["a"]));
+    for (const path of ["/v1/jobs?", "/v1/workers?", `/v1/jobs/${jobId}/tasks?`]) {
+      const response = await plane().request(`${path}cursor=${encodeURIComponent(cursor)}`);
+      expect({ path, status: response.status }).toEqual({ path, status: 400 });
+      expect(((await response.json()) as Problem).code).toBe("invalid_cursor");
+    }
+  });
+
+  it("belongs to another list: is refused", async () => {
+    const [one, other] = [await plane().submit(noopJob(["a", "b"])), await plane().submit(noopJob(["a", "b"]))];
+    await plane().createWorker().register();
+    const lists = ["/v1/jobs?limit=1", `/v1/jobs/${one}/tasks?limit=1`, `/v1/jobs/${other}/tasks?limit=1`];
+    const cursors = await Promise.all(lists.map(async (path) => (await plane().call<TaskPage>(path)).cursor ?? ""));
+    for (const [index, cursor] of cursors.entries()) {
+      for (const [at, path] of lists.entries()) {
+        const response = await plane().request(`${path}&cursor=${encodeURIComponent(cursor)}`);
+        expect({ path, index, status: response.status }).toEqual({ path, index, status: at === index ? 200 : 400 });
+      }
+    }
+  });
+});
