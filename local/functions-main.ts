@@ -2,6 +2,7 @@ import { once } from "node:events";
 import type { Server } from "node:http";
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { DynamoDBStreamsClient } from "@aws-sdk/client-dynamodb-streams";
+import { awsClientOptions, withoutCallLogging } from "../shared/clients/aws-options.ts";
 import { schedules } from "../shared/infrastructure/schedules.ts";
 import { streamBatchSize, streamConsumers } from "../shared/infrastructure/table.ts";
 import { createLogger } from "../shared/log.ts";
@@ -34,7 +35,7 @@ const sweep = await import("../functions/schedules/sweep-main.ts");
 const checkpoints = openCheckpoints(settings.checkpointFile);
 const dynamoDb = new DynamoDBClient({});
 const source = createStreamSource({
-  client: new DynamoDBStreamsClient({}),
+  client: withoutCallLogging(new DynamoDBStreamsClient(awsClientOptions)),
   streamArn: settings.streamArn,
   functions: [
     { name: "fold", patterns: streamConsumers.fold, batchSize: streamBatchSize, handler: fold.handler },

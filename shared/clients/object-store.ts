@@ -11,7 +11,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
-import { awsClientOptions } from "./aws-options.ts";
+import { awsClientOptions, withoutCallLogging } from "./aws-options.ts";
 
 /** An object as a list shows it. */
 export interface ListedObject {
@@ -43,7 +43,7 @@ const parallelParts = 4;
 
 /** The S3 client of this process. Path style, because an embedded endpoint has no host name per bucket. */
 export function createS3Client(): S3Client {
-  return new S3Client({ ...awsClientOptions, forcePathStyle: true });
+  return withoutCallLogging(new S3Client({ ...awsClientOptions, forcePathStyle: true }));
 }
 
 /** A bucket by its name. */

@@ -7,7 +7,7 @@ import {
   SQSClient,
 } from "@aws-sdk/client-sqs";
 import { AppError } from "../domain/errors.ts";
-import { awsClientOptions } from "./aws-options.ts";
+import { awsClientOptions, withoutCallLogging } from "./aws-options.ts";
 
 /** Most entries of one SQS batch call, and most messages of one receive. */
 export const queueBatchSize = 10;
@@ -39,7 +39,7 @@ export interface Queue {
 
 /** The SQS client of this process. */
 export function createSqsClient(): SQSClient {
-  return new SQSClient(awsClientOptions);
+  return withoutCallLogging(new SQSClient(awsClientOptions));
 }
 
 /** A queue behind its URL. */
