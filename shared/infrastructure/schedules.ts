@@ -3,4 +3,3 @@ export const schedules = {
   /** Folds what a lost trigger left behind, finishes chores, dispatches and times out jobs. */
   sweep: { everySeconds: 60 },
 } as const;
-export type ScheduleName = keyof typeof schedules;

@@ -29,7 +29,6 @@ export const streamConsumers = {
   /** Work on a whole job that goes on after a request was answered. */
   chores: [{ eventName: ["INSERT", "MODIFY"], dynamodb: { Keys: { sk: { S: [{ prefix: "CHORE#" }] } } } }],
 } as const;
-export type StreamConsumer = keyof typeof streamConsumers;
 
 /** Records handed to a stream consumer in one call, at most. */
 export const streamBatchSize = 100;

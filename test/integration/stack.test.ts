@@ -2,11 +2,11 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { EventPage, Job, Task, TaskPage } from "../../shared/api/schemas.ts";
+import type { EventPage, Job, TaskPage } from "../../shared/api/schemas.ts";
 import { runCli } from "../support/cli.ts";
 import { needDocker } from "../support/docker.ts";
 import { eventually } from "../support/eventually.ts";
-import { callApi, step, submit, waitForJob } from "../support/jobs.ts";
+import { callApi, readTask, step, submit, waitForJob } from "../support/jobs.ts";
 import { type RunningStack, startLocalStack } from "../support/local-stack.ts";
 
 let stack: RunningStack;
@@ -70,7 +70,7 @@ describe("cancel", () => {
       steps: [step({ run: 'echo before; echo kept > "$SLUICE_OUTPUT/kept.txt"; sleep 600' })],
       tasks: [{ name: "only" }],
     });
-    await eventually(async () => (await readTask(jobId, "only")).status === "running", "the task runs");
+    await eventually(async () => (await readTask(stack, jobId, "only")).status === "running", "the task runs");
     await eventually(
       async () => (await runCli(stack, ["logs", jobId, "only"])).stdout.includes("before"),
       "its log shows",
@@ -78,7 +78,7 @@ describe("cancel", () => {
     expect((await runCli(stack, ["cancel", jobId])).code).toBe(0);
     const watched = await runCli(stack, ["watch", jobId]);
     expect(watched.code).toBe(3);
-    const task = await readTask(jobId, "only");
+    const task = await readTask(stack, jobId, "only");
     expect(task).toMatchObject({ status: "aborted", reason: { code: "cancelled" } });
     expect((await runCli(stack, ["logs", jobId, "only"])).stdout).toContain("before");
     const out = join(folder, "cancelled");
@@ -101,9 +101,12 @@ describe("cancel", () => {
     }, "one of two runs");
     const queued = running.task === "first" ? "second" : "first";
     expect((await runCli(stack, ["cancel", jobId, queued])).code).toBe(0);
-    await eventually(async () => (await readTask(jobId, queued)).status === "aborted", "the queued one is aborted");
-    expect((await readTask(jobId, queued)).attempts).toEqual([]);
-    expect((await readTask(jobId, running.task)).status).toBe("running");
+    await eventually(
+      async () => (await readTask(stack, jobId, queued)).status === "aborted",
+      "the queued one is aborted",
+    );
+    expect((await readTask(stack, jobId, queued)).attempts).toEqual([]);
+    expect((await readTask(stack, jobId, running.task)).status).toBe("running");
     expect((await runCli(stack, ["cancel", jobId])).code).toBe(0);
     const job = await waitForJob(stack, jobId);
     expect(job).toMatchObject({ status: "aborted", counts: { aborted: 2 } });
@@ -156,10 +159,6 @@ describe("a large job", () => {
     expect([...ended.values()].every((count) => count === 1)).toBe(true);
   });
 });
-
-function readTask(jobId: string, task: string): Promise<Task> {
-  return callApi<Task>(stack, `/v1/jobs/${jobId}/tasks/${task}`);
-}
 
 async function findFile(root: string, name: string): Promise<string> {
   const entries = await readdir(root, { recursive: true });

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ApiLogLine, Job, JobPage, Task } from "../../shared/api/schemas.ts";
+import type { ApiLogLine, Job, Task } from "../../shared/api/schemas.ts";
 import type { JobSpecInput } from "../../shared/jobfile/job-spec.ts";
 import type { RunningStack } from "./local-stack.ts";
 
@@ -42,10 +42,6 @@ export async function readFirstLine(stack: RunningStack, jobId: string, task: st
   const [line] = page.lines;
   if (!line) throw new Error(`task ${task} of ${jobId} printed nothing`);
   return line;
-}
-
-export function listJobs(stack: RunningStack): Promise<JobPage> {
-  return callApi<JobPage>(stack, "/v1/jobs");
 }
 
 /** A step on the host, or in a container of the image given. */
