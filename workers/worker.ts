@@ -39,6 +39,7 @@ interface RunningAttempt {
 
 const registerDeadlineMs = 10_000;
 const uploadDeadlineMs = 120_000;
+const remainsIntervalMs = 3_600_000;
 /** The last words to the control plane are not worth waiting for. */
 const farewellDeadlineMs = 1_000;
 
@@ -61,6 +62,7 @@ export class Worker {
   #parts: { held: HeldMessages; intake: Intake; heartbeats: HeartbeatLoop; objects: ObjectStore } | undefined;
   #starting: Promise<boolean> | undefined;
   #registering = false;
+  #remainsTimer: NodeJS.Timeout | undefined;
   #drain: Promise<void> | undefined;
 
   constructor(deps: WorkerDeps) {
@@ -93,10 +95,21 @@ export class Worker {
     if (settings === undefined || this.#drain !== undefined) return false;
     this.#beginWork(settings);
     // Nothing waits for it, and it must not slow the start down.
-    removeHostRemains(config.workDir, owner, this.#log).catch((error: unknown) =>
-      this.#log.error({ err: error }, "what dead workers left could not be removed"),
-    );
+    void this.#removeRemains(owner);
+    this.#remainsTimer = setInterval(() => void this.#removeRemains(owner), remainsIntervalMs).unref();
     return true;
+  }
+
+  /** Removes what workers left that died on this machine; Docker's part fails where Docker is away. */
+  async #removeRemains(owner: Owner): Promise<void> {
+    const docker = this.#executors.get("docker");
+    const [problem] = await Promise.all([
+      docker instanceof DockerExecutor ? docker.removeRemains() : undefined,
+      removeHostRemains(this.#deps.config.workDir, owner, this.#log).catch((error: unknown) =>
+        this.#log.error({ err: error }, "what dead workers left could not be removed"),
+      ),
+    ]);
+    if (problem !== undefined) this.#log.warn({ reason: problem }, "Docker cannot be used: container steps will fail");
   }
 
   /** Stops taking tasks, lets the running ones finish for a time, gives the rest back, removes everything. */
@@ -123,9 +136,8 @@ export class Worker {
     const { workerId } = this;
     const docker = new DockerExecutor({ address: config.docker, slots: config.slots, workerId, owner, log });
     this.#executors.set("docker", docker);
-    void docker.warmUp().then((problem) => {
-      if (problem !== undefined) log.warn({ reason: problem }, "container steps will fail until Docker can be used");
-    });
+    // Connects while the worker registers; `removeRemains` says what is wrong where that fails.
+    void docker.warmUp();
   }
 
   /** Undefined where the worker was told to stop before the control plane answered. */
@@ -266,6 +278,7 @@ export class Worker {
     );
     if (!inTime) this.#log.error({ attempts: [...this.#attempts.keys()] }, "not everything ended within the drain");
     clearTimeout(reporting);
+    clearInterval(this.#remainsTimer);
     this.#giveUp.abort(new Error("the worker has stopped"));
     this.#parts?.heartbeats.stop();
     this.#state = "stopped";

@@ -280,7 +280,7 @@ describe("the docker executor with a real daemon", () => {
         expect((await listLeftovers(label)).length).toBeGreaterThan(2);
         const living = await inTask(async (alive, aliveTask) => {
           await run(alive, step("true"));
-          await executor.warmUp();
+          await executor.removeRemains();
           return listLeftovers(`sluice.attempt=${aliveTask.attemptId}`);
         });
         expect(living.length).toBe(1);

@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { zstdDecompressSync } from "node:zlib";
@@ -217,6 +217,23 @@ describe("a worker's tasks", () => {
     expect(bench.plane.outcome("t")).toMatchObject({
       state: "failed",
       reason: { code: "internal", fault: "infrastructure", detail: expect.stringContaining("runs no containers") },
+    });
+  });
+});
+
+describe("a worker without room for workspaces", () => {
+  it("fails the task with the system's words instead of keeping it to itself", async () => {
+    const bench = await openBench();
+    const worker = await startWorker(bench);
+    // A file in the place of the worker's folder: nothing can be made in it, as on a full disk.
+    const folder = join(bench.folder, "work", worker.workerId);
+    await rm(folder, { recursive: true });
+    await writeFile(folder, "");
+    await bench.send(bench.plane.addTask("t", { steps: [step("true")] }));
+    await eventually(() => bench.plane.outcome("t"), "the result");
+    expect(bench.plane.outcome("t")).toMatchObject({
+      state: "failed",
+      reason: { code: "internal", fault: "infrastructure", detail: expect.stringContaining("ENOTDIR") },
     });
   });
 });

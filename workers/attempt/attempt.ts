@@ -78,7 +78,7 @@ export class Attempt {
       timeoutMs,
     );
     try {
-      const end = await this.#execute();
+      const end = await this.#execute().catch((error: unknown) => this.#explainBreak(error));
       clearTimeout(timer);
       return end.outcome === undefined ? await this.#giveBack() : await this.#finish(end.outcome, end.steps);
     } catch (error) {
@@ -125,6 +125,15 @@ export class Attempt {
     });
     this.#lease.lost.throwIfAborted();
     return end;
+  }
+
+  /** What keeps the steps from being run at all, such as a full disk, is told like any other end. */
+  #explainBreak(error: unknown): { outcome: AttemptOutcome; steps: StepResult[] } {
+    this.#lease.lost.throwIfAborted();
+    this.#log.error({ err: error }, "the steps of an attempt could not be run");
+    const reason = reasonFor("internal", `the worker could not run the task: ${messageOf(error)}`);
+    const steps = this.#claimed.steps.map(({ name }, index) => ({ index: index + 1, name }));
+    return { outcome: { state: "failed", reason }, steps };
   }
 
   #sandboxFor(kind: StepSpec["kind"], context: TaskContext): TaskSandbox {

@@ -42,11 +42,18 @@ export class DockerExecutor implements Executor {
     };
   }
 
-  /**
-   * Makes ready what the first step would wait for, and removes what dead workers left. Tells why Docker cannot be
-   * used where it cannot; steps try again then.
-   */
+  /** Makes ready what the first step would wait for. Tells why Docker cannot be used where it cannot; steps try again. */
   async warmUp(): Promise<string | undefined> {
+    try {
+      await this.#connect();
+      return undefined;
+    } catch (error) {
+      return messageOf(error);
+    }
+  }
+
+  /** Removes what dead workers left in Docker. Tells why Docker cannot be used where it cannot. */
+  async removeRemains(): Promise<string | undefined> {
     try {
       const { docker } = await this.#connect();
       const removed = await removeDockerRemains(docker, this.#options.owner, this.#options.log);
