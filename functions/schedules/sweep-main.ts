@@ -1,6 +1,8 @@
 import type { Context, ScheduledEvent } from "aws-lambda";
+import { AppError } from "../../shared/domain/errors.ts";
 import { wireDeps } from "../wire.ts";
-import { type SweepReport, sweepDue } from "./sweep.ts";
+import { sweepDue } from "./sweep.ts";
+import type { SweepReport } from "./sweep-report.ts";
 
 const deps = wireDeps("sweep");
 const reserveMs = 10_000;
@@ -9,5 +11,7 @@ const reserveMs = 10_000;
 export async function handler(_event: ScheduledEvent, context: Context): Promise<SweepReport> {
   const report = await sweepDue(deps, context.getRemainingTimeInMillis() - reserveMs);
   if (Object.values(report).some((count) => count > 0)) deps.log.info(report, "swept");
+  if (report.failed > 0)
+    throw new AppError("internal", `the sweep could not finish ${report.failed} things it found due`);
   return report;
 }

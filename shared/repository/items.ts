@@ -12,6 +12,13 @@ export interface CancelRequest {
   at: string;
 }
 
+/** The sweep's next look at a job: when, what the newest event was at the last one, and how long it waited since. */
+export interface JobCheck {
+  at: string;
+  seq: number;
+  afterMs: number;
+}
+
 /**
  * The truth about a job: its counters and outcome, moved by the fold only. `seq`, the sequence number of the newest
  * event, is also the item's version: every write is on the condition of the `seq` it has seen.
@@ -34,6 +41,7 @@ export interface JobDigest {
   timeoutAt?: string;
   /** Set until every message of the job is known to have been sent. */
   dispatchPending?: boolean;
+  check?: JobCheck;
 }
 
 /** One try at a task; its number is its position in the task's list, from 1. */

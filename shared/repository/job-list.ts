@@ -2,7 +2,7 @@ import { QueryCommand } from "@aws-sdk/lib-dynamodb";
 import { jobIdPattern } from "../domain/ids.ts";
 import { decodeCursor, encodeCursor } from "./cursors.ts";
 import type { JobDigest } from "./items.ts";
-import { digestKey, duePartitions, type ItemKey, jobListEntry } from "./keys.ts";
+import { digestKey, type ItemKey, jobListEntry } from "./keys.ts";
 import { getItems, type Table } from "./table.ts";
 
 /** What to list: all jobs, or those that match. */
@@ -59,22 +59,4 @@ async function readJobs(
   const jobs = keys.flatMap((key) => byPk.get(key.pk) ?? []);
   const last = answer.LastEvaluatedKey?.pk;
   return last === undefined ? { jobs } : { jobs, after: String(last).slice("JOB#".length) };
-}
-
-/** Keys of items that the sweep has to look at, the longest overdue first; `limit` for each index partition. */
-export async function listDue(table: Table, nowMs: number, limit: number): Promise<ItemKey[]> {
-  const keys: ItemKey[] = [];
-  for (const partition of duePartitions()) {
-    const answer = await table.client.send(
-      new QueryCommand({
-        TableName: table.name,
-        IndexName: "byDue",
-        KeyConditionExpression: "duePk = :pk AND dueAt <= :now",
-        ExpressionAttributeValues: { ":pk": partition, ":now": new Date(nowMs).toISOString() },
-        Limit: limit,
-      }),
-    );
-    keys.push(...(answer.Items ?? []).map((item) => ({ pk: String(item.pk), sk: String(item.sk) })));
-  }
-  return keys;
 }

@@ -2,10 +2,11 @@ import { DeleteCommand, PutCommand } from "@aws-sdk/lib-dynamodb";
 import { taskBucket, taskBucketCount } from "../domain/ids.ts";
 import { taskCounts } from "../domain/task-counts.ts";
 import type { JobSpec, TaskSpec } from "../jobfile/job-spec.ts";
-import { digestAttributes, digestDue, putChore } from "./digest-items.ts";
+import { digestAttributes, digestDue, noteJobDue, putChore } from "./digest-items.ts";
+import { eachDuePage } from "./due.ts";
 import { putEventPages, sequenceEvents } from "./events.ts";
 import type { CancelRequest, Chore, JobDigest } from "./items.ts";
-import { type JobListPage, listDue, listJobs } from "./job-list.ts";
+import { type JobListPage, listJobs } from "./job-list.ts";
 import { choreKey, digestKey, type ItemKey, idempotencyItemKey, specKey } from "./keys.ts";
 import {
   getItems,
@@ -53,6 +54,8 @@ export interface JobRepository {
   requestCancel(digest: JobDigest, cancel: CancelRequest): Promise<boolean>;
   /** Notes that all messages of the job were sent. */
   noteDispatched(digest: JobDigest): Promise<void>;
+  /** Notes when the sweep has to look at the job next, and with what it compares then (`digest.check`). */
+  noteDue(digest: JobDigest): Promise<void>;
   getChore(jobId: string, kind: Chore["kind"]): Promise<Chore | undefined>;
   /** Writes the next tasks of an expansion and moves its cursor; false where somebody else has done so. */
   expand(step: {
@@ -65,8 +68,8 @@ export interface JobRepository {
   endChore(chore: Chore): Promise<void>;
   /** Lets the ending of a job's tasks begin again from the first. */
   putCancelChore(jobId: string, nowMs: number): Promise<void>;
-  /** Keys of items that the sweep has to look at, the longest overdue first; `limit` for each index partition. */
-  listDue(nowMs: number, limit: number): Promise<ItemKey[]>;
+  /** Keys of all items that the sweep has to look at, page by page. */
+  eachDuePage(nowMs: number, pageSize: number): AsyncGenerator<ItemKey[]>;
 }
 
 export function createJobRepository(table: Table): JobRepository {
@@ -84,18 +87,10 @@ export function createJobRepository(table: Table): JobRepository {
     getDigests: async (jobIds) => (await getItems(table, jobIds.map(digestKey))) as unknown as JobDigest[],
     list: (page) => listJobs(table, page),
     requestCancel: (digest, cancel) => requestCancel(table, digest, cancel),
-    async noteDispatched(digest) {
-      const { dispatchPending: _, ...dispatched } = digest;
-      const due = digestDue(dispatched);
-      await updateItem(table, {
-        Key: digestKey(digest.jobId),
-        UpdateExpression: due
-          ? "SET duePk = :duePk, dueAt = :dueAt REMOVE dispatchPending"
-          : "REMOVE dispatchPending, duePk, dueAt",
-        ConditionExpression: "attribute_exists(pk)",
-        ...(due ? { ExpressionAttributeValues: { ":duePk": due.duePk, ":dueAt": due.dueAt } } : {}),
-      });
+    noteDispatched({ dispatchPending: _, ...dispatched }) {
+      return noteJobDue(table, dispatched);
     },
+    noteDue: (digest) => noteJobDue(table, digest),
     getChore: async (jobId, kind) => (await getOne(choreKey(jobId, kind))) as Chore | undefined,
     expand: (step) => expandJob(table, step),
     async moveChore(chore, cursor) {
@@ -114,7 +109,7 @@ export function createJobRepository(table: Table): JobRepository {
     async putCancelChore(jobId, nowMs) {
       await table.client.send(new PutCommand(putChore(table, { jobId, kind: "cancel", cursor: "" }, nowMs).Put));
     },
-    listDue: (nowMs, limit) => listDue(table, nowMs, limit),
+    eachDuePage: (nowMs, pageSize) => eachDuePage(table, nowMs, pageSize),
   };
 }
 

@@ -98,14 +98,11 @@ export async function renewLease(table: Table, key: AttemptKey, token: string, n
   return toMove(
     await updateItem(table, {
       Key: itemKeyOf(key),
-      UpdateExpression: "SET lease.untilMs = :until, duePk = :duePk, dueAt = :dueAt",
+      // When the sweep looks at the task stays as it is: it may have to count its moves, however well its worker is.
+      UpdateExpression: "SET lease.untilMs = :until",
       ConditionExpression: "lease.#token = :token",
       ExpressionAttributeNames: { "#token": "token" },
-      ExpressionAttributeValues: {
-        ":until": nowMs + timing.leaseMs,
-        ":token": token,
-        ...dueValues(key.task, nowMs + timing.leaseMs + foldDueMs),
-      },
+      ExpressionAttributeValues: { ":until": nowMs + timing.leaseMs, ":token": token },
     }),
   );
 }
@@ -279,6 +276,22 @@ export async function noteWatched(table: Table, task: TaskAddress, untilMs: numb
     ExpressionAttributeNames: { "#state": "state" },
     ExpressionAttributeValues: { ":until": untilMs, ":running": "running" },
   });
+}
+
+/** Lets the sweep look at a task again at a time, or (undefined) never; refused where it has moved since. */
+export async function noteTaskDue(table: Table, task: TaskItem, dueAtMs: number | undefined): Promise<TaskMove> {
+  return toMove(
+    await updateItem(table, {
+      Key: itemKeyOf(task),
+      UpdateExpression: dueAtMs === undefined ? "REMOVE duePk, dueAt" : "SET duePk = :duePk, dueAt = :dueAt",
+      ConditionExpression: "#rev = :rev AND attribute_not_exists(unfolded)",
+      ExpressionAttributeNames: { "#rev": "rev" },
+      ExpressionAttributeValues: {
+        ":rev": task.rev,
+        ...(dueAtMs === undefined ? {} : dueValues(task.task, dueAtMs)),
+      },
+    }),
+  );
 }
 
 function itemKeyOf(key: TaskAddress): ItemKey {

@@ -14,6 +14,7 @@ import {
   endUnclaimed,
   foldDueMs,
   type LeaseProof,
+  noteTaskDue,
   noteWatched,
   type Requeue,
   renewLease,
@@ -49,6 +50,8 @@ export interface TaskRepository {
   ): Promise<TaskMove>;
   /** Notes on a running task that it has to end; its worker hears of it at its next heartbeat. */
   requestCancel(task: TaskItem, cancel: CancelRequest): Promise<TaskMove>;
+  /** Lets the sweep look at a task again at a time, or (undefined) never; refused where it has moved since. */
+  noteDue(task: TaskItem, dueAtMs: number | undefined): Promise<TaskMove>;
   /** Notes that somebody follows the task's log until then. */
   noteWatched(task: TaskAddress, untilMs: number): Promise<void>;
 }
@@ -104,6 +107,7 @@ export function createTaskRepository(table: Table): TaskRepository {
     requeue: (key, proof, requeue) => requeueTask(table, key, proof, requeue),
     endUnclaimed: (task, state, reason, nowMs) => endUnclaimed(table, task, state, reason, nowMs),
     requestCancel: (task, cancel) => requestTaskCancel(table, task, cancel),
+    noteDue: (task, dueAtMs) => noteTaskDue(table, task, dueAtMs),
     noteWatched: (task, untilMs) => noteWatched(table, task, untilMs),
   };
 }

@@ -1,0 +1,12 @@
+/** What one run of the sweep found to do; `failed` counts what it could not do (see the log), and will try again. */
+export interface SweepReport {
+  folded: number;
+  chores: number;
+  dispatched: number;
+  timedOut: number;
+  rescued: number;
+  failed: number;
+}
+
+/** What one thing that was due came to. */
+export type SweptUnit = Partial<Omit<SweepReport, "failed">>;

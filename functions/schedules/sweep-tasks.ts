@@ -1,0 +1,51 @@
+import pLimit from "p-limit";
+import { reasonFor } from "../../shared/domain/reason.ts";
+import type { TaskItem } from "../../shared/repository/items.ts";
+import { foldDueMs, type TaskAddress } from "../../shared/repository/task-moves.ts";
+import type { Deps } from "../deps.ts";
+import { dispatchTasks, findPool } from "../operations/dispatch.ts";
+import { rescueAttempt } from "../operations/rescue.ts";
+import type { SweptUnit } from "./sweep-report.ts";
+
+const parallelTasks = 8;
+
+/** Looks at tasks of one job that are due: counts moves that no trigger told of, and rescues attempts that fell silent. */
+export async function sweepTasks(deps: Deps, jobId: string, addresses: readonly TaskAddress[]): Promise<SweptUnit> {
+  const tasks = await deps.tasks.getMany(addresses);
+  const unfolded = tasks.filter((task) => task.outbox && task.outbox.length > 0);
+  if (unfolded.length > 0) await deps.fold.foldTasks(jobId, unfolded);
+  const limit = pLimit(parallelTasks);
+  const rescued = await Promise.all(tasks.map((task) => limit(() => watchTask(deps, task))));
+  return { folded: unfolded.length, rescued: rescued.filter(Boolean).length };
+}
+
+/** Rescues the task if its lease ran out, else notes when to look at it again; answers whether it was rescued. */
+async function watchTask(deps: Deps, task: TaskItem): Promise<boolean> {
+  if (task.state !== "running" || !task.lease) {
+    await deps.tasks.noteDue(task, undefined);
+    return false;
+  }
+  const { untilMs } = task.lease;
+  if (untilMs > deps.now()) {
+    await deps.tasks.noteDue(task, untilMs + foldDueMs);
+    return false;
+  }
+  return takeBack(deps, task);
+}
+
+/**
+ * Settles a lost attempt or puts its task back. A message of its own is sent first: the one it had comes back by itself
+ * unless it was lost, and a second one does no harm.
+ */
+async function takeBack(deps: Deps, task: TaskItem): Promise<boolean> {
+  const digest = task.cancel ? undefined : await deps.jobs.getDigest(task.jobId);
+  const rescue = await rescueAttempt(deps, task, task.cancel ?? digest?.cancel);
+  if (rescue.kind === "raced") return false;
+  if (rescue.kind === "ended") return true;
+  await dispatchTasks(findPool(deps, task.pool), [task]);
+  if (rescue.kind === "requeued" || !task.lease) return true;
+  const detail = `attempt ${task.attempt}: worker ${task.lease.workerId} stopped renewing its lease`;
+  const proof = { token: task.lease.token, seenUntilMs: task.lease.untilMs };
+  const requeue = { reason: reasonFor("worker_lost", detail), counted: true, nowMs: deps.now() };
+  return (await deps.tasks.requeue(task, proof, requeue)).moved;
+}
