@@ -1,10 +1,12 @@
-import type { DynamoDBBatchResponse, DynamoDBStreamEvent } from "aws-lambda";
-import { AppError } from "../../shared/domain/errors.ts";
+import type { DynamoDBBatchItemFailure, DynamoDBBatchResponse, DynamoDBStreamEvent } from "aws-lambda";
 import type { Chore } from "../../shared/repository/items.ts";
 import type { Deps } from "../deps.ts";
 import { workOnChore } from "../operations/chores.ts";
 
-/** Works on the chores that a batch of stream records names, each once, until they are done or the time is up. */
+/**
+ * Works on the chores that a batch of stream records names, each once, until they are done or the time is up. A chore
+ * that fails is asked for again, and keeps none of the others from being done.
+ */
 export async function workOnChores(
   deps: Deps,
   event: DynamoDBStreamEvent,
@@ -19,21 +21,20 @@ export async function workOnChores(
     const name = `${chore.jobId} ${chore.kind}`;
     if (!chores.has(name)) chores.set(name, { ...chore, sequence: record.dynamodb?.SequenceNumber ?? "" });
   }
+  const batchItemFailures: DynamoDBBatchItemFailure[] = [];
   for (const { jobId, kind, sequence } of chores.values()) {
     try {
       await workOnChore(deps, jobId, kind, deadlineMs);
     } catch (error) {
       deps.log.error({ err: error, jobId, kind }, "the chore failed; it is tried again");
-      return { batchItemFailures: [{ itemIdentifier: sequence }] };
+      batchItemFailures.push({ itemIdentifier: sequence });
     }
   }
-  return { batchItemFailures: [] };
+  return { batchItemFailures };
 }
 
-/** Job and kind of a chore by its key, undefined for other keys. */
+/** Job and kind of a chore by its key; undefined for other keys, and for kinds that only a newer version knows. */
 export function parseChoreKey(pk: string, sk: string): { jobId: string; kind: Chore["kind"] } | undefined {
-  if (!sk.startsWith("CHORE#")) return undefined;
-  const kind = sk.slice("CHORE#".length);
-  if (kind !== "expand" && kind !== "cancel") throw new AppError("internal", `there is no chore of the kind "${kind}"`);
-  return { jobId: pk.slice("JOB#".length), kind };
+  const kind = /^CHORE#(expand|cancel)$/.exec(sk)?.[1] as Chore["kind"] | undefined;
+  return kind && { jobId: pk.slice("JOB#".length), kind };
 }

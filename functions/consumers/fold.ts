@@ -1,31 +1,32 @@
-import type { DynamoDBBatchResponse, DynamoDBStreamEvent } from "aws-lambda";
+import type { DynamoDBBatchItemFailure, DynamoDBBatchResponse, DynamoDBStreamEvent } from "aws-lambda";
 import type { TaskItem } from "../../shared/repository/items.ts";
 import { readTaskImage } from "../../shared/repository/stream-images.ts";
 import type { Deps } from "../deps.ts";
 
 /**
- * Folds what a batch of stream records tells, job by job. Of several records of one task only the newest counts: it
- * holds all that is not folded. On a failure the stream goes on from the first record of the job that failed.
+ * Folds what a batch of stream records tells, job by job. A job whose fold fails keeps none of the others from being
+ * folded; the stream goes on from its first record, and what was folded already is not folded again.
  */
 export async function foldRecords(
   deps: Pick<Deps, "fold" | "log">,
   event: DynamoDBStreamEvent,
 ): Promise<DynamoDBBatchResponse> {
-  const jobs = new Map<string, { firstSequence: string; newest: Map<string, TaskItem> }>();
+  const jobs = new Map<string, { firstSequence: string; images: TaskItem[] }>();
   for (const record of event.Records) {
     const image = readTaskImage(record.dynamodb?.NewImage);
     if (!image) continue;
-    const job = jobs.get(image.jobId) ?? { firstSequence: record.dynamodb?.SequenceNumber ?? "", newest: new Map() };
+    const job = jobs.get(image.jobId) ?? { firstSequence: record.dynamodb?.SequenceNumber ?? "", images: [] };
     jobs.set(image.jobId, job);
-    job.newest.set(image.task, image);
+    job.images.push(image);
   }
-  for (const [jobId, { firstSequence, newest }] of jobs) {
+  const batchItemFailures: DynamoDBBatchItemFailure[] = [];
+  for (const [jobId, { firstSequence, images }] of jobs) {
     try {
-      await deps.fold.foldTasks(jobId, [...newest.values()]);
+      await deps.fold.foldTasks(jobId, images);
     } catch (error) {
       deps.log.error({ err: error, jobId }, "the fold failed; the stream tries again");
-      return { batchItemFailures: [{ itemIdentifier: firstSequence }] };
+      batchItemFailures.push({ itemIdentifier: firstSequence });
     }
   }
-  return { batchItemFailures: [] };
+  return { batchItemFailures };
 }

@@ -1,0 +1,63 @@
+import type { DynamoDBRecord } from "aws-lambda";
+import { describe, expect, it } from "vitest";
+import { workOnChores } from "../../functions/consumers/chores.ts";
+import { foldRecords } from "../../functions/consumers/fold.ts";
+import { matchesAnyPattern } from "../../local/lambda/event-filter.ts";
+import type { Job } from "../../shared/api/schemas.ts";
+import { taskListKey } from "../../shared/domain/object-keys.ts";
+import { streamConsumers } from "../../shared/infrastructure/table.ts";
+import { noopJob, taskNames } from "../support/control-plane.ts";
+import { useControlPlane } from "../support/control-plane-fixture.ts";
+
+const plane = useControlPlane();
+const minuteMs = 60_000;
+const readJob = (jobId: string) => plane().call<Job>(`/v1/jobs/${jobId}`);
+const takeRecords = async (consumer: keyof typeof streamConsumers) =>
+  (await plane().stream.readNew()).filter((record) => matchesAnyPattern(streamConsumers[consumer], record));
+const choreRecord = (jobId: string, kind: string, sequence: string) =>
+  ({
+    eventName: "INSERT",
+    dynamodb: { SequenceNumber: sequence, Keys: { pk: { S: `JOB#${jobId}` }, sk: { S: `CHORE#${kind}` } } },
+  }) as DynamoDBRecord;
+
+describe("the chores consumer", () => {
+  it("does the other chores of a batch where one fails, and asks for that one again", async () => {
+    const [broken, whole] = [
+      await plane().submit(noopJob(taskNames(100))),
+      await plane().submit(noopJob(taskNames(100))),
+    ];
+    await plane().deps.objects.put(taskListKey(broken), "{ half", "application/json");
+    const Records = await takeRecords("chores");
+    const answer = await workOnChores(plane().deps, { Records }, minuteMs);
+    expect(answer.batchItemFailures).toEqual([{ itemIdentifier: Records[0]?.dynamodb?.SequenceNumber }]);
+    await plane().createWorker().runAll();
+    await plane().foldAll();
+    expect(await readJob(whole)).toMatchObject({ status: "completed", counts: { completed: 100 } });
+  });
+
+  it("passes over a chore of a kind that it does not know", async () => {
+    const jobId = await plane().submit(noopJob(taskNames(100)));
+    const Records = [choreRecord(jobId, "later", "1"), ...(await takeRecords("chores"))];
+    expect(await workOnChores(plane().deps, { Records }, minuteMs)).toEqual({ batchItemFailures: [] });
+    expect((await plane().deps.tasks.list({ jobId, bucketCount: 1 }, { limit: 1000 })).tasks).toHaveLength(100);
+  });
+});
+
+describe("the fold's consumer", () => {
+  it("folds the other jobs of a batch where one fails, and asks for that one's first record again", async () => {
+    const [broken, whole] = [await plane().submit(noopJob(["a"])), await plane().submit(noopJob(["a"]))];
+    await plane().createWorker().runAll();
+    const Records = await takeRecords("fold");
+    plane().requests.intercept(async ({ operation, input }, send) => {
+      if (operation === "TransactWriteItems" && JSON.stringify(input).includes(broken)) throw new Error("no");
+      return send();
+    });
+    const answer = await foldRecords(plane().deps, { Records });
+    plane().requests.intercept(undefined);
+    const first = Records.find((record) => JSON.stringify(record).includes(broken));
+    expect(answer.batchItemFailures).toEqual([{ itemIdentifier: first?.dynamodb?.SequenceNumber }]);
+    expect(await readJob(whole)).toMatchObject({ status: "completed" });
+    expect(await foldRecords(plane().deps, { Records })).toEqual({ batchItemFailures: [] });
+    expect(await readJob(broken)).toMatchObject({ status: "completed" });
+  });
+});
