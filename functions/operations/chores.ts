@@ -49,9 +49,10 @@ async function expandJob(deps: Deps, chore: Chore, digest: JobDigest, deadlineMs
     if (!current?.cancel) await dispatchTasks(pool, step.map(address));
     written += step.length;
   }
-  await deps.jobs.endChore(chore);
-  // A cancel that came during the expansion may have passed tasks before they existed.
+  // A cancel that came during the expansion may have passed tasks before they existed. One that comes from here on
+  // finds them all. The expansion ends last: a crash in between only repeats this.
   if ((await deps.jobs.getDigest(digest.jobId))?.cancel) await deps.jobs.putCancelChore(digest.jobId, deps.now());
+  await deps.jobs.endChore(chore);
 }
 
 /** A task of a job that was cancelled meanwhile is created as ended, so that the job's counts stay whole. */

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { isTerminalJobState } from "../domain/job-state.ts";
 import type { Chore, JobCheck, JobDigest } from "./items.ts";
 import { choreKey, digestKey, dueEntry, jobListEntry } from "./keys.ts";
@@ -65,8 +66,9 @@ async function clearJobDue(table: Table, jobId: string): Promise<void> {
 }
 
 /** Writes a chore; the stream sees it and the work begins, or the sweep does after a while. */
-export function putChore(table: Table, chore: Chore, nowMs: number) {
-  const due = dueEntry(`${chore.jobId}/${chore.kind}`, nowMs + dispatchDueMs);
-  const Item = { ...choreKey(chore.jobId, chore.kind), ...due, type: "chore", ...chore };
+export function putChore(table: Table, { jobId, kind, cursor }: Omit<Chore, "nonce">, nowMs: number) {
+  const due = dueEntry(`${jobId}/${kind}`, nowMs + dispatchDueMs);
+  const chore: Chore = { jobId, kind, cursor, nonce: randomUUID() };
+  const Item = { ...choreKey(jobId, kind), ...due, type: "chore", ...chore };
   return { Put: { TableName: table.name, Item } };
 }

@@ -90,9 +90,13 @@ export interface TaskItem {
   outcome?: AttemptOutcome;
 }
 
-/** Work on a whole job that outlives a request. `cursor` says how far it has come. */
+/**
+ * Work on a whole job that outlives a request. `cursor` says how far it has come; `nonce` tells it from one that is put
+ * in its place.
+ */
 export interface Chore {
   jobId: string;
   kind: "expand" | "cancel";
   cursor: string;
+  nonce: string;
 }

@@ -1,3 +1,4 @@
+import { ConditionalCheckFailedException } from "@aws-sdk/client-dynamodb";
 import { DeleteCommand, PutCommand } from "@aws-sdk/lib-dynamodb";
 import { taskBucket, taskBucketCount } from "../domain/ids.ts";
 import { taskCounts } from "../domain/task-counts.ts";
@@ -97,20 +98,34 @@ export function createJobRepository(table: Table): JobRepository {
       const outcome = await updateItem(table, {
         Key: choreKey(chore.jobId, chore.kind),
         UpdateExpression: "SET #cursor = :next",
-        ConditionExpression: "#cursor = :seen",
+        ConditionExpression: "#cursor = :seen AND nonce = :nonce",
         ExpressionAttributeNames: { "#cursor": "cursor" },
-        ExpressionAttributeValues: { ":next": cursor, ":seen": chore.cursor },
+        ExpressionAttributeValues: { ":next": cursor, ":seen": chore.cursor, ":nonce": chore.nonce },
       });
       return outcome.ok;
     },
-    async endChore(chore) {
-      await table.client.send(new DeleteCommand({ TableName: table.name, Key: choreKey(chore.jobId, chore.kind) }));
-    },
+    endChore: (chore) => endChore(table, chore),
     async putCancelChore(jobId, nowMs) {
       await table.client.send(new PutCommand(putChore(table, { jobId, kind: "cancel", cursor: "" }, nowMs).Put));
     },
     eachDuePage: (nowMs, pageSize) => eachDuePage(table, nowMs, pageSize),
   };
+}
+
+/** Removes a chore that is done, unless another has been put in its place meanwhile. */
+async function endChore(table: Table, chore: Chore): Promise<void> {
+  try {
+    await table.client.send(
+      new DeleteCommand({
+        TableName: table.name,
+        Key: choreKey(chore.jobId, chore.kind),
+        ConditionExpression: "nonce = :nonce",
+        ExpressionAttributeValues: { ":nonce": chore.nonce },
+      }),
+    );
+  } catch (error) {
+    if (!(error instanceof ConditionalCheckFailedException)) throw error;
+  }
 }
 
 async function createJob(table: Table, job: NewJob): Promise<CreateJobOutcome> {
@@ -154,8 +169,7 @@ async function createJob(table: Table, job: NewJob): Promise<CreateJobOutcome> {
       items.push({ Put: { ...absent, Item: newTaskItem(task, { ...job.spec, jobId: job.jobId, bucket, createdAt }) } });
     }
   } else {
-    const chore: Chore = { jobId: job.jobId, kind: "expand", cursor: "0" };
-    items.push(putChore(table, chore, job.nowMs));
+    items.push(putChore(table, { jobId: job.jobId, kind: "expand", cursor: "0" }, job.nowMs));
   }
   if (job.idempotency) {
     const { principal, key, requestSha256 } = job.idempotency;

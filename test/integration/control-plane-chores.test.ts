@@ -2,6 +2,7 @@ import type { DynamoDBRecord } from "aws-lambda";
 import { describe, expect, it } from "vitest";
 import { workOnChores } from "../../functions/consumers/chores.ts";
 import { foldRecords } from "../../functions/consumers/fold.ts";
+import { workOnChore } from "../../functions/operations/chores.ts";
 import { matchesAnyPattern } from "../../local/lambda/event-filter.ts";
 import type { Job } from "../../shared/api/schemas.ts";
 import { taskListKey } from "../../shared/domain/object-keys.ts";
@@ -60,4 +61,50 @@ describe("the fold's consumer", () => {
     expect(await foldRecords(plane().deps, { Records })).toEqual({ batchItemFailures: [] });
     expect(await readJob(broken)).toMatchObject({ status: "completed" });
   });
+});
+
+describe("the end of a cancel", () => {
+  it("leaves the chore that was put again meanwhile, for tasks that were created after it passed", async () => {
+    const jobId = await plane().submit(noopJob(["a"]));
+    await plane().call(`/v1/jobs/${jobId}/cancel`, { body: {} });
+    let putAgain = false;
+    plane().requests.intercept(async ({ operation }, send) => {
+      if (operation === "DeleteItem" && !putAgain) {
+        putAgain = true;
+        await plane().deps.jobs.putCancelChore(jobId, plane().clock.now());
+      }
+      return send();
+    });
+    await workOnChore(plane().deps, jobId, "cancel", Number.POSITIVE_INFINITY);
+    expect(putAgain).toBe(true);
+    expect(await plane().deps.jobs.getChore(jobId, "cancel")).toBeDefined();
+    await workOnChore(plane().deps, jobId, "cancel", Number.POSITIVE_INFINITY);
+    expect(await plane().deps.jobs.getChore(jobId, "cancel")).toBeUndefined();
+  });
+
+  it.each([0, 1, 5, 11, 12, 13])(
+    "reaches every task of a job cancelled during its expansion, also where that crashes after write %i",
+    async (lastWrite) => {
+      const jobId = await plane().submit(noopJob(taskNames(96)));
+      let writes = -1;
+      plane().requests.intercept(async ({ operation, writes: isWrite, input }, send) => {
+        const isStep = operation === "TransactWriteItems" && JSON.stringify(input).includes("CHORE#expand");
+        if (isStep && writes < 0) {
+          // The step is about to be written, and was put together before this cancel.
+          await plane().call(`/v1/jobs/${jobId}/cancel`, { body: {} });
+          await workOnChore(plane().deps, jobId, "cancel", Number.POSITIVE_INFINITY);
+          writes = 0;
+        }
+        if (writes >= 0 && isWrite && ++writes > lastWrite) throw new Error("crash");
+        return send();
+      });
+      await workOnChore(plane().deps, jobId, "expand", Number.POSITIVE_INFINITY).catch(() => undefined);
+      plane().requests.intercept(undefined);
+      await plane().foldAll();
+      plane().clock.advance(2 * minuteMs);
+      await plane().sweep();
+      await plane().foldAll();
+      expect(await readJob(jobId)).toMatchObject({ status: "aborted", counts: { aborted: 96 } });
+    },
+  );
 });
