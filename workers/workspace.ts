@@ -38,8 +38,9 @@ export async function createWorkspace(workerDir: string, name: string): Promise<
     shared: join(root, "sluice", "shared"),
     private: join(root, "private"),
   };
-  // The root keeps other users of the machine out of what is writable by anybody inside.
-  await mkdir(root, { mode: 0o711 });
+  // The root keeps other users of the machine out of what is writable by anybody inside; a container's mount starts
+  // below it.
+  await mkdir(root, { mode: 0o700 });
   await Promise.all([mkdir(workspace.private, { mode: 0o755 }), makeOpenFolder(workspace.path)]);
   await Promise.all([makeOpenFolder(workspace.output), makeOpenFolder(workspace.shared)]);
   return workspace;

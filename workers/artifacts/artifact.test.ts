@@ -10,6 +10,7 @@ import type { ObjectStore } from "../../shared/clients/object-store.ts";
 import { createLogger } from "../../shared/log.ts";
 import { storeArtifact } from "./artifact.ts";
 import { listOutputFiles } from "./output-files.ts";
+import { createTarArchive } from "./tar-archive.ts";
 
 const log = createLogger("test", { level: "silent" });
 
@@ -113,10 +114,17 @@ describe("storeArtifact", () => {
     expect(members.map((member) => member.content.toString())).toEqual(Object.values(files));
   });
 
-  it.skipIf(process.getuid?.() === 0)("names the file that the worker may not read", async () => {
-    const dir = await makeOutput({ "secret.bin": "x" });
-    await chmod(join(dir, "secret.bin"), 0);
-    await expect(store(dir)).rejects.toThrow("output file 'secret.bin' cannot be read: permission denied");
+  it("names the file that cannot be read, and leaves out one that is gone", async () => {
+    const dir = await makeOutput({ "a.txt": "a", "gone.txt": "", "turned.txt": "" });
+    const files = await listOutputFiles(dir, ["**"]);
+    await rm(join(dir, "gone.txt"));
+    const gone: string[] = [];
+    for await (const _ of createTarArchive(files, (name) => gone.push(name)));
+    expect(gone).toEqual(["gone.txt"]);
+    await rm(join(dir, "turned.txt"));
+    await mkdir(join(dir, "turned.txt"));
+    const archive = createTarArchive(files, () => undefined);
+    await expect(Array.fromAsync(archive)).rejects.toThrow("output file 'turned.txt' cannot be read: EISDIR");
   });
 
   it("ends with the reason when it is given up", async () => {

@@ -127,14 +127,22 @@ function padding(size: number): Buffer {
   return Buffer.alloc(over === 0 ? 0 : tarBlockBytes - over);
 }
 
-function explainUnreadable(file: OutputFile, error: unknown): Error {
+/** An output file that the worker cannot read; reading it again does not help. */
+export class UnreadableOutput extends Error {
+  constructor(name: string, why: string, cause: unknown) {
+    super(`output file '${name}' cannot be read: ${why}`, { cause });
+    this.name = "UnreadableOutput";
+  }
+}
+
+function explainUnreadable(file: OutputFile, error: unknown): UnreadableOutput {
   const why = hasCode(error, "EACCES")
     ? `permission denied for the worker: the file belongs to user ${file.stats.uid} with mode ` +
       `${(file.stats.mode & 0o7777).toString(8)}; make it readable in the step, or run the worker as root`
     : error instanceof Error
       ? error.message
       : String(error);
-  return new Error(`output file '${file.name}' cannot be read: ${why}`, { cause: error });
+  return new UnreadableOutput(file.name, why, error);
 }
 
 function hasCode(error: unknown, code: string): boolean {

@@ -6,6 +6,7 @@ import { reasonFor } from "../../shared/domain/reason.ts";
 import type { StepSpec } from "../../shared/jobfile/job-spec.ts";
 import type { Logger } from "../../shared/log.ts";
 import { storeArtifact } from "../artifacts/artifact.ts";
+import { UnreadableOutput } from "../artifacts/tar-archive.ts";
 import type { ExecutorKind } from "../config.ts";
 import type { ControlPlaneClient } from "../control-plane-client.ts";
 import { type Executor, StepFault, type TaskContext, type TaskSandbox } from "../executors/executor.ts";
@@ -229,6 +230,7 @@ export class Attempt {
         retries: artifactRetries,
         maxElapsedMs: this.#deps.uploadDeadlineMs,
         firstDelayMs: 500,
+        isRetryable: (error) => !(error instanceof UnreadableOutput),
         onFailure: (error) => this.#log.warn({ reason: error.message }, "an artifact was not stored"),
       },
     );
