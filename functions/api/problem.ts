@@ -52,7 +52,7 @@ export function listProblems(error: ZodError): NonNullable<Problem["problems"]> 
 export function answerError(error: Error, c: Context, log: Logger): Response {
   if (error instanceof AppError) {
     if (error.retryable) log.error({ err: error, requestId: c.get("requestId") }, error.message);
-    return answerProblem(c, error.code, error.message);
+    return answerProblem(c, error.code, error.message, error.details.problems as Problem["problems"]);
   }
   if (error instanceof HTTPException && error.status < 500) {
     return answerProblem(c, error.status === 413 ? "payload_too_large" : "invalid_request", error.message);

@@ -3,7 +3,7 @@ import { taskBucket } from "../../shared/domain/ids.ts";
 import { taskListKey } from "../../shared/domain/object-keys.ts";
 import type { TaskSpec } from "../../shared/jobfile/job-spec.ts";
 import type { Chore, JobDigest, TaskTransition } from "../../shared/repository/items.ts";
-import { expansionStep } from "../../shared/repository/jobs.ts";
+import { expansionStep, takeExpansionStep } from "../../shared/repository/jobs.ts";
 import type { Deps } from "../deps.ts";
 import { cancelTask } from "./cancel.ts";
 import { outcomeOfCancel } from "./cancel-outcome.ts";
@@ -33,20 +33,23 @@ async function expandJob(deps: Deps, chore: Chore, digest: JobDigest, deadlineMs
   const stored = await deps.objects.get(taskListKey(digest.jobId));
   if (!stored) throw new Error(`the task list of ${digest.jobId} is gone`);
   const tasks = JSON.parse(Buffer.from(stored).toString("utf8")) as TaskSpec[];
-  const pool = findPool(deps, digest.pool);
-  const address = ({ name, slots }: TaskSpec) => {
-    return { jobId: digest.jobId, task: name, bucket: taskBucket(name, digest.bucketCount), slots };
-  };
+  const announce = (step: readonly TaskSpec[]) =>
+    dispatchTasks(
+      findPool(deps, digest.pool),
+      step.map(({ name, slots }) => {
+        return { jobId: digest.jobId, task: name, bucket: taskBucket(name, digest.bucketCount), slots };
+      }),
+    );
   let written = Number(chore.cursor);
   // A crash may have come between a step's tasks and its messages: they are sent again.
-  if (written > 0) await dispatchTasks(pool, tasks.slice(Math.max(0, written - expansionStep), written).map(address));
+  if (written > 0 && !digest.cancel) await announce(tasks.slice(Math.max(0, written - expansionStep), written));
   while (written < tasks.length) {
     if (deps.now() > deadlineMs) return;
     const current = await deps.jobs.getDigest(digest.jobId);
-    const step = tasks.slice(written, written + expansionStep);
+    const step = takeExpansionStep(tasks, written);
     const transitions = () => cancelledBeforeCreation(deps, current);
     if (!(await deps.jobs.expand({ digest, tasks: step, from: written, transitions }))) return;
-    if (!current?.cancel) await dispatchTasks(pool, step.map(address));
+    if (!current?.cancel) await announce(step);
     written += step.length;
   }
   // A cancel that came during the expansion may have passed tasks before they existed. One that comes from here on

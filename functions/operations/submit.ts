@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { AppError } from "../../shared/domain/errors.ts";
 import { newJobId, taskBucket } from "../../shared/domain/ids.ts";
+import { limits } from "../../shared/domain/limits.ts";
 import { taskListKey } from "../../shared/domain/object-keys.ts";
 import type { JobSpec } from "../../shared/jobfile/job-spec.ts";
 import type { JobDigest } from "../../shared/repository/items.ts";
-import { inlineTasks } from "../../shared/repository/jobs.ts";
+import { isCreatedWhole } from "../../shared/repository/jobs.ts";
 import type { Deps, Pool } from "../deps.ts";
 import { dispatchTasks, findPool } from "./dispatch.ts";
 
@@ -27,10 +28,12 @@ export async function submitJob(
 ): Promise<{ jobId: string; total: number; created: boolean }> {
   const { spec, submittedBy, idempotencyKey } = submission;
   const pool = findPool(deps, spec.pool);
+  checkTaskSizes(spec);
+  const whole = isCreatedWhole(spec.tasks);
   const nowMs = deps.now();
   const jobId = newJobId(spec.name, nowMs);
   const requestSha256 = createHash("sha256").update(JSON.stringify(spec)).digest("hex");
-  if (spec.tasks.length > inlineTasks) {
+  if (!whole) {
     const repeated = idempotencyKey && (await deps.jobs.findIdempotent(submittedBy, idempotencyKey));
     if (repeated) return answerRepeat(repeated, requestSha256, spec);
     await deps.objects.put(taskListKey(jobId), JSON.stringify(spec.tasks), "application/json");
@@ -43,8 +46,19 @@ export async function submitJob(
     ...(idempotencyKey ? { idempotency: { principal: submittedBy, key: idempotencyKey, requestSha256 } } : {}),
   });
   if (!outcome.created) return answerRepeat(outcome.existing, requestSha256, spec);
-  if (spec.tasks.length <= inlineTasks) await announceTasks(deps, pool, outcome.digest, spec);
+  if (whole) await announceTasks(deps, pool, outcome.digest, spec);
   return { jobId, total: spec.tasks.length, created: true };
+}
+
+function checkTaskSizes(spec: JobSpec): void {
+  const problems = spec.tasks.flatMap((task, index) => {
+    const bytes = Buffer.byteLength(JSON.stringify(task));
+    if (bytes <= limits.taskBytes) return [];
+    return [{ path: `spec.tasks[${index}]`, message: `takes ${bytes} bytes; a task has at most ${limits.taskBytes}` }];
+  });
+  if (problems.length === 0) return;
+  const detail = `${problems.length} of the job's tasks are too large; put what they share into the job's env`;
+  throw new AppError("invalid_job", detail, { details: { problems } });
 }
 
 function answerRepeat(existing: { jobId: string; requestSha256: string }, requestSha256: string, spec: JobSpec) {

@@ -19,10 +19,12 @@ import {
 } from "./table.ts";
 import { newTaskItem } from "./tasks.ts";
 
-/** Tasks written in the transaction that creates a job; larger jobs are expanded afterwards. */
-export const inlineTasks = maxTransactionItems - 5;
-/** Tasks written in one step of an expansion, beside the chore that says how far it came. */
+/** Tasks written in the transaction that creates a job, beside what else it writes. */
+const inlineTasks = maxTransactionItems - 5;
+/** Tasks written in one step of an expansion at most, beside the chore that says how far it came. */
 export const expansionStep = maxTransactionItems - 1;
+/** JSON bytes of the tasks of one transaction, which takes 4 MB in all: there is room for a spec and for what items add. */
+const transactionTaskBytes = 3 * 1024 * 1024;
 const idempotencyTtlSeconds = 24 * 3600;
 
 /** A job's spec without its tasks, which are items of their own. */
@@ -41,9 +43,26 @@ export type CreateJobOutcome =
   | { created: true; digest: JobDigest }
   | { created: false; existing: { jobId: string; requestSha256: string } };
 
+/** Tells whether a job's tasks are written in the transaction that creates it; those of larger jobs come afterwards. */
+export function isCreatedWhole(tasks: readonly TaskSpec[]): boolean {
+  return tasks.length <= inlineTasks && takeExpansionStep(tasks, 0).length === tasks.length;
+}
+
+/** The tasks that one step of an expansion writes, from a place in the list on: at least one. */
+export function takeExpansionStep(tasks: readonly TaskSpec[], from: number): TaskSpec[] {
+  let bytes = 0;
+  const step: TaskSpec[] = [];
+  for (const task of tasks.slice(from, from + expansionStep)) {
+    bytes += Buffer.byteLength(JSON.stringify(task));
+    if (step.length > 0 && bytes > transactionTaskBytes) break;
+    step.push(task);
+  }
+  return step;
+}
+
 /** Reads and writes jobs: digest, spec, list, chores. */
 export interface JobRepository {
-  /** Writes the job with its first event and, up to `inlineTasks`, its tasks; else a chore that expands it. */
+  /** Writes the job with its first event and its tasks or, where they are too many, a chore that expands it. */
   create(job: NewJob): Promise<CreateJobOutcome>;
   findIdempotent(principal: string, key: string): Promise<{ jobId: string; requestSha256: string } | undefined>;
   getDigest(jobId: string): Promise<JobDigest | undefined>;
@@ -142,6 +161,7 @@ async function createJob(table: Table, job: NewJob): Promise<CreateJobOutcome> {
     },
   ]);
   if (!submitted) throw new Error("a job has a first event");
+  const whole = isCreatedWhole(tasks);
   const digest: JobDigest = {
     jobId: job.jobId,
     name: job.spec.name,
@@ -155,7 +175,7 @@ async function createJob(table: Table, job: NewJob): Promise<CreateJobOutcome> {
     submittedBy: job.submittedBy,
     createdAt,
     ...(job.spec.timeoutMs === undefined ? {} : { timeoutAt: new Date(job.nowMs + job.spec.timeoutMs).toISOString() }),
-    ...(tasks.length <= inlineTasks ? { dispatchPending: true } : {}),
+    ...(whole ? { dispatchPending: true } : {}),
   };
   const absent = { TableName: table.name, ConditionExpression: "attribute_not_exists(pk)" };
   const items: TransactItems = [
@@ -163,7 +183,7 @@ async function createJob(table: Table, job: NewJob): Promise<CreateJobOutcome> {
     { Put: { ...absent, Item: { ...specKey(job.jobId), type: "spec", spec: JSON.stringify(storedSpec) } } },
     ...putEventPages(table, job.jobId, [submitted]),
   ];
-  if (tasks.length <= inlineTasks) {
+  if (whole) {
     for (const task of tasks) {
       const bucket = taskBucket(task.name, digest.bucketCount);
       items.push({ Put: { ...absent, Item: newTaskItem(task, { ...job.spec, jobId: job.jobId, bucket, createdAt }) } });

@@ -31,9 +31,8 @@ describe("the chores consumer", () => {
     const Records = await takeRecords("chores");
     const answer = await workOnChores(plane().deps, { Records }, minuteMs);
     expect(answer.batchItemFailures).toEqual([{ itemIdentifier: Records[0]?.dynamodb?.SequenceNumber }]);
-    await plane().createWorker().runAll();
-    await plane().foldAll();
-    expect(await readJob(whole)).toMatchObject({ status: "completed", counts: { completed: 100 } });
+    const { tasks } = await plane().deps.tasks.list({ jobId: whole, bucketCount: 1 }, { limit: 1000 });
+    expect(tasks).toHaveLength(100);
   });
 
   it("passes over a chore of a kind that it does not know", async () => {
