@@ -18,14 +18,18 @@ export interface Submission {
   idempotencyKey?: string;
 }
 
+/** The job a submit led to; `created` is false where an earlier one with the same key did. */
+export interface Submitted {
+  jobId: string;
+  total: number;
+  created: boolean;
+}
+
 /**
  * Writes a job and announces its tasks. What was written is durable before the answer: should the announcement fail,
  * the sweep makes good for it. A large job is only written down; the `expand` chore creates its tasks.
  */
-export async function submitJob(
-  deps: Deps,
-  submission: Submission,
-): Promise<{ jobId: string; total: number; created: boolean }> {
+export async function submitJob(deps: Deps, submission: Submission): Promise<Submitted> {
   const { spec, submittedBy, idempotencyKey } = submission;
   const pool = findPool(deps, spec.pool);
   checkTaskSizes(spec);
@@ -34,8 +38,8 @@ export async function submitJob(
   const jobId = newJobId(spec.name, nowMs);
   const requestSha256 = createHash("sha256").update(JSON.stringify(spec)).digest("hex");
   if (!whole) {
-    const repeated = idempotencyKey && (await deps.jobs.findIdempotent(submittedBy, idempotencyKey));
-    if (repeated) return answerRepeat(repeated, requestSha256, spec);
+    const repeated = idempotencyKey && (await deps.jobs.findIdempotent(submittedBy, idempotencyKey, nowMs));
+    if (repeated) return answerRepeat(deps, pool, repeated, requestSha256, spec);
     await deps.objects.put(taskListKey(jobId), JSON.stringify(spec.tasks), "application/json");
   }
   const outcome = await deps.jobs.create({
@@ -45,7 +49,7 @@ export async function submitJob(
     nowMs,
     ...(idempotencyKey ? { idempotency: { principal: submittedBy, key: idempotencyKey, requestSha256 } } : {}),
   });
-  if (!outcome.created) return answerRepeat(outcome.existing, requestSha256, spec);
+  if (!outcome.created) return answerRepeat(deps, pool, outcome.existing, requestSha256, spec);
   if (whole) await announceTasks(deps, pool, outcome.digest, spec);
   return { jobId, total: spec.tasks.length, created: true };
 }
@@ -61,14 +65,23 @@ function checkTaskSizes(spec: JobSpec): void {
   throw new AppError("invalid_job", detail, { details: { problems } });
 }
 
-function answerRepeat(existing: { jobId: string; requestSha256: string }, requestSha256: string, spec: JobSpec) {
-  if (existing.requestSha256 === requestSha256) {
-    return { jobId: existing.jobId, total: spec.tasks.length, created: false };
+async function answerRepeat(
+  deps: Deps,
+  pool: Pool,
+  existing: { jobId: string; requestSha256: string },
+  requestSha256: string,
+  spec: JobSpec,
+): Promise<Submitted> {
+  if (existing.requestSha256 !== requestSha256) {
+    throw new AppError(
+      "idempotency_mismatch",
+      `this Idempotency-Key was used for another job (${existing.jobId}); use a new key for a new job`,
+    );
   }
-  throw new AppError(
-    "idempotency_mismatch",
-    `this Idempotency-Key was used for another job (${existing.jobId}); use a new key for a new job`,
-  );
+  const digest = await deps.jobs.getDigest(existing.jobId);
+  // The first request may have ended between writing the job and announcing it: no need to leave that to the sweep.
+  if (digest?.dispatchPending && digest.counts.queued === digest.total) await announceTasks(deps, pool, digest, spec);
+  return { jobId: existing.jobId, total: spec.tasks.length, created: false };
 }
 
 async function announceTasks(deps: Deps, pool: Pool, digest: JobDigest, spec: JobSpec): Promise<void> {

@@ -64,7 +64,12 @@ export function takeExpansionStep(tasks: readonly TaskSpec[], from: number): Tas
 export interface JobRepository {
   /** Writes the job with its first event and its tasks or, where they are too many, a chore that expands it. */
   create(job: NewJob): Promise<CreateJobOutcome>;
-  findIdempotent(principal: string, key: string): Promise<{ jobId: string; requestSha256: string } | undefined>;
+  /** The job an Idempotency-Key of a caller led to, as long as it counts. */
+  findIdempotent(
+    principal: string,
+    key: string,
+    nowMs: number,
+  ): Promise<{ jobId: string; requestSha256: string } | undefined>;
   getDigest(jobId: string): Promise<JobDigest | undefined>;
   getSpec(jobId: string): Promise<StoredSpec | undefined>;
   getDigests(jobIds: readonly string[]): Promise<JobDigest[]>;
@@ -96,9 +101,7 @@ export function createJobRepository(table: Table): JobRepository {
   const getOne = async (key: ItemKey) => (await getItems(table, [key]))[0];
   return {
     create: (job) => createJob(table, job),
-    async findIdempotent(principal, key) {
-      return (await getOne(idempotencyItemKey(principal, key))) as { jobId: string; requestSha256: string } | undefined;
-    },
+    findIdempotent: (principal, key, nowMs) => findIdempotent(table, principal, key, nowMs),
     getDigest: async (jobId) => (await getOne(digestKey(jobId))) as JobDigest | undefined,
     async getSpec(jobId) {
       const item = await getOne(specKey(jobId));
@@ -129,6 +132,13 @@ export function createJobRepository(table: Table): JobRepository {
     },
     eachDuePage: (nowMs, pageSize) => eachDuePage(table, nowMs, pageSize),
   };
+}
+
+/** The table removes expired items when it likes, up to days later: until then they are treated as absent. */
+async function findIdempotent(table: Table, principal: string, key: string, nowMs: number) {
+  const [item] = await getItems(table, [idempotencyItemKey(principal, key)]);
+  if (item === undefined || Number(item.expiresAt) <= nowMs / 1000) return undefined;
+  return item as { jobId: string; requestSha256: string };
 }
 
 /** Removes a chore that is done, unless another has been put in its place meanwhile. */
@@ -193,16 +203,18 @@ async function createJob(table: Table, job: NewJob): Promise<CreateJobOutcome> {
   }
   if (job.idempotency) {
     const { principal, key, requestSha256 } = job.idempotency;
-    const expiresAt = Math.floor(job.nowMs / 1000) + idempotencyTtlSeconds;
+    const nowSeconds = Math.floor(job.nowMs / 1000);
     items.push({
       Put: {
-        ...absent,
+        TableName: table.name,
+        ConditionExpression: "attribute_not_exists(pk) OR expiresAt <= :now",
+        ExpressionAttributeValues: { ":now": nowSeconds },
         Item: {
           ...idempotencyItemKey(principal, key),
           type: "idempotency",
           jobId: job.jobId,
           requestSha256,
-          expiresAt,
+          expiresAt: nowSeconds + idempotencyTtlSeconds,
         },
       },
     });
@@ -210,8 +222,7 @@ async function createJob(table: Table, job: NewJob): Promise<CreateJobOutcome> {
   const outcome = await writeTransaction(table, items);
   if (outcome.ok) return { created: true, digest };
   const idempotent =
-    job.idempotency &&
-    (await createJobRepository(table).findIdempotent(job.idempotency.principal, job.idempotency.key));
+    job.idempotency && (await findIdempotent(table, job.idempotency.principal, job.idempotency.key, job.nowMs));
   if (!idempotent) throw new Error(`job ${job.jobId} exists already`);
   return { created: false, existing: idempotent };
 }

@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
-import type { Job, Problem, TaskPage } from "../../shared/api/schemas.ts";
+import type { Job, JobPage, Problem, SubmittedJob, TaskPage } from "../../shared/api/schemas.ts";
 import { limits } from "../../shared/domain/limits.ts";
+import type { Role } from "../../shared/domain/roles.ts";
 import { maxInfrastructureAttempts } from "../../shared/domain/timing.ts";
+import type { JobSpecInput } from "../../shared/jobfile/job-spec.ts";
 import { noopJob, taskNames } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
 import { ended } from "../support/control-plane-worker.ts";
@@ -70,5 +72,63 @@ describe("a job whose tasks are large", () => {
     }));
     const jobId = await plane().submit(noopJob(["a"], { steps }));
     expect((await plane().createWorker().claimOne()).jobId).toBe(jobId);
+  });
+});
+
+describe("an Idempotency-Key", () => {
+  const submit = async (key: string, spec: JobSpecInput, role: Role = "submitter") => {
+    const response = await plane().request("/v1/jobs", { body: { spec }, role, headers: { "idempotency-key": key } });
+    return { status: response.status, body: (await response.json()) as SubmittedJob & Problem };
+  };
+  const countJobs = async () => (await plane().call<JobPage>("/v1/jobs?limit=100")).jobs.length;
+
+  it.each([3, 120])("makes one job of a submit of %i tasks that is repeated", async (tasks) => {
+    const first = await submit("k", noopJob(taskNames(tasks)));
+    const second = await submit("k", noopJob(taskNames(tasks)));
+    expect(first).toMatchObject({ status: 201, body: { created: true, tasks } });
+    expect(second).toMatchObject({ status: 200, body: { created: false, tasks, job: first.body.job } });
+    expect(await countJobs()).toBe(1);
+  });
+
+  it.each([3, 120])("makes one job of submits of %i tasks that come at the same moment", async (tasks) => {
+    const answers = await Promise.all(Array.from({ length: 6 }, () => submit("k", noopJob(taskNames(tasks)))));
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 200, 200, 200, 201]);
+    expect(new Set(answers.map(({ body }) => body.job)).size).toBe(1);
+    expect(await countJobs()).toBe(1);
+  });
+
+  it("is refused for another job", async () => {
+    const first = await submit("k", noopJob(["a"]));
+    expect(await submit("k", noopJob(["b"]))).toMatchObject({ status: 409, body: { code: "idempotency_mismatch" } });
+    expect(await countJobs()).toBe(1);
+    expect(first.status).toBe(201);
+  });
+
+  it("belongs to who sent it", async () => {
+    const mine = await submit("k", noopJob(["a"]));
+    const theirs = await submit("k", noopJob(["a"]), "admin");
+    expect(theirs.status).toBe(201);
+    expect(theirs.body.job).not.toBe(mine.body.job);
+  });
+
+  it("counts for a day: an expired one is as good as none, whether its item is gone or not", async () => {
+    const first = await submit("k", noopJob(["a"]));
+    plane().clock.advance(25 * 3600_000);
+    const second = await submit("k", noopJob(["b"]));
+    expect(second.status).toBe(201);
+    expect(second.body.job).not.toBe(first.body.job);
+    expect(await submit("k", noopJob(["b"]))).toMatchObject({ status: 200, body: { job: second.body.job } });
+  });
+
+  it("announces the tasks at once where the first submit ended before it could", async () => {
+    plane().requests.intercept(async ({ service }, send) => {
+      if (service === "sqs") throw new Error("the queue is away");
+      return send();
+    });
+    await submit("k", noopJob(taskNames(3)));
+    plane().requests.intercept(undefined);
+    expect(await plane().createWorker().receive()).toEqual([]);
+    await submit("k", noopJob(taskNames(3)));
+    expect(await plane().createWorker().runAll()).toBe(3);
   });
 });
