@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Context } from "hono";
-import { type SSEStreamingApi, streamSSE } from "hono/streaming";
+import type { Logger } from "../../shared/log.ts";
 import type { ApiEnv } from "./auth.ts";
 
 /** A stream is ended before the platform ends it; the client resumes with `Last-Event-ID`. */
@@ -20,33 +20,64 @@ export interface SsePoll {
   ended: boolean;
 }
 
-/**
- * Streams what `poll` finds until it says that there is no more, the client goes, or the time is up. The last message
- * is an `end` event, so that a client can tell an end from a cut.
- */
-export function streamPolls(c: Context<ApiEnv>, poll: () => Promise<SsePoll>): Response {
-  c.header("cache-control", "no-store");
-  c.header("x-accel-buffering", "no");
-  return streamSSE(c, async (stream) => {
-    const startedAt = performance.now();
-    let lastWriteAt = startedAt;
-    while (!stream.aborted && performance.now() - startedAt < streamBudgetMs) {
-      const { messages, ended } = await poll();
-      for (const message of messages) await stream.writeSSE(message);
-      if (messages.length > 0) lastWriteAt = performance.now();
-      if (ended) return endStream(stream);
-      if (messages.length > 0) continue;
-      if (performance.now() - lastWriteAt > keepAliveMs) {
-        await stream.write(": still here\n\n");
-        lastWriteAt = performance.now();
-      }
-      await sleep(pollMs);
-    }
+/** Time as a stream sees it, in milliseconds. */
+export interface SseTiming {
+  now(): number;
+  pause(ms: number): Promise<unknown>;
+}
+
+const realTiming: SseTiming = { now: () => performance.now(), pause: (ms) => sleep(ms) };
+
+/** Answers with the stream of what `poll` finds, see `runPolls`. Its client's going away ends it. */
+export function streamPolls(c: Context<ApiEnv>, log: Logger, poll: () => Promise<SsePoll>): Response {
+  return c.body(ReadableStream.from(runPolls(log, poll)), 200, {
+    "content-type": "text/event-stream",
+    "cache-control": "no-store",
+    "x-accel-buffering": "no",
   });
 }
 
-async function endStream(stream: SSEStreamingApi): Promise<void> {
-  await stream.writeSSE({ event: "end", data: "{}" });
+/**
+ * The text of a stream of server-sent events: what `poll` finds until it says that there is no more, the reader goes,
+ * or the time is up. The last message is an `end` event, so that a client can tell an end from a cut; a fault is a cut.
+ */
+export async function* runPolls(
+  log: Logger,
+  poll: () => Promise<SsePoll>,
+  timing: SseTiming = realTiming,
+): AsyncGenerator<Uint8Array> {
+  const startedAtMs = timing.now();
+  let lastWriteMs = startedAtMs;
+  try {
+    while (timing.now() - startedAtMs < streamBudgetMs) {
+      const { messages, ended } = await poll();
+      if (messages.length > 0) yield encode(messages.map(formatMessage).join(""));
+      if (ended) {
+        yield encode("event: end\ndata: {}\n\n");
+        return;
+      }
+      if (messages.length > 0) {
+        lastWriteMs = timing.now();
+        continue;
+      }
+      if (timing.now() - lastWriteMs > keepAliveMs) {
+        yield encode(": still here\n\n");
+        lastWriteMs = timing.now();
+      }
+      await timing.pause(pollMs);
+    }
+  } catch (error) {
+    log.error({ err: error }, "a stream of events was cut; its client resumes");
+  }
+}
+
+/** JSON holds no line break, so one line of data is enough. */
+function formatMessage({ id, event, data }: SseMessage): string {
+  return `event: ${event}\ndata: ${data}\nid: ${id}\n\n`;
+}
+
+function encode(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
 }
 
 /** Whether the client asked for a stream of events. */

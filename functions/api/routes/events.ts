@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { JobEvent } from "../../../events/index.ts";
 import { eventPageSchema } from "../../../shared/api/schemas.ts";
+import { AppError } from "../../../shared/domain/errors.ts";
 import { isTerminalJobState } from "../../../shared/domain/job-state.ts";
 import { limits } from "../../../shared/domain/limits.ts";
 import type { Deps } from "../../deps.ts";
@@ -41,9 +42,9 @@ export function eventRoutes(deps: Deps) {
       const events = await deps.events.listAfter(job, after, limit);
       return c.json({ events, next: events.at(-1)?.seq ?? after }, 200);
     }
-    let position = Number(c.req.header("last-event-id") ?? after) || 0;
+    let position = readLastEventId(c.req.header("last-event-id")) ?? after;
     let ended = isTerminalJobState(digest.state) && position >= digest.seq;
-    return streamPolls(c, async () => {
+    return streamPolls(c, deps.log, async () => {
       if (ended) return { messages: [], ended };
       const events = await deps.events.listAfter(job, position, streamPageSize);
       position = events.at(-1)?.seq ?? position;
@@ -55,6 +56,13 @@ export function eventRoutes(deps: Deps) {
       return { messages: events.map(toMessage), ended };
     });
   });
+}
+
+/** The sequence number a client saw last; an empty header says none. */
+function readLastEventId(header: string | undefined): number | undefined {
+  if (header === undefined || header === "") return undefined;
+  if (/^\d{1,12}$/.test(header)) return Number(header);
+  throw new AppError("invalid_request", "Last-Event-ID is the sequence number of an event; leave it out to see all");
 }
 
 function toMessage(event: JobEvent) {

@@ -105,7 +105,7 @@ function followLogs(c: Context<ApiEnv>, deps: Deps, follow: Follow): Response {
   let position = follow.from;
   let pendingTail = follow.tail;
   let noteWatchedAfterMs = 0;
-  return streamPolls(c, async (): Promise<SsePoll> => {
+  return streamPolls(c, deps.log, async (): Promise<SsePoll> => {
     const task = (await deps.tasks.get(source.jobId, bucket, source.task)) ?? follow.task;
     if (task.state === "running" && deps.now() > noteWatchedAfterMs) {
       noteWatchedAfterMs = deps.now() + watchMs / 2;
