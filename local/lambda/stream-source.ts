@@ -9,6 +9,7 @@ import {
 } from "@aws-sdk/client-dynamodb-streams";
 import type { Context, DynamoDBBatchResponse, DynamoDBRecord, DynamoDBStreamEvent } from "aws-lambda";
 import type { Logger } from "../../shared/log.ts";
+import { createBell } from "./bell.ts";
 import { createLambdaContext } from "./context.ts";
 import { type EventPattern, matchesAnyPattern } from "./event-filter.ts";
 
@@ -17,6 +18,10 @@ const idlePollMs = 1_000;
 const shardPollMs = 10_000;
 const firstRetryMs = 100;
 const longestRetryMs = 5_000;
+/** Records of one read: each carries two images, and the embedded server puts no bound on the bytes of a page. */
+const recordsPerRead = 200;
+/** Matching records that may wait for a slow function; beyond it the shard is not read on. */
+const waitingRecords = 5_000;
 
 /** Where a consumer stands in each shard: the last sequence number it has worked off. Survives restarts. */
 export interface CheckpointStore {
@@ -48,26 +53,26 @@ interface SourceOptions {
   log: Logger;
 }
 
-/** Starts a reader for each function and shard: in order within a shard, and no further than its function came. */
+/**
+ * Starts a reader for each shard. What it reads is handed to each function in order, in batches, and at the function's
+ * own pace: one that is slow or fails does not hold up the others.
+ */
 export function createStreamSource(options: SourceOptions): StreamSource {
   const stopping = new AbortController();
+  const { signal } = stopping;
   const bell = createBell();
   const readers = new Map<string, Promise<void>>();
   const watchShards = async () => {
-    while (!stopping.signal.aborted) {
+    while (!signal.aborted) {
       try {
-        for (const shard of await listShards(options)) {
-          for (const fn of options.functions) {
-            const name = `${fn.name} ${shard.ShardId}`;
-            if (!readers.has(name))
-              readers.set(name, readShard(options, fn, shard.ShardId ?? "", bell, stopping.signal));
-          }
+        for (const { ShardId: shardId } of await listShards(options)) {
+          if (shardId && !readers.has(shardId)) readers.set(shardId, readShard(options, shardId, bell, signal));
         }
       } catch (error) {
-        if (!stopping.signal.aborted)
-          options.log.warn({ err: error }, "the table's stream cannot be described; trying again");
+        if (signal.aborted) return;
+        options.log.warn({ err: error }, "the table's stream cannot be described; trying again");
       }
-      await pause(readers.size === 0 ? firstRetryMs : shardPollMs, stopping.signal);
+      await pause(readers.size === 0 ? firstRetryMs : shardPollMs, signal);
     }
   };
   const watching = watchShards();
@@ -97,42 +102,58 @@ async function listShards({ client, streamArn }: SourceOptions): Promise<Shard[]
 
 async function readShard(
   options: SourceOptions,
-  fn: StreamFunction,
   shardId: string,
-  bell: Bell,
+  bell: ReturnType<typeof createBell>,
   signal: AbortSignal,
 ): Promise<void> {
+  const lines = options.functions.map((fn) => createLine(options, fn, shardId, signal));
+  let position = findStart(options, shardId);
   let iterator: string | undefined;
-  let failures = 0;
-  while (!signal.aborted) {
+  for (let failures = 0; !signal.aborted; ) {
     try {
       const heard = bell.count();
-      iterator ??= await openIterator(options, fn, shardId);
-      if (iterator === undefined) return;
-      const answer = await options.client.send(new GetRecordsCommand({ ShardIterator: iterator, Limit: 1000 }));
+      iterator ??= await openIterator(options, shardId, position);
+      if (iterator === undefined) break;
+      const answer = await options.client.send(
+        new GetRecordsCommand({ ShardIterator: iterator, Limit: recordsPerRead }),
+      );
       const records = (answer.Records ?? []) as unknown as DynamoDBRecord[];
-      await deliver(options, fn, shardId, records);
+      for (const line of lines) line.push(records);
+      position = records.at(-1)?.dynamodb?.SequenceNumber ?? position;
       iterator = answer.NextShardIterator;
       failures = 0;
-      if (iterator === undefined) return;
+      if (iterator === undefined) break;
       if (records.length === 0) await bell.waitBeyond(heard, idlePollMs);
+      await Promise.all(lines.map((line) => line.waitForRoom()));
     } catch (error) {
-      if (signal.aborted) return;
+      if (signal.aborted) break;
       iterator = undefined;
       failures += 1;
-      options.log.warn({ err: error, consumer: fn.name }, "reading the table's stream failed; trying again");
+      options.log.warn({ err: error, shardId }, "reading the table's stream failed; trying again");
       await pause(Math.min(longestRetryMs, firstRetryMs * 2 ** failures), signal);
     }
   }
+  await Promise.all(lines.map((line) => line.end()));
 }
 
-async function openIterator({ client, streamArn, checkpoints }: SourceOptions, fn: StreamFunction, shardId: string) {
-  const checkpoint = checkpoints.get(fn.name, shardId);
+/** The place of the function that is furthest behind; undefined = from the oldest record. */
+function findStart({ functions, checkpoints }: SourceOptions, shardId: string): string | undefined {
+  const places = functions.map((fn) => checkpoints.get(fn.name, shardId));
+  return places.reduce((lowest, place) =>
+    lowest === undefined || place === undefined ? undefined : earlier(lowest, place),
+  );
+}
+
+function earlier(a: string, b: string): string {
+  return BigInt(a) < BigInt(b) ? a : b;
+}
+
+async function openIterator({ client, streamArn }: SourceOptions, shardId: string, position: string | undefined) {
   const base = { StreamArn: streamArn, ShardId: shardId };
   const fromStart = new GetShardIteratorCommand({ ...base, ShardIteratorType: "TRIM_HORIZON" });
-  if (checkpoint === undefined) return (await client.send(fromStart)).ShardIterator;
+  if (position === undefined) return (await client.send(fromStart)).ShardIterator;
   try {
-    const after = { ShardIteratorType: "AFTER_SEQUENCE_NUMBER", SequenceNumber: checkpoint } as const;
+    const after = { ShardIteratorType: "AFTER_SEQUENCE_NUMBER", SequenceNumber: position } as const;
     return (await client.send(new GetShardIteratorCommand({ ...base, ...after }))).ShardIterator;
   } catch (error) {
     if (!(error instanceof TrimmedDataAccessException)) throw error;
@@ -140,55 +161,71 @@ async function openIterator({ client, streamArn, checkpoints }: SourceOptions, f
   }
 }
 
-/** Hands the matching records to the function in batches; a batch that fails stops the shard until it succeeds. */
-async function deliver(options: SourceOptions, fn: StreamFunction, shardId: string, records: DynamoDBRecord[]) {
-  const wanted = records.filter((record) => matchesAnyPattern(fn.patterns, record));
-  for (let start = 0; start < wanted.length; ) {
-    const batch = wanted.slice(start, start + fn.batchSize);
-    const { batchItemFailures } = await fn.handler({ Records: batch }, createLambdaContext(fn.name, functionTimeoutMs));
-    const failed = batchItemFailures[0]?.itemIdentifier;
-    if (failed !== undefined) {
-      const failedAt = batch.findIndex((record) => record.dynamodb?.SequenceNumber === failed);
-      const before = batch[failedAt - 1]?.dynamodb?.SequenceNumber;
-      if (before !== undefined) options.checkpoints.set(fn.name, shardId, before);
-      throw new Error(`the function ${fn.name} could not work off record ${failed}`);
+/** The records of one shard on their way to one function. */
+interface Line {
+  push(records: readonly DynamoDBRecord[]): void;
+  waitForRoom(): Promise<void>;
+  /** Resolves when the call under way is done; what waits is delivered after the next start. */
+  end(): Promise<void>;
+}
+
+function createLine(options: SourceOptions, fn: StreamFunction, shardId: string, signal: AbortSignal): Line {
+  const waiting: DynamoDBRecord[] = [];
+  const worked = createBell();
+  let lastSeen: string | undefined;
+  let delivering: Promise<void> | undefined;
+  const done = options.checkpoints.get(fn.name, shardId);
+  const isNew = (record: DynamoDBRecord) =>
+    done === undefined || BigInt(record.dynamodb?.SequenceNumber ?? "0") > BigInt(done);
+  const deliver = async () => {
+    for (let failures = 0; waiting.length > 0 && !signal.aborted; ) {
+      const batch = waiting.slice(0, fn.batchSize);
+      const finished = await callFunction(options, fn, batch);
+      const last = batch[finished - 1]?.dynamodb?.SequenceNumber;
+      waiting.splice(0, finished);
+      if (last !== undefined) options.checkpoints.set(fn.name, shardId, last);
+      worked.ring();
+      failures = finished === batch.length ? 0 : failures + 1;
+      if (failures > 0) await pause(Math.min(longestRetryMs, firstRetryMs * 2 ** failures), signal);
     }
-    const last = batch.at(-1)?.dynamodb?.SequenceNumber;
-    if (last !== undefined) options.checkpoints.set(fn.name, shardId, last);
-    start += batch.length;
-  }
-  const last = records.at(-1)?.dynamodb?.SequenceNumber;
-  if (last !== undefined) options.checkpoints.set(fn.name, shardId, last);
-}
-
-/** Wakes waiting readers. A ring between a reader's look and its wait is not missed: it counts rings. */
-interface Bell {
-  ring(): void;
-  count(): number;
-  waitBeyond(count: number, timeoutMs: number): Promise<void>;
-}
-
-function createBell(): Bell {
-  let rings = 0;
-  const waiting = new Set<() => void>();
-  return {
-    ring() {
-      rings += 1;
-      for (const wake of [...waiting]) wake();
-    },
-    count: () => rings,
-    waitBeyond: (count, timeoutMs) =>
-      new Promise((resolve) => {
-        if (rings > count) return resolve();
-        const wake = () => {
-          clearTimeout(timer);
-          waiting.delete(wake);
-          resolve();
-        };
-        const timer = setTimeout(wake, timeoutMs);
-        waiting.add(wake);
-      }),
   };
+  /** Everything read so far was worked off or is not for this function. */
+  const noteIdle = () => {
+    if (waiting.length === 0 && lastSeen !== undefined) options.checkpoints.set(fn.name, shardId, lastSeen);
+  };
+  const start = () => {
+    if (waiting.length === 0) return noteIdle();
+    delivering ??= deliver().finally(() => {
+      delivering = undefined;
+      if (!signal.aborted) start();
+    });
+  };
+  return {
+    push(records) {
+      lastSeen = records.at(-1)?.dynamodb?.SequenceNumber ?? lastSeen;
+      waiting.push(...records.filter((record) => isNew(record) && matchesAnyPattern(fn.patterns, record)));
+      start();
+    },
+    async waitForRoom() {
+      while (waiting.length > waitingRecords && !signal.aborted) await worked.waitBeyond(worked.count(), idlePollMs);
+    },
+    end: async () => delivering,
+  };
+}
+
+/** Calls the function with a batch; answers how many of its records, from the first on, it has worked off. */
+async function callFunction({ log }: SourceOptions, fn: StreamFunction, batch: DynamoDBRecord[]): Promise<number> {
+  try {
+    const answer = await fn.handler({ Records: batch }, createLambdaContext(fn.name, functionTimeoutMs));
+    const failed = answer.batchItemFailures[0]?.itemIdentifier;
+    if (failed === undefined) return batch.length;
+    const failedAt = batch.findIndex((record) => record.dynamodb?.SequenceNumber === failed);
+    log.warn({ function: fn.name, failed }, "a stream function left records; calling it with them again");
+    return Math.max(0, failedAt);
+  } catch (error) {
+    log.warn({ err: error, function: fn.name }, "a stream function failed; calling it with the same records again");
+    return 0;
+  }
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
