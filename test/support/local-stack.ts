@@ -1,10 +1,9 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { spawnBoundChild } from "../../local/dynamodb/bound-child.ts";
 
 const startDeadlineMs = 60_000;
 const cliFile = fileURLToPath(new URL("../../cli/bin.mjs", import.meta.url));
@@ -40,49 +39,51 @@ export async function startLocalStack(start: StackStart = {}): Promise<RunningSt
   const port = start.port ?? (await findFreePort());
   const args = ["dev", "--json", "--port", `${port}`, "--data-dir", dataDir, "--workers", `${start.workers ?? 1}`];
   if (start.slots !== undefined) args.push("--slots", `${start.slots}`);
-  const child = spawn(process.execPath, [cliFile, ...args], {
+  const firstLine = createFirstLine();
+  // Bound to this process: a test that is cut off leaves no stack behind.
+  const child = await spawnBoundChild({
+    command: process.execPath,
+    args: [cliFile, ...args],
     env: { ...process.env, ...start.env },
-    stdio: ["ignore", "pipe", "pipe"],
+    onLine: firstLine.take,
   });
-  const description = JSON.parse(await readFirstLine(child)) as Pick<
+  child.exited.then(({ code, signal }) => firstLine.fail(`ended at its start (${signal ?? `code ${code}`})`));
+  const description = JSON.parse(await firstLine.read()) as Pick<
     RunningStack,
     "url" | "token" | "pid" | "pids" | "aws"
   >;
-  const gone = new Promise<number | null>((resolve) => {
-    if (child.exitCode !== null || child.signalCode !== null) resolve(child.exitCode);
-    else child.once("exit", (code) => resolve(code));
-  });
   return {
     ...description,
     dataDir,
     async stop() {
-      child.kill("SIGINT");
-      return gone;
+      process.kill(child.pid, "SIGINT");
+      return (await child.exited).code;
     },
     async kill() {
-      child.kill("SIGKILL");
-      await gone;
+      process.kill(child.pid, "SIGKILL");
+      await child.exited;
     },
     remove: () => rm(dataDir, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 }),
   };
 }
 
-function readFirstLine(child: ChildProcess): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const said: string[] = [];
-    const timer = setTimeout(
-      () => reject(new Error(`the stack was not ready in time: ${said.join("\n")}`)),
-      startDeadlineMs,
-    );
-    if (child.stderr) createInterface({ input: child.stderr }).on("line", (line) => said.push(line));
-    child.once("exit", (code) => reject(new Error(`the stack ended at its start with ${code}: ${said.join("\n")}`)));
-    if (!child.stdout) return;
-    createInterface({ input: child.stdout }).once("line", (line) => {
-      clearTimeout(timer);
-      if (line.startsWith('{"url"')) resolve(line);
-      else said.push(line);
-    });
+/** The line by which the stack says that it is ready; what it says before goes into the error if it never does. */
+function createFirstLine() {
+  const said: string[] = [];
+  let settle: { resolve: (line: string) => void; reject: (error: Error) => void } | undefined;
+  const line = new Promise<string>((resolve, reject) => {
+    settle = { resolve, reject };
   });
+  const fail = (what: string) => settle?.reject(new Error(`the stack ${what}: ${said.join("\n")}`));
+  const timer = setTimeout(() => fail("was not ready in time"), startDeadlineMs);
+  return {
+    take(text: string) {
+      if (text.startsWith('{"url"')) settle?.resolve(text);
+      else if (said.length < 100) said.push(text);
+    },
+    fail,
+    read: () => line.finally(() => clearTimeout(timer)),
+  };
 }
 
 /** A port of 127.0.0.1 that nobody listens on right now. */
