@@ -14,7 +14,8 @@ export interface ChildSpec {
   name: string;
   /** Path of its entry file. */
   entry: string;
-  env: NodeJS.ProcessEnv;
+  /** Asked at each start: what is known by then, such as its port, may be more than at the first. */
+  env: () => NodeJS.ProcessEnv;
   logFile: string;
   /** Whether it says `{ ready: … }` over IPC once it works; a child that does not is taken as ready at once. */
   saysReady: boolean;
@@ -73,7 +74,7 @@ async function startChild<Ready>(spec: ChildSpec): Promise<{ child: ChildProcess
   const logFd = openSync(spec.logFile, "a", 0o600);
   // A session of its own: a Ctrl-C in the terminal reaches the supervisor alone, which ends its children in order.
   const stdio: StdioOptions = ["ignore", logFd, logFd, "ipc"];
-  const child = fork(spec.entry, [], { env: spec.env, stdio, execArgv: [], detached: true });
+  const child = fork(spec.entry, [], { env: spec.env(), stdio, execArgv: [], detached: true });
   closeSync(logFd);
   if (!spec.saysReady) return { child, ready: undefined as Ready };
   const message = await new Promise<{ ready?: Ready; failed?: string }>((resolve, reject) => {

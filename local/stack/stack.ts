@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { S3Client } from "@aws-sdk/client-s3";
@@ -23,6 +24,7 @@ const stage = "local";
 const tableName = "sluice";
 const bucketName = "sluice-local";
 const serverStopMs = 5_000;
+const restartPauseMs = 1_000;
 
 /** How to start a stack. */
 export interface StackOptions {
@@ -60,12 +62,16 @@ export async function startStack(dataDir: DataDir, options: StackOptions, log: L
     started.push(dynamoDb);
     const { state } = dataDir;
     const credentials = { accessKeyId: state.accessKeyId, secretAccessKey: state.secretAccessKey };
-    const settings: CloudSettings = { dataDir: join(dataDir.path, "cloud"), region, credentials, ports: state.ports };
+    const cloudDir = join(dataDir.path, "cloud");
     const cloud = await superviseChild<CloudReady>(
       {
         name: "cloud",
         entry: entryFile("../cloud-main.ts"),
-        env: { ...options.env, SLUICE_CLOUD: JSON.stringify(settings) },
+        env: () => {
+          // From the second start on with the ports of the first: queue URLs and clients name them.
+          const settings: CloudSettings = { dataDir: cloudDir, region, credentials, ports: state.ports };
+          return { ...options.env, SLUICE_CLOUD: JSON.stringify(settings) };
+        },
         logFile: join(logs, "cloud.log"),
         saysReady: true,
       },
@@ -160,14 +166,14 @@ function startFunctions(
     streamArn,
     checkpointFile: checkpointFileOf(dataDir),
   };
-  const env = {
+  const env = () => ({
     ...awsEnv,
     SLUICE_FUNCTIONS: JSON.stringify(settings),
     SST_RESOURCE_App: JSON.stringify({ name: "sluice", stage }),
     SST_RESOURCE_Table: JSON.stringify({ name: tableName }),
     SST_RESOURCE_Bucket: JSON.stringify({ name: bucketName }),
     SST_RESOURCE_Pools: JSON.stringify({ [defaultPool]: { queueUrl } }),
-  };
+  });
   const entry = entryFile("../functions-main.ts");
   return superviseChild({ name: "functions", entry, env, logFile: join(logs, "functions.log"), saysReady: true }, log);
 }
@@ -180,7 +186,7 @@ function startWorker(
   { dataDir, url, index }: { dataDir: DataDir; url: string; index: number },
 ): Promise<SupervisedChild<unknown>> {
   const name = `worker-${index + 1}`;
-  const env = {
+  const env = () => ({
     ...awsEnv,
     SLUICE_URL: url,
     SLUICE_TOKEN: dataDir.state.workerToken,
@@ -188,7 +194,7 @@ function startWorker(
     SLUICE_WORK_DIR: join(dataDir.path, "work"),
     SLUICE_EXECUTORS: "docker,process",
     ...(options.slots === undefined ? {} : { SLUICE_SLOTS: String(options.slots) }),
-  };
+  });
   const entry = entryFile("../../workers/main.ts");
   return superviseChild({ name, entry, env, logFile: join(logs, `${name}.log`), saysReady: false }, log);
 }
@@ -210,10 +216,23 @@ async function superviseDynamoDb(dataDir: DataDir, options: StackOptions, log: L
       const { code, signal } = await server.exited;
       if (stopping) return;
       log.warn({ code, signal }, "the embedded DynamoDB ended unasked; starting it again");
-      server = await retryTakenPort(start);
+      await startAgain();
     }
   };
-  void watch().catch((error: unknown) => log.fatal({ err: error }, "the embedded DynamoDB cannot be started again"));
+  // A start that fails, as on a machine that is too busy for its deadline, is not the last one.
+  const startAgain = async () => {
+    while (!stopping) {
+      try {
+        server = await retryTakenPort(start);
+        if (stopping) await server.stop();
+        return;
+      } catch (error) {
+        log.error({ err: error }, "the embedded DynamoDB could not be started again; trying once more");
+        await sleep(restartPauseMs);
+      }
+    }
+  };
+  void watch();
   return {
     url: server.url,
     port,
