@@ -25,16 +25,16 @@ interface LogChunk extends LogChunkName {
   step: number;
 }
 
-/** Which logs: an attempt at a task, all its steps or one. */
+/** Which logs: of a task, all its steps or one. The attempt is part of a position. */
 export interface LogSource {
   jobId: string;
   task: string;
-  attempt: number;
   step?: number | undefined;
 }
 
-export function logStart(source: Pick<LogSource, "attempt" | "step">): LogPosition {
-  return { attempt: source.attempt, step: source.step ?? 1, sequence: 0, skip: 0 };
+/** The first line of an attempt, or of its step that is asked for. */
+export function logStart(attempt: number, step: number | undefined): LogPosition {
+  return { attempt, step: step ?? 1, sequence: 0, skip: 0 };
 }
 
 export function formatLogCursor(position: LogPosition): string {
@@ -54,66 +54,122 @@ export interface LogEntry {
   next: LogPosition;
 }
 
-/** Reads lines from a position on; `next` is where the following read begins. Costs one list and one read a chunk. */
-export async function readLogPage(
+/** Lines from a position on; `next` is where the following read begins, `exhausted` says that there are no more now. */
+export interface LogLines {
+  entries: LogEntry[];
+  next: LogPosition;
+  exhausted: boolean;
+}
+
+/** Reads the logs of a task. */
+export interface LogReader {
+  /** Costs one list, and one read a chunk. */
+  readPage(from: LogPosition, limit: number): Promise<LogLines>;
+  /** The last lines of an attempt, from as many chunks as it takes; fewer where they are too much for one answer. */
+  readTail(attempt: number, count: number): Promise<Omit<LogLines, "exhausted">>;
+}
+
+/** A reader that remembers the chunk it read last: pages are smaller than chunks, so the next page often needs it. */
+export function createLogReader(deps: Pick<Deps, "objects">, source: LogSource): LogReader {
+  let remembered: { key: string; rows: string[] } | undefined;
+  const readRows = async (chunk: LogChunk): Promise<string[]> => {
+    if (remembered?.key === chunk.key) return remembered.rows;
+    const stored = await deps.objects.get(chunk.key);
+    const rows = stored ? (await decompress(stored)).toString("utf8").split("\n") : [""];
+    rows.pop();
+    remembered = { key: chunk.key, rows };
+    return rows;
+  };
+  return {
+    readPage: (from, limit) => readPage(deps, source, readRows, from, limit),
+    readTail: (attempt, count) => readTail(deps, source, readRows, attempt, count),
+  };
+}
+
+type ReadRows = (chunk: LogChunk) => Promise<string[]>;
+
+async function readPage(
   deps: Pick<Deps, "objects">,
   source: LogSource,
+  readRows: ReadRows,
   from: LogPosition,
   limit: number,
-): Promise<{ entries: LogEntry[]; next: LogPosition; exhausted: boolean }> {
+): Promise<LogLines> {
   const { chunks, more } = await listChunks(deps, source, from);
   const entries: LogEntry[] = [];
   let next = from;
   let bytes = 0;
   for (const chunk of chunks) {
-    const skip = chunk.step === from.step && chunk.sequence === from.sequence ? from.skip : 0;
-    const read = await readChunk(deps, chunk, from.attempt);
-    const taken = takeEntries(read.slice(skip), limit - entries.length, pageBytes - bytes, entries.length === 0);
-    entries.push(...taken.entries);
-    bytes += taken.bytes;
-    next = taken.entries.at(-1)?.next ?? next;
-    const done = skip + taken.entries.length >= read.length;
-    if (done) next = { attempt: from.attempt, step: chunk.step, sequence: chunk.sequence + 1, skip: 0 };
-    if (!done || entries.length >= limit) return { entries, next, exhausted: false };
+    const rows = await readRows(chunk);
+    let skip = chunk.step === from.step && chunk.sequence === from.sequence ? from.skip : 0;
+    for (; skip < rows.length; skip++) {
+      const entry = toEntry(rows[skip] ?? "", chunk, skip, from.attempt);
+      bytes += Buffer.byteLength(entry.line.text);
+      // At least one line, or a very long one would never be read.
+      if (entries.length >= limit || (entries.length > 0 && bytes > pageBytes)) {
+        return { entries, next, exhausted: false };
+      }
+      entries.push(entry);
+      next = entry.next;
+    }
+    next = positionAfter(chunk, from.attempt);
+    if (entries.length >= limit) return { entries, next, exhausted: false };
   }
   return { entries, next, exhausted: !more };
 }
 
-/** The last `count` lines of an attempt (of its last step with any output, and those before it as far as needed). */
-export async function readLogTail(
+async function readTail(
   deps: Pick<Deps, "objects">,
   source: LogSource,
+  readRows: ReadRows,
+  attempt: number,
   count: number,
-): Promise<{ entries: LogEntry[]; next: LogPosition }> {
-  const start = logStart(source);
+): Promise<Omit<LogLines, "exhausted">> {
+  const chunks = await listAllChunks(deps, source, attempt);
+  const last = chunks.at(-1);
+  const next = last ? positionAfter(last, attempt) : logStart(attempt, source.step);
+  const entries: LogEntry[] = [];
+  let bytes = 0;
+  for (const chunk of chunks.toReversed()) {
+    if (entries.length >= count) break;
+    const rows = await readRows(chunk);
+    for (let index = rows.length - 1; index >= 0; index--) {
+      const entry = toEntry(rows[index] ?? "", chunk, index, attempt);
+      bytes += Buffer.byteLength(entry.line.text);
+      if (entries.length >= count || (entries.length > 0 && bytes > pageBytes)) {
+        return { entries: entries.reverse(), next };
+      }
+      entries.push(entry);
+    }
+  }
+  return { entries: entries.reverse(), next };
+}
+
+function positionAfter(chunk: LogChunk, attempt: number): LogPosition {
+  return { attempt, step: chunk.step, sequence: chunk.sequence + 1, skip: 0 };
+}
+
+async function listAllChunks(deps: Pick<Deps, "objects">, source: LogSource, attempt: number): Promise<LogChunk[]> {
   const all: LogChunk[] = [];
-  let from = start;
+  let from = logStart(attempt, source.step);
   for (;;) {
     const { chunks, more } = await listChunks(deps, source, from);
     all.push(...chunks);
     const last = chunks.at(-1);
-    if (!more || !last) break;
-    from = { ...start, step: last.step, sequence: last.sequence + 1, skip: 0 };
+    if (!more || !last) return all;
+    from = positionAfter(last, attempt);
   }
-  let wanted = 0;
-  let firstChunk = all.length;
-  while (firstChunk > 0 && wanted < count) wanted += all[--firstChunk]?.lines ?? 0;
-  const entries: LogEntry[] = [];
-  for (const chunk of all.slice(firstChunk)) entries.push(...(await readChunk(deps, chunk, source.attempt)));
-  const last = all.at(-1);
-  const next = last ? { ...start, step: last.step, sequence: last.sequence + 1 } : start;
-  return { entries: count === 0 ? [] : entries.slice(-count), next };
 }
 
 /** One list of the chunks from a position on: of all later steps, or of the one step asked for. */
 async function listChunks(deps: Pick<Deps, "objects">, source: LogSource, from: LogPosition) {
-  const { jobId, task, attempt } = source;
+  const { jobId, task, step } = source;
   const prefix =
-    source.step === undefined
-      ? `${attemptPrefix(jobId, task, attempt)}logs/`
-      : stepLogPrefix(jobId, task, attempt, source.step);
+    step === undefined
+      ? `${attemptPrefix(jobId, task, from.attempt)}logs/`
+      : stepLogPrefix(jobId, task, from.attempt, step);
   // Names of chunks begin with eight digits: what sorts before this chunk's number sorts before its name.
-  const before = stepLogPrefix(jobId, task, attempt, from.step) + String(from.sequence).padStart(8, "0");
+  const before = stepLogPrefix(jobId, task, from.attempt, from.step) + String(from.sequence).padStart(8, "0");
   const page = await deps.objects.list(prefix, { startAfter: before });
   const chunks = page.objects.flatMap(({ key }): LogChunk[] => {
     const match = /\/step-(\d+)\/([^/]+)$/.exec(key);
@@ -123,36 +179,17 @@ async function listChunks(deps: Pick<Deps, "objects">, source: LogSource, from: 
   return { chunks, more: page.more };
 }
 
-async function readChunk(deps: Pick<Deps, "objects">, chunk: LogChunk, attempt: number): Promise<LogEntry[]> {
-  const stored = await deps.objects.get(chunk.key);
-  if (!stored) return [];
-  const text = (await decompress(stored)).toString("utf8");
-  const rows = text.split("\n");
-  rows.pop();
-  return rows.map((row, index) => {
-    const { atMs, stream, text: line, partial } = parseLogLine(row);
-    return {
-      line: {
-        line: chunk.firstLine + index,
-        step: chunk.step,
-        at: new Date(atMs).toISOString(),
-        stream,
-        text: line,
-        ...(partial ? { partial } : {}),
-      },
-      next: { attempt, step: chunk.step, sequence: chunk.sequence, skip: index + 1 },
-    };
-  });
-}
-
-function takeEntries(entries: readonly LogEntry[], limit: number, maxBytes: number, atLeastOne: boolean) {
-  const taken: LogEntry[] = [];
-  let bytes = 0;
-  for (const entry of entries) {
-    const size = Buffer.byteLength(entry.line.text);
-    if (taken.length >= limit || (bytes + size > maxBytes && !(atLeastOne && taken.length === 0))) break;
-    taken.push(entry);
-    bytes += size;
-  }
-  return { entries: taken, bytes };
+function toEntry(row: string, chunk: LogChunk, index: number, attempt: number): LogEntry {
+  const { atMs, stream, text, partial } = parseLogLine(row);
+  return {
+    line: {
+      line: chunk.firstLine + index,
+      step: chunk.step,
+      at: new Date(atMs).toISOString(),
+      stream,
+      text,
+      ...(partial ? { partial } : {}),
+    },
+    next: { attempt, step: chunk.step, sequence: chunk.sequence, skip: index + 1 },
+  };
 }

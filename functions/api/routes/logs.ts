@@ -1,21 +1,20 @@
 import type { Context } from "hono";
-import { stream } from "hono/streaming";
 import { z } from "zod";
 import { logPageSchema } from "../../../shared/api/schemas.ts";
 import { AppError } from "../../../shared/domain/errors.ts";
 import { taskBucket } from "../../../shared/domain/ids.ts";
 import { isTerminalTaskState } from "../../../shared/domain/task-state.ts";
+import type { Logger } from "../../../shared/log.ts";
 import type { JobDigest, TaskItem } from "../../../shared/repository/items.ts";
 import type { Deps } from "../../deps.ts";
 import {
+  createLogReader,
   formatLogCursor,
   type LogEntry,
   type LogPosition,
-  type LogSource,
+  type LogReader,
   logStart,
   parseLogCursor,
-  readLogPage,
-  readLogTail,
 } from "../../operations/read-logs.ts";
 import type { ApiEnv } from "../auth.ts";
 import { findTask } from "../find.ts";
@@ -24,6 +23,7 @@ import { type SsePoll, streamPolls, wantsEventStream } from "../sse.ts";
 
 const linesPerPage = 1000;
 const maxLinesPerPage = 5000;
+const linesPerText = 20_000;
 const watchMs = 60_000;
 
 const logsRoute = securedRoute("viewer", {
@@ -64,23 +64,33 @@ export function logRoutes(deps: Deps) {
       throw new AppError("not_found", `task ${name} has no attempt ${query.attempt}; it has had ${task.attempt}`);
     }
     const attempt = query.attempt ?? Math.max(1, task.attempt);
-    const source: LogSource = { jobId: job, task: name, attempt, step: query.step };
-    const resumeFrom = c.req.header("last-event-id") ?? query.cursor;
-    const from = resumeFrom ? parseLogCursor(resumeFrom) : logStart(source);
+    const reader = createLogReader(deps, { jobId: job, task: name, step: query.step });
+    const resumeFrom = c.req.header("last-event-id") || query.cursor;
+    const from = resumeFrom ? parseLogCursor(resumeFrom) : logStart(attempt, query.step);
+    const tail = resumeFrom ? undefined : query.tail;
     if (wantsEventStream(c)) {
-      const tail = resumeFrom === undefined ? query.tail : undefined;
-      return followLogs(c, deps, { digest, task, source, from, tail, pinned: query.attempt !== undefined });
+      return followLogs(c, deps, {
+        digest,
+        task,
+        reader,
+        from,
+        tail,
+        step: query.step,
+        pinned: query.attempt !== undefined,
+      });
     }
-    if ((c.req.header("accept") ?? "").startsWith("text/plain")) return streamText(c, deps, source, from);
-    if (query.tail !== undefined && !resumeFrom) {
-      const { entries, next } = await readLogTail(deps, source, query.tail);
-      const lines = entries.map((entry) => entry.line);
-      return c.json({ attempt, lines, cursor: formatLogCursor(next), complete: attemptEnded(task, attempt) }, 200);
-    }
-    const page = await readLogPage(deps, { ...source, attempt: from.attempt }, from, query.limit);
-    const complete = page.exhausted && attemptEnded(task, from.attempt);
-    const lines = page.entries.map((entry) => entry.line);
-    return c.json({ attempt: from.attempt, lines, cursor: formatLogCursor(page.next), complete }, 200);
+    if ((c.req.header("accept") ?? "").startsWith("text/plain")) return streamText(c, deps.log, reader, from, tail);
+    const page = tail === undefined ? await reader.readPage(from, query.limit) : await reader.readTail(attempt, tail);
+    const exhausted = "exhausted" in page ? page.exhausted : true;
+    return c.json(
+      {
+        attempt: from.attempt,
+        lines: page.entries.map((entry) => entry.line),
+        cursor: formatLogCursor(page.next),
+        complete: exhausted && attemptEnded(task, from.attempt),
+      },
+      200,
+    );
   });
 }
 
@@ -92,38 +102,39 @@ function attemptEnded(task: TaskItem, attempt: number): boolean {
 interface Follow {
   digest: JobDigest;
   task: TaskItem;
-  source: LogSource;
+  reader: LogReader;
   from: LogPosition;
   tail: number | undefined;
+  step: number | undefined;
   /** The attempt was named: do not go on with the next one. */
   pinned: boolean;
 }
 
 function followLogs(c: Context<ApiEnv>, deps: Deps, follow: Follow): Response {
-  const { digest, source, pinned } = follow;
-  const bucket = taskBucket(source.task, digest.bucketCount);
+  const { digest, reader, pinned } = follow;
+  const { jobId, task: name } = follow.task;
+  const bucket = taskBucket(name, digest.bucketCount);
   let position = follow.from;
   let pendingTail = follow.tail;
   let noteWatchedAfterMs = 0;
   return streamPolls(c, deps.log, async (): Promise<SsePoll> => {
-    const task = (await deps.tasks.get(source.jobId, bucket, source.task)) ?? follow.task;
+    const task = (await deps.tasks.get(jobId, bucket, name)) ?? follow.task;
     if (task.state === "running" && deps.now() > noteWatchedAfterMs) {
       noteWatchedAfterMs = deps.now() + watchMs / 2;
       await deps.tasks.noteWatched(task, deps.now() + watchMs);
     }
-    const at = { ...source, attempt: position.attempt };
     if (pendingTail !== undefined) {
-      const { entries, next } = await readLogTail(deps, at, pendingTail);
+      const { entries, next } = await reader.readTail(position.attempt, pendingTail);
       pendingTail = undefined;
       position = next;
       return { messages: toMessages(entries), ended: false };
     }
-    const page = await readLogPage(deps, at, position, linesPerPage);
+    const page = await reader.readPage(position, linesPerPage);
     position = page.next;
     if (page.entries.length > 0) return { messages: toMessages(page.entries), ended: false };
     if (!page.exhausted || !attemptEnded(task, position.attempt)) return { messages: [], ended: false };
     if (!pinned && position.attempt < task.attempt) {
-      position = logStart({ attempt: position.attempt + 1, step: source.step });
+      position = logStart(position.attempt + 1, follow.step);
       return { messages: [], ended: false };
     }
     return { messages: [], ended: pinned || isTerminalTaskState(task.state) };
@@ -139,15 +150,40 @@ function toMessages(entries: readonly LogEntry[]) {
   }));
 }
 
-function streamText(c: Context<ApiEnv>, deps: Deps, source: LogSource, from: LogPosition): Response {
-  c.header("content-type", "text/plain; charset=utf-8");
-  return stream(c, async (out) => {
-    let position = from;
-    for (let exhausted = false; !exhausted && !out.aborted; ) {
-      const page = await readLogPage(deps, source, position, linesPerPage);
-      await out.write(page.entries.map(({ line }) => `${line.text}${line.partial ? "" : "\n"}`).join(""));
-      position = page.next;
-      exhausted = page.exhausted;
+function streamText(
+  c: Context<ApiEnv>,
+  log: Logger,
+  reader: LogReader,
+  from: LogPosition,
+  tail: number | undefined,
+): Response {
+  const headers = { "content-type": "text/plain; charset=utf-8" };
+  return c.body(ReadableStream.from(readText(log, reader, from, tail)), 200, headers);
+}
+
+/** The text page by page. A fault breaks the stream off, so that half a log cannot be taken for a whole one. */
+async function* readText(
+  log: Logger,
+  reader: LogReader,
+  from: LogPosition,
+  tail: number | undefined,
+): AsyncGenerator<Uint8Array> {
+  const encoder = new TextEncoder();
+  const encode = (entries: readonly LogEntry[]) =>
+    encoder.encode(entries.map(({ line }) => `${line.text}${line.partial ? "" : "\n"}`).join(""));
+  try {
+    if (tail !== undefined) {
+      yield encode((await reader.readTail(from.attempt, tail)).entries);
+      return;
     }
-  });
+    let position = from;
+    for (let exhausted = false; !exhausted; ) {
+      const page = await reader.readPage(position, linesPerText);
+      if (page.entries.length > 0) yield encode(page.entries);
+      ({ next: position, exhausted } = page);
+    }
+  } catch (error) {
+    log.error({ err: error }, "a log was cut while it was sent");
+    throw error;
+  }
 }

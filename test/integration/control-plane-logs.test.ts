@@ -1,0 +1,301 @@
+import { zstdCompressSync } from "node:zlib";
+import { describe, expect, it } from "vitest";
+import type { ApiLogLine, ClaimedTask, LogPage } from "../../shared/api/schemas.ts";
+import { formatLogLine } from "../../shared/domain/log-line.ts";
+import { formatLogChunkName, stepLogPrefix } from "../../shared/domain/object-keys.ts";
+import { noopJob } from "../support/control-plane.ts";
+import { useControlPlane } from "../support/control-plane-fixture.ts";
+import { readEvents } from "../support/control-plane-sse.ts";
+import { completed, type FakeWorker, failedByInfrastructure } from "../support/control-plane-worker.ts";
+
+const plane = useControlPlane();
+
+interface StepCounters {
+  sequence: number;
+  lines: number;
+  bytes: number;
+}
+
+/** Writes chunks of logs as a worker does. */
+function createShipper(claimed: ClaimedTask) {
+  const counters = new Map<number, StepCounters>();
+  return {
+    async ship(step: number, texts: readonly string[], stream: "stdout" | "stderr" = "stdout"): Promise<void> {
+      const at = counters.get(step) ?? { sequence: 0, lines: 0, bytes: 0 };
+      const content = texts
+        .map((text) => formatLogLine({ atMs: plane().clock.now(), stream, text, partial: false }))
+        .join("");
+      const name = formatLogChunkName({
+        sequence: at.sequence,
+        firstLine: at.lines,
+        lines: texts.length,
+        firstByte: at.bytes,
+        bytes: content.length,
+      });
+      const key = stepLogPrefix(claimed.jobId, claimed.task, claimed.attempt, step) + name;
+      await plane().deps.objects.put(key, zstdCompressSync(content), "application/zstd");
+      counters.set(step, {
+        sequence: at.sequence + 1,
+        lines: at.lines + texts.length,
+        bytes: at.bytes + content.length,
+      });
+    },
+  };
+}
+
+const numbered = (prefix: string, count: number, from = 0) =>
+  Array.from({ length: count }, (_, index) => `${prefix}-${from + index}`);
+
+async function startTask(): Promise<{ worker: FakeWorker; claimed: ClaimedTask; path: string }> {
+  const jobId = await plane().submit(noopJob(["a"]));
+  const worker = plane().createWorker();
+  return { worker, claimed: await worker.claimOne(), path: `/v1/jobs/${jobId}/tasks/a/logs` };
+}
+
+/** Two steps in five chunks: one-0 … one-6, two-0 … two-4. */
+async function runLoggedTask() {
+  const task = await startTask();
+  const { ship } = createShipper(task.claimed);
+  await ship(1, numbered("one", 3));
+  await ship(1, numbered("one", 1, 3));
+  await ship(1, numbered("one", 3, 4));
+  await ship(2, numbered("two", 2));
+  await ship(2, numbered("two", 3, 2));
+  await task.worker.report(task.claimed, completed());
+  await plane().foldAll();
+  return task;
+}
+
+const allTexts = [...numbered("one", 7), ...numbered("two", 5)];
+const textsOf = (lines: readonly ApiLogLine[]) => lines.map((line) => line.text);
+
+async function readPages(path: string): Promise<LogPage[]> {
+  const pages: LogPage[] = [];
+  for (let cursor = ""; ; cursor = pages.at(-1)?.cursor ?? "") {
+    const page = await plane().call<LogPage>(cursor ? `${path}&cursor=${cursor}` : path);
+    pages.push(page);
+    if (page.complete) return pages;
+    if (pages.length > 60) throw new Error("the pages do not end");
+  }
+}
+
+async function readStream(path: string, headers: Record<string, string> = {}) {
+  const response = await plane().request(path, { headers: { accept: "text/event-stream", ...headers } });
+  const events = await readEvents(response).readAll();
+  const lines = events.filter(({ event }) => event === "line");
+  return {
+    texts: lines.map(({ data }) => (JSON.parse(data) as ApiLogLine).text),
+    ids: lines.map(({ id }) => id ?? ""),
+    ended: events.at(-1)?.event === "end",
+  };
+}
+
+describe("pages of a log", () => {
+  it.each([1, 2, 3, 5, 7, 100])(
+    "of %i lines hold every line once and in order, across chunks and steps",
+    async (limit) => {
+      const { path } = await runLoggedTask();
+      const pages = await readPages(`${path}?limit=${limit}`);
+      expect(pages.flatMap((page) => textsOf(page.lines))).toEqual(allTexts);
+      expect(pages.every((page) => page.lines.length <= limit)).toBe(true);
+      expect(pages.flatMap((page) => page.lines.map((line) => line.line))).toEqual([
+        ...numbered("", 7).keys(),
+        ...numbered("", 5).keys(),
+      ]);
+    },
+  );
+
+  it("are of one step where one is asked for", async () => {
+    const { path } = await runLoggedTask();
+    const pages = await readPages(`${path}?limit=2&step=2`);
+    expect(pages.flatMap((page) => textsOf(page.lines))).toEqual(numbered("two", 5));
+  });
+
+  it("are not complete while the attempt may write more, and go on where they stopped", async () => {
+    const { path, claimed, worker } = await startTask();
+    const { ship } = createShipper(claimed);
+    await ship(1, ["first"]);
+    const page = await plane().call<LogPage>(`${path}?limit=10`);
+    expect(page).toMatchObject({ attempt: 1, complete: false, lines: [{ text: "first" }] });
+    await ship(1, ["second"]);
+    await worker.report(claimed, completed());
+    const rest = await plane().call<LogPage>(`${path}?cursor=${page.cursor}`);
+    expect(rest).toMatchObject({ complete: true, lines: [{ text: "second", line: 1 }] });
+  });
+
+  it("hold at most so many bytes, but at least one line", async () => {
+    const { path, claimed, worker } = await startTask();
+    const { ship } = createShipper(claimed);
+    const long = Array.from({ length: 6 }, (_, index) => `${index}`.padEnd(900_000, "x"));
+    await ship(1, long);
+    await worker.report(claimed, completed());
+    const pages = await readPages(`${path}?limit=1000`);
+    expect(pages.flatMap((page) => textsOf(page.lines))).toEqual(long);
+    expect(Math.max(...pages.map((page) => page.lines.length))).toBe(2);
+  });
+
+  it("are of the newest attempt, or of the one named", async () => {
+    const { path, claimed, worker } = await startTask();
+    await createShipper(claimed).ship(1, ["of the first"]);
+    await worker.report(claimed, failedByInfrastructure());
+    const [second] = await worker.claim([{ jobId: claimed.jobId, task: "a", bucket: 0 }]);
+    if (second?.status !== "claimed") throw new Error("not claimed");
+    await createShipper(second).ship(1, ["of the second"]);
+    expect(await plane().call(`${path}?limit=5`)).toMatchObject({ attempt: 2, lines: [{ text: "of the second" }] });
+    const first = await plane().call<LogPage>(`${path}?attempt=1`);
+    expect(first).toMatchObject({ attempt: 1, complete: true, lines: [{ text: "of the first" }] });
+    expect((await plane().request(`${path}?attempt=3`)).status).toBe(404);
+  });
+
+  it("are empty and complete for a task cancelled before it ran", async () => {
+    const jobId = await plane().submit(noopJob(["a"]));
+    await plane().call(`/v1/jobs/${jobId}/tasks/a/cancel`, { body: {} });
+    const path = `/v1/jobs/${jobId}/tasks/a/logs`;
+    expect(await plane().call(path)).toMatchObject({ lines: [], complete: true });
+    expect(await readStream(path)).toEqual({ texts: [], ids: [], ended: true });
+  });
+
+  it.each(["", "x", "1.1.1", "-1.1.1.1", "1.1.1.1.1", "{}"])("refuse the cursor %j", async (cursor) => {
+    const { path } = await startTask();
+    const response = await plane().request(`${path}?cursor=${encodeURIComponent(cursor)}`);
+    if (cursor === "") expect(response.status).toBe(200);
+    else expect(await response.json()).toMatchObject({ status: 400, code: "invalid_cursor" });
+  });
+
+  it("are not found for a job, a task or an attempt that is not there", async () => {
+    const { claimed } = await startTask();
+    for (const path of [
+      `/v1/jobs/none-01ke6jq300q6vvx49qnd6cvxan/tasks/a/logs`,
+      `/v1/jobs/${claimed.jobId}/tasks/b/logs`,
+      `/v1/jobs/${claimed.jobId}/tasks/a/logs?attempt=2`,
+    ]) {
+      expect((await plane().request(path)).status).toBe(404);
+    }
+  });
+});
+
+describe("the tail of a log", () => {
+  it.each([0, 1, 4, 5, 6, 11, 12, 100])("of %i lines is its end, and the cursor goes on after it", async (tail) => {
+    const { path } = await runLoggedTask();
+    const page = await plane().call<LogPage>(`${path}?tail=${tail}`);
+    expect(textsOf(page.lines)).toEqual(tail === 0 ? [] : allTexts.slice(-tail));
+    expect(page.complete).toBe(true);
+    expect((await plane().call<LogPage>(`${path}?cursor=${page.cursor}`)).lines).toEqual([]);
+  });
+
+  it("holds at most so many bytes as one answer takes", async () => {
+    const { path, claimed, worker } = await startTask();
+    const { ship } = createShipper(claimed);
+    const long = Array.from({ length: 9 }, (_, index) => `${index}`.padEnd(900_000, "x"));
+    await ship(1, long.slice(0, 4));
+    await ship(1, long.slice(4));
+    await worker.report(claimed, completed());
+    const { lines } = await plane().call<LogPage>(`${path}?tail=5000`);
+    expect(textsOf(lines)).toEqual(long.slice(-2));
+  });
+});
+
+describe("a log as text", () => {
+  const readText = async (path: string) => {
+    const response = await plane().request(path, { headers: { accept: "text/plain" } });
+    expect(response.headers.get("content-type")).toContain("text/plain");
+    return response.text();
+  };
+
+  it("is every line", async () => {
+    const { path } = await runLoggedTask();
+    expect(await readText(path)).toBe(`${allTexts.join("\n")}\n`);
+    expect(await readText(`${path}?step=2`)).toBe(`${numbered("two", 5).join("\n")}\n`);
+  });
+
+  it("is the last lines where only those are asked for", async () => {
+    const { path } = await runLoggedTask();
+    expect(await readText(`${path}?tail=2`)).toBe("two-3\ntwo-4\n");
+  });
+
+  it("goes on after a cursor, also of an earlier attempt", async () => {
+    const { path, claimed, worker } = await startTask();
+    await createShipper(claimed).ship(1, ["first-0", "first-1"]);
+    const { cursor } = await plane().call<LogPage>(`${path}?limit=1`);
+    await worker.report(claimed, failedByInfrastructure());
+    const [second] = await worker.claim([{ jobId: claimed.jobId, task: "a", bucket: 0 }]);
+    if (second?.status !== "claimed") throw new Error("not claimed");
+    await createShipper(second).ship(1, ["second-0", "second-1"]);
+    expect(await readText(`${path}?cursor=${cursor}`)).toBe("first-1\n");
+  });
+
+  it("is cut where the bucket fails under it: half a log must not look like a whole one", async () => {
+    const { path } = await runLoggedTask();
+    const response = await plane().request(path, { headers: { accept: "text/plain" } });
+    plane().requests.intercept(({ service }, send) =>
+      service === "s3" ? Promise.reject(new Error("the bucket is away")) : send(),
+    );
+    await expect(response.text()).rejects.toThrow();
+  });
+});
+
+describe("a followed log", () => {
+  it("tells every line and ends with the task", async () => {
+    const { path } = await runLoggedTask();
+    expect(await readStream(path)).toMatchObject({ texts: allTexts, ended: true });
+    expect(await readStream(`${path}?step=1`)).toMatchObject({ texts: numbered("one", 7), ended: true });
+  });
+
+  it("resumes after any line", async () => {
+    const { path } = await runLoggedTask();
+    const { ids } = await readStream(path);
+    expect(new Set(ids).size).toBe(allTexts.length);
+    for (const [index, id] of ids.entries()) {
+      const rest = await readStream(path, { "last-event-id": id });
+      expect(rest).toMatchObject({ texts: allTexts.slice(index + 1), ended: true });
+    }
+  });
+
+  it("begins with the last lines where only those are asked for, but not again when it resumes", async () => {
+    const { path } = await runLoggedTask();
+    const { texts, ids } = await readStream(`${path}?tail=3`);
+    expect(texts).toEqual(allTexts.slice(-3));
+    expect((await readStream(`${path}?tail=3`, { "last-event-id": ids[1] ?? "" })).texts).toEqual(allTexts.slice(-1));
+  });
+
+  it("goes on with the next attempt, and with lines as they come", async () => {
+    const { path, claimed, worker } = await startTask();
+    const first = createShipper(claimed);
+    await first.ship(1, ["first-0"]);
+    const response = await plane().request(path, { headers: { accept: "text/event-stream" } });
+    const reader = readEvents(response);
+    expect(await reader.next()).toMatchObject({ data: expect.stringContaining("first-0") });
+    await first.ship(1, ["first-1"]);
+    expect(await reader.next()).toMatchObject({ data: expect.stringContaining("first-1") });
+    expect(await worker.beat([claimed]).catch(() => undefined)).toBeUndefined();
+    await worker.report(claimed, failedByInfrastructure());
+    const [second] = await worker.claim([{ jobId: claimed.jobId, task: "a", bucket: 0 }]);
+    if (second?.status !== "claimed") throw new Error("not claimed");
+    await createShipper(second).ship(1, ["second-0"]);
+    await worker.report(second, completed());
+    const rest = await reader.readAll();
+    expect(rest.map(({ event, data }) => (event === "line" ? (JSON.parse(data) as ApiLogLine).text : event))).toEqual([
+      "second-0",
+      "end",
+    ]);
+  });
+
+  it("stays with the attempt that was named", async () => {
+    const { path, claimed, worker } = await startTask();
+    await createShipper(claimed).ship(1, ["first-0"]);
+    await worker.report(claimed, failedByInfrastructure());
+    expect(await readStream(`${path}?attempt=1`)).toMatchObject({ texts: ["first-0"], ended: true });
+  });
+
+  it("is told to the worker, so that it ships its lines soon", async () => {
+    const { path, claimed, worker } = await startTask();
+    await worker.register();
+    expect(await worker.beat([claimed])).toMatchObject({ attempts: [{ watched: false }] });
+    const response = await plane().request(path, { headers: { accept: "text/event-stream" } });
+    await createShipper(claimed).ship(1, ["line"]);
+    const reader = readEvents(response);
+    await reader.next();
+    expect(await worker.beat([claimed])).toMatchObject({ attempts: [{ watched: true }] });
+    await reader.cancel();
+  });
+});
