@@ -3,10 +3,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { timing } from "../shared/domain/timing.ts";
 import { createLogger, type Logger } from "../shared/log.ts";
 import { version } from "../shared/version.ts";
+import { findFreePort } from "./dynamodb/free-port.ts";
 import { type DataDir, openDataDir, StartError } from "./stack/data-dir.ts";
 import { type Stack, startStack } from "./stack/stack.ts";
 
-/** What `sluice dev` was asked for. */
+/** What `sluice dev` was asked for. Port 0 takes any that is free. */
 export interface LocalStackOptions {
   port: number;
   dataDir: string;
@@ -34,7 +35,7 @@ export async function runLocalStack(options: LocalStackOptions): Promise<number>
     const stack = await startStack(
       dataDir,
       {
-        port: options.port,
+        port: options.port === 0 ? await findFreePort() : options.port,
         workers: options.workers,
         ...(options.slots === undefined ? {} : { slots: options.slots }),
         ...(process.env.SLUICE_DYNOXIDE ? { dynoxidePath: process.env.SLUICE_DYNOXIDE } : {}),
@@ -83,7 +84,7 @@ async function announce(stack: Stack, dataDir: DataDir, options: LocalStackOptio
     `  API      ${stack.url}  (documentation at ${stack.url}/docs)`,
     `  workers  ${options.workers}`,
     `  data     ${dataDir.path}`,
-    "Try it in another terminal:  npx sluice run examples/hello.yaml",
+    "Try it in another terminal:  npx --no sluice run examples/hello.yaml",
     "Ctrl-C stops it; nothing is lost.",
   ];
   process.stdout.write(`${lines.join("\n")}\n`);
