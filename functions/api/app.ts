@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { bodyLimit } from "hono/body-limit";
 import { secureHeaders } from "hono/secure-headers";
+import { AppError } from "../../shared/domain/errors.ts";
 import { limits } from "../../shared/domain/limits.ts";
 import { version } from "../../shared/version.ts";
 import type { Deps } from "../deps.ts";
@@ -20,13 +21,17 @@ const document = {
   info: { title: "Sluice API", version, description: "Submit jobs, watch them, fetch what they leave behind." },
 };
 
+/** A caller's own request id is taken over into logs and answers if it looks like one. */
+const requestIdPattern = /^[\w.:-]{1,64}$/;
+
 /** The HTTP API. Everything below `/v1` needs a token; the documentation and the health routes do not. */
 export function createApp(deps: Deps) {
   const app = createRouter();
   app.onError((error, c) => answerError(error, c, deps.log));
   app.notFound((c) => answerProblem(c, "not_found", `there is no route ${c.req.method} ${c.req.path}; see /docs`));
   app.use(async (c, next) => {
-    c.set("requestId", c.req.header("x-request-id") ?? randomUUID());
+    const sent = c.req.header("x-request-id") ?? "";
+    c.set("requestId", requestIdPattern.test(sent) ? sent : randomUUID());
     await next();
     c.header("x-request-id", c.var.requestId);
   });
@@ -42,7 +47,11 @@ export function createApp(deps: Deps) {
   );
   app.get("/healthz", (c) => c.json({ status: "ok", version }));
   app.get("/readyz", async (c) => {
-    await deps.tokens.find("readiness");
+    try {
+      await deps.tokens.find("readiness");
+    } catch (error) {
+      throw new AppError("unavailable", "the table does not answer; try again", { cause: error });
+    }
     return c.json({ status: "ready", version });
   });
   app.openAPIRegistry.registerComponent("securitySchemes", "token", { type: "http", scheme: "bearer" });

@@ -34,7 +34,10 @@ export function answerProblem(c: Context, code: ErrorCode, detail: string, probl
     ...(requestId ? { requestId } : {}),
     ...(problems ? { problems } : {}),
   };
-  return c.body(JSON.stringify(body), status, { "content-type": "application/problem+json" });
+  return c.body(JSON.stringify(body), status, {
+    "content-type": "application/problem+json",
+    ...(code === "unauthorized" ? { "www-authenticate": 'Bearer realm="sluice"' } : {}),
+  });
 }
 
 /** Every mistake a schema found, each with its path (`spec.steps[0].image`). */
