@@ -1,4 +1,4 @@
-import { createServer, request as httpRequest } from "node:http";
+import { createServer, request as httpRequest, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, it } from "vitest";
 import { applyFault, createFaultState, decideFault, type Fault, type FaultRules } from "./faults.ts";
@@ -48,9 +48,13 @@ describe("decideFault", () => {
 
 type Answer = { status: number; type: string; body: string } | { error: string };
 
-async function requestWithFault(fault: Fault, headers: Record<string, string>): Promise<Answer> {
+async function requestWithFault(
+  fault: Fault,
+  headers: Record<string, string>,
+  serve: (response: ServerResponse) => void = (response) => response.end("done"),
+): Promise<Answer> {
   const server = createServer(async (request, response) => {
-    if ((await applyFault(fault, request, response)) === "continue") response.end("done");
+    if ((await applyFault(fault, request, response)) === "continue") serve(response);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
@@ -99,6 +103,24 @@ describe("applyFault", () => {
     });
     const timedOut = await requestWithFault({ operation: "A", kind: "timeout", delayMs: 20 }, json);
     expect(timedOut).toEqual({ error: "ECONNRESET" });
+  });
+
+  it("breaks the connection in place of the answer when that is to be lost, after the operation's effect", async () => {
+    const fault: Fault = { operation: "A", kind: "lost_answer", delayMs: 0 };
+    const effects: string[] = [];
+    const answers = [
+      (response: ServerResponse) => response.writeHead(200, { "content-type": "text/plain" }).end("done"),
+      (response: ServerResponse) => response.end("done"),
+      (response: ServerResponse) => response.write("half"),
+    ];
+    for (const answer of answers) {
+      const serve = (response: ServerResponse) => {
+        effects.push("made");
+        answer(response);
+      };
+      expect(await requestWithFault(fault, json, serve)).toEqual({ error: "ECONNRESET" });
+    }
+    expect(effects).toHaveLength(3);
   });
 
   it("goes on as usual after a delay", async () => {

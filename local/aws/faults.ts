@@ -8,10 +8,11 @@ import { setTimeout as sleep } from "node:timers/promises";
  * - `error500`, `error503`: an internal error or an unavailable service; the operation does not take effect.
  * - `reset`: the connection breaks without an answer; the operation does not take effect.
  * - `timeout`: no answer comes (until the client gives up, at most `delayMs`); the operation does not take effect.
- * - `delay`: the operation takes effect `delayMs` later, even if the client has gone by then. A delay longer than the
- *   client's own timeout is therefore how to test an answer that got lost after its effect.
+ * - `delay`: the operation takes effect `delayMs` later, even if the client has gone by then.
+ * - `lost_answer`: the operation takes effect, and the connection breaks where its answer should come.
  */
-export type FaultKind = "throttle" | "error500" | "error503" | "reset" | "timeout" | "delay";
+export const faultKinds = ["throttle", "error500", "error503", "reset", "timeout", "delay", "lost_answer"] as const;
+export type FaultKind = (typeof faultKinds)[number];
 
 /** One rule: which operation fails, how, and when. Without a trigger (`probability`, `nth`, `everyNth`) it always fires. */
 export type FaultRule = {
@@ -78,7 +79,8 @@ function defaultDelayMs(kind: FaultKind): number {
 }
 
 /**
- * Applies a fault to a request. Answers `"continue"` when the server goes on as usual (after a delay), `"answered"` when
+ * Applies a fault to a request. Answers `"continue"` when the server goes on as usual (after a delay, or to an answer
+ * that will not arrive), `"answered"` when
  * the response is finished or the connection broken and nothing may be written any more. The error body is JSON for
  * requests of an AWS JSON protocol (they carry `x-amz-target`), XML for all others.
  */
@@ -91,6 +93,9 @@ export async function applyFault(
     case "delay":
       // Not tied to the life of the connection: see FaultKind. Unreferenced, so that a closing process does not wait.
       await sleep(fault.delayMs, undefined, { ref: false });
+      return "continue";
+    case "lost_answer":
+      breakAtAnswer(request, response);
       return "continue";
     case "timeout":
       await waitForClientToLeave(response, fault.delayMs);
@@ -105,6 +110,15 @@ export async function applyFault(
       await writeFaultError(fault.kind, request, response);
       return "answered";
   }
+}
+
+/** Every answer begins with its head, also one that is written without asking for it. */
+function breakAtAnswer(request: IncomingMessage, response: ServerResponse): void {
+  response.writeHead = () => {
+    request.socket.resetAndDestroy();
+    response.destroy();
+    return response;
+  };
 }
 
 async function waitForClientToLeave(response: ServerResponse, timeoutMs: number): Promise<void> {

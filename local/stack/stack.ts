@@ -62,14 +62,15 @@ export async function startStack(dataDir: DataDir, options: StackOptions, log: L
     started.push(dynamoDb);
     const { state } = dataDir;
     const credentials = { accessKeyId: state.accessKeyId, secretAccessKey: state.secretAccessKey };
-    const cloudDir = join(dataDir.path, "cloud");
+    const cloudSettings = { dataDir: join(dataDir.path, "cloud"), region, credentials, dynamoDbUrl: dynamoDb.url };
+    let cloudPorts: CloudSettings["ports"] = { ...state.ports };
     const cloud = await superviseChild<CloudReady>(
       {
         name: "cloud",
         entry: entryFile("../cloud-main.ts"),
         env: () => {
           // From the second start on with the ports of the first: queue URLs and clients name them.
-          const settings: CloudSettings = { dataDir: cloudDir, region, credentials, ports: state.ports };
+          const settings: CloudSettings = { ...cloudSettings, ports: cloudPorts };
           return { ...options.env, SLUICE_CLOUD: JSON.stringify(settings) };
         },
         logFile: join(logs, "cloud.log"),
@@ -78,9 +79,12 @@ export async function startStack(dataDir: DataDir, options: StackOptions, log: L
       log,
     );
     started.push({ stop: () => cloud.stop(serverStopMs) });
-    state.ports = { dynamodb: dynamoDb.port, sqs: cloud.ready.sqs.port, s3: cloud.ready.s3.port };
+    const { sqs, s3, dynamoDbFaults } = cloud.ready;
+    state.ports = { dynamodb: dynamoDb.port, sqs: sqs.port, s3: s3.port };
     dataDir.save();
-    const aws = { dynamodb: dynamoDb.url, sqs: cloud.ready.sqs.url, s3: cloud.ready.s3.url, region, ...credentials };
+    cloudPorts = { sqs: sqs.port, s3: s3.port, ...(dynamoDbFaults ? { dynamoDbFaults: dynamoDbFaults.port } : {}) };
+    const dynamoDbUrl = dynamoDbFaults?.url ?? dynamoDb.url;
+    const aws = { dynamodb: dynamoDbUrl, sqs: sqs.url, s3: s3.url, region, ...credentials };
     const awsEnv = describeCloud(options.env, aws);
     const { streamArn, queueUrl } = await provision(dataDir, aws);
     const functions = await startFunctions(options, log, logs, awsEnv, { dataDir, streamArn, queueUrl });
