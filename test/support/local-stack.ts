@@ -47,7 +47,14 @@ export async function startLocalStack(start: StackStart = {}): Promise<RunningSt
     env: { ...process.env, ...start.env },
     onLine: firstLine.take,
   });
-  child.exited.then(({ code, signal }) => firstLine.fail(`ended at its start (${signal ?? `code ${code}`})`));
+  let gone = false;
+  child.exited.then(({ code, signal }) => {
+    gone = true;
+    firstLine.fail(`ended at its start (${signal ?? `code ${code}`})`);
+  });
+  const signalChild = (signal: NodeJS.Signals) => {
+    if (!gone) process.kill(child.pid, signal);
+  };
   const description = JSON.parse(await firstLine.read()) as Pick<
     RunningStack,
     "url" | "token" | "pid" | "pids" | "aws"
@@ -56,11 +63,11 @@ export async function startLocalStack(start: StackStart = {}): Promise<RunningSt
     ...description,
     dataDir,
     async stop() {
-      process.kill(child.pid, "SIGINT");
+      signalChild("SIGINT");
       return (await child.exited).code;
     },
     async kill() {
-      process.kill(child.pid, "SIGKILL");
+      signalChild("SIGKILL");
       await child.exited;
     },
     remove: () => rm(dataDir, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 }),
