@@ -18,6 +18,7 @@ const idlePollMs = 1_000;
 const shardPollMs = 10_000;
 const firstRetryMs = 100;
 const longestRetryMs = 5_000;
+const defaultRetryAttempts = 20;
 /** Records of one read: each carries two images, and the embedded server puts no bound on the bytes of a page. */
 const recordsPerRead = 200;
 /** Matching records that may wait for a slow function; beyond it the shard is not read on. */
@@ -34,6 +35,8 @@ export interface StreamFunction {
   name: string;
   patterns: readonly EventPattern[];
   batchSize: number;
+  /** A record that was said to have failed so often after the first time is given up; the sweep finds what it told. */
+  maximumRetryAttempts?: number;
   handler: (event: DynamoDBStreamEvent, context: Context) => Promise<DynamoDBBatchResponse>;
 }
 
@@ -178,9 +181,18 @@ function createLine(options: SourceOptions, fn: StreamFunction, shardId: string,
   const isNew = (record: DynamoDBRecord) =>
     done === undefined || BigInt(record.dynamodb?.SequenceNumber ?? "0") > BigInt(done);
   const deliver = async () => {
+    let stuckAt: { sequence: string; retries: number } | undefined;
     for (let failures = 0; waiting.length > 0 && !signal.aborted; ) {
       const batch = waiting.slice(0, fn.batchSize);
-      const finished = await callFunction(options, fn, batch);
+      const call = await callFunction(options, fn, batch);
+      let { finished } = call;
+      if (call.failed !== undefined) {
+        stuckAt = { sequence: call.failed, retries: stuckAt?.sequence === call.failed ? stuckAt.retries + 1 : 0 };
+        if (stuckAt.retries >= (fn.maximumRetryAttempts ?? defaultRetryAttempts)) {
+          options.log.error({ function: fn.name, failed: call.failed }, "a record was given up; the sweep takes over");
+          finished += 1;
+        }
+      }
       const last = batch[finished - 1]?.dynamodb?.SequenceNumber;
       waiting.splice(0, finished);
       if (last !== undefined) options.checkpoints.set(fn.name, shardId, last);
@@ -213,18 +225,26 @@ function createLine(options: SourceOptions, fn: StreamFunction, shardId: string,
   };
 }
 
-/** Calls the function with a batch; answers how many of its records, from the first on, it has worked off. */
-async function callFunction({ log }: SourceOptions, fn: StreamFunction, batch: DynamoDBRecord[]): Promise<number> {
+/**
+ * Calls the function with a batch. `finished`: how many of its records, from the first on, it has worked off; `failed`:
+ * the first it says it could not.
+ */
+async function callFunction(
+  { log }: SourceOptions,
+  fn: StreamFunction,
+  batch: DynamoDBRecord[],
+): Promise<{ finished: number; failed?: string }> {
   try {
     const answer = await fn.handler({ Records: batch }, createLambdaContext(fn.name, functionTimeoutMs));
-    const failed = answer.batchItemFailures[0]?.itemIdentifier;
-    if (failed === undefined) return batch.length;
-    const failedAt = batch.findIndex((record) => record.dynamodb?.SequenceNumber === failed);
+    if (answer.batchItemFailures.length === 0) return { finished: batch.length };
+    const failures = new Set(answer.batchItemFailures.map((failure) => failure.itemIdentifier));
+    const failedAt = batch.findIndex((record) => failures.has(record.dynamodb?.SequenceNumber ?? ""));
+    const failed = batch[failedAt]?.dynamodb?.SequenceNumber;
     log.warn({ function: fn.name, failed }, "a stream function left records; calling it with them again");
-    return Math.max(0, failedAt);
+    return failed === undefined ? { finished: 0 } : { finished: failedAt, failed };
   } catch (error) {
     log.warn({ err: error, function: fn.name }, "a stream function failed; calling it with the same records again");
-    return 0;
+    return { finished: 0 };
   }
 }
 
