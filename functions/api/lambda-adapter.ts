@@ -17,13 +17,16 @@ interface StreamingRuntime {
 
 declare const awslambda: StreamingRuntime;
 
+/** Cookies have a place of their own; how bytes travel over the connection is the platform's business. */
+const ownHeaders = new Set(["set-cookie", "transfer-encoding", "connection", "keep-alive"]);
+
 /** A web application as a Lambda function behind a function URL (payload 2.0, streamed answers). */
 export function createStreamingHandler(fetch: (request: Request) => Response | Promise<Response>) {
   return awslambda.streamifyResponse(async (event, answer) => {
     const response = await fetch(toRequest(event));
     const headers: Record<string, string> = {};
     response.headers.forEach((value, name) => {
-      if (name !== "set-cookie") headers[name] = value;
+      if (!ownHeaders.has(name)) headers[name] = value;
     });
     const out = awslambda.HttpResponseStream.from(answer, {
       statusCode: response.status,

@@ -69,9 +69,11 @@ export function createFunctionUrl(
       if (body === undefined) return refuseLargeBody(response);
       await handler(toEvent(request, body), answer, createLambdaContext(functionName, functionTimeoutMs));
     } catch (error) {
-      hooks.onError(error);
-      if (!response.headersSent) response.writeHead(502, { "content-type": "application/problem+json" });
-      response.end();
+      const clientGone = !request.complete && request.destroyed;
+      if (!clientGone) hooks.onError(error);
+      // An answer that has begun is broken off: ended properly, half of it would look like the whole.
+      if (response.headersSent) response.destroy();
+      else answerFailure(response);
     } finally {
       hooks.afterCall();
     }
@@ -90,15 +92,20 @@ async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
 
 function refuseLargeBody(response: ServerResponse): void {
   const detail = `a request body has at most ${maxRequestBytes} bytes`;
-  const problem = {
-    type: "urn:sluice:problem:payload_too_large",
-    title: "Too large",
-    status: 413,
-    code: "payload_too_large",
-    detail,
-  };
-  response.writeHead(413, { "content-type": "application/problem+json" });
-  response.end(JSON.stringify(problem));
+  answerProblem(response, { title: "Too large", status: 413, code: "payload_too_large", detail });
+}
+
+function answerFailure(response: ServerResponse): void {
+  const detail = "the function failed; try again";
+  answerProblem(response, { title: "Not available right now", status: 502, code: "unavailable", detail });
+}
+
+function answerProblem(
+  response: ServerResponse,
+  problem: { title: string; status: number; code: string; detail: string },
+): void {
+  response.writeHead(problem.status, { "content-type": "application/problem+json" });
+  response.end(JSON.stringify({ type: `urn:sluice:problem:${problem.code}`, ...problem }));
 }
 
 function toEvent(request: IncomingMessage, body: Buffer): APIGatewayProxyEventV2 {
