@@ -1,0 +1,153 @@
+import { describe, expect, it } from "vitest";
+import type { JobEvent, TaskTransitionEvent } from "../../events/index.ts";
+import type { Task } from "../../shared/api/schemas.ts";
+import { reasonFor } from "../../shared/domain/reason.ts";
+import type { JobRecord } from "../support/chaos/patient-api.ts";
+import { type CheckName, judgeJob } from "../support/chaos/verdict.ts";
+import type { PlannedJob } from "../support/chaos/workload.ts";
+
+/** A run that only ever says "ok" proves nothing: each check is shown something it has to find. */
+const jobId = "chaos-1-01arz3ndektsv4rrffq69g5fav";
+const at = "2030-01-01T00:00:00.000Z";
+const workerId = "w-01arz3ndektsv4rrffq69g5fav";
+
+const plan: PlannedJob = {
+  key: "k",
+  spec: { name: "chaos-1", steps: [{ kind: "process", name: "work", entry: { run: "true" } }], tasks: [] },
+  tasks: [
+    { name: "good", exitCode: 0, lines: 0, outputBytes: 0, demanded: { state: "completed", exitCode: 0 } },
+    { name: "bad", exitCode: 7, lines: 0, outputBytes: 0, demanded: { state: "failed", exitCode: 7, warning: false } },
+  ],
+};
+
+function move(seq: number, task: string, from: Task["status"], to: Task["status"], attempt = 1): TaskTransitionEvent {
+  return { v: 1, seq, jobId, at, type: "task.transition", task, from, to, attempt };
+}
+
+/** What the API says of a job in which a worker was lost once and all went well. */
+function soundRecord() {
+  const counts = { ...emptyCounts, completed: 1, failed: 1 };
+  const common = { jobId, at, v: 1 as const };
+  const task = { job: jobId, slots: 1, createdAt: at, startedAt: at, endedAt: at };
+  const lost = { attempt: 1, workerId, claimedAt: at, endedAt: at, outcome: { reason: reasonFor("worker_lost", "") } };
+  const failure = { state: "failed" as const, exitCode: 7, warning: false, reason: reasonFor("exit_code", "7") };
+  const tasks: Task[] = [
+    {
+      ...task,
+      task: "good",
+      status: "completed",
+      attempt: 2,
+      exitCode: 0,
+      attempts: [lost, { ...lost, attempt: 2, outcome: { state: "completed", exitCode: 0 } }],
+    },
+    { ...task, task: "bad", status: "failed", attempt: 1, ...failure, attempts: [{ ...lost, outcome: failure }] },
+  ];
+  const events: JobEvent[] = [
+    { ...common, seq: 1, type: "job.submitted", name: "chaos-1", pool: "default", tasks: 2, submittedBy: "x" },
+    { ...common, seq: 2, type: "job.started" },
+    move(3, "good", "queued", "running"),
+    move(4, "bad", "queued", "running"),
+    move(5, "good", "running", "queued"),
+    move(6, "bad", "running", "failed"),
+    move(7, "good", "queued", "running", 2),
+    move(8, "good", "running", "completed", 2),
+    { ...common, seq: 9, type: "job.ended", state: "failed", counts },
+  ];
+  const job: JobRecord["job"] = {
+    job: jobId,
+    name: "chaos-1",
+    pool: "default",
+    status: "failed",
+    total: 2,
+    counts,
+    createdAt: at,
+    submittedBy: "x",
+    abort: "never",
+    lastEvent: 9,
+  };
+  return { job, tasks, events } satisfies JobRecord;
+}
+
+const emptyCounts = {
+  pending: 0,
+  queued: 0,
+  running: 0,
+  completed: 0,
+  failed: 0,
+  aborted: 0,
+  skipped: 0,
+  timed_out: 0,
+};
+
+function findChecks(spoil: (record: JobRecord) => void): CheckName[] {
+  const record: JobRecord = soundRecord();
+  spoil(record);
+  return [...new Set(judgeJob(plan, record).map(({ check }) => check))];
+}
+
+/** The task of that name; what is spoilt has to be there first. */
+function taskOf(record: JobRecord, name: string): Task {
+  const task = record.tasks.find((candidate) => candidate.task === name);
+  if (!task) throw new Error(`there is no task ${name}`);
+  return task;
+}
+
+describe("the verdict of a chaos run", () => {
+  it("finds nothing wrong with a job in which a worker was lost and all went well", () => {
+    expect(judgeJob(plan, soundRecord())).toEqual([]);
+  });
+
+  it("finds a task that is missing, and one whose outcome is not what its exit code demands", () => {
+    expect(findChecks((record) => record.tasks.pop())).toContain("outcome");
+    expect(findChecks((record) => Object.assign(taskOf(record, "bad"), { exitCode: 42 }))).toEqual(["outcome"]);
+    const hanging = (record: JobRecord) => Object.assign(taskOf(record, "good"), { status: "running" });
+    expect(findChecks(hanging)).toEqual(expect.arrayContaining(["outcome", "terminalEvent", "counts"]));
+  });
+
+  it("takes a task for given up only when infrastructure failed under it to the limit", () => {
+    const reason = reasonFor("worker_lost", "silent");
+    const giveUp = (total: number) => (record: JobRecord) => {
+      const { exitCode: _, warning: __, ...task } = taskOf(record, "bad");
+      const attempts = Array.from({ length: total }, (_, index) => {
+        const outcome = index === total - 1 ? { state: "failed" as const, reason } : { reason };
+        return { attempt: index + 1, workerId, claimedAt: at, endedAt: at, outcome };
+      });
+      record.tasks.splice(1, 1, { ...task, reason, attempt: total, attempts });
+    };
+    expect(findChecks(giveUp(2))).toContain("outcome");
+    expect(findChecks(giveUp(5))).not.toContain("outcome");
+  });
+
+  it("finds a second terminal event, a missing one, and moves that do not follow each other", () => {
+    const twice = (record: JobRecord) => record.events.splice(8, 0, move(9, "bad", "failed", "failed"));
+    expect(findChecks(twice)).toContain("terminalEvent");
+    expect(findChecks((record) => record.events.splice(5, 1))).toEqual(
+      expect.arrayContaining(["terminalEvent", "sequence", "counts"]),
+    );
+    const skipping = (record: JobRecord) => record.events.splice(2, 1, move(3, "good", "pending", "running"));
+    expect(findChecks(skipping)).toContain("terminalEvent");
+  });
+
+  it("finds attempts that are missing, open, or that ended a task which went on", () => {
+    expect(findChecks((record) => taskOf(record, "good").attempts.shift())).toEqual(["attempts"]);
+    const open = (record: JobRecord) => Object.assign(taskOf(record, "bad").attempts[0] ?? {}, { outcome: undefined });
+    expect(findChecks(open)).toEqual(["attempts"]);
+    const ended = (record: JobRecord) =>
+      Object.assign(taskOf(record, "good").attempts[0] ?? {}, { outcome: { state: "completed", exitCode: 0 } });
+    expect(findChecks(ended)).toEqual(["attempts"]);
+  });
+
+  it("finds counts that are not those of the tasks", () => {
+    const wrong = (record: JobRecord) => Object.assign(record.job, { counts: { ...record.job.counts, completed: 2 } });
+    expect(findChecks(wrong)).toEqual(["counts"]);
+    expect(findChecks((record) => Object.assign(record.job, { total: 3 }))).toEqual(["counts"]);
+  });
+
+  it("finds gaps in the events, and a job that ended twice or otherwise than its tasks demand", () => {
+    const gap = (record: JobRecord) => Object.assign(record.events[4] ?? {}, { seq: 6 });
+    expect(findChecks(gap)).toEqual(["sequence"]);
+    const twice = (record: JobRecord) => record.events.push({ ...soundRecord().events[8], seq: 10 } as JobEvent);
+    expect(findChecks(twice)).toEqual(["sequence"]);
+    expect(findChecks((record) => Object.assign(record.job, { status: "completed" }))).toEqual(["jobs"]);
+  });
+});
