@@ -24,6 +24,7 @@ const counter = fileURLToPath(new URL("./support/count-requests.mjs", import.met
 
 const plain = await startLocalStack({ slots });
 try {
+  printFigures("Idle, freshly started", await measureIdle(plain, short ? 2 : 15));
   const hasImage = await prepareImage();
   printFigures("Latency", [
     ...(await measureLatency(plain, short ? 3 : 30)),
@@ -33,7 +34,6 @@ try {
     ...(hasImage ? await measureThroughput(plain, image, { tasks: short ? 8 : 40, rounds: short ? 1 : 3, slots }) : []),
     ...(await measureProcessThroughput(plain, short ? [50] : [100, 1000, 5000])),
   ]);
-  printFigures("Idle", await measureIdle(plain, short ? 2 : 15));
 } finally {
   await plain.stop();
   await plain.remove();
