@@ -1,0 +1,134 @@
+import { describe, expect, it } from "vitest";
+import { jobSchema, taskSchema, taskSummarySchema, workerSchema } from "../../shared/api/schemas.ts";
+import { taskCounts } from "../../shared/domain/task-counts.ts";
+import type { JobDigest, TaskItem } from "../../shared/repository/items.ts";
+import type { WorkerItem } from "../../shared/repository/workers.ts";
+import { summarizeTask, viewJob, viewTask, viewWorker } from "./views.ts";
+
+const at = "2026-01-05T08:00:00.000Z";
+
+const digest: JobDigest = {
+  jobId: "j",
+  name: "n",
+  pool: "default",
+  state: "queued",
+  counts: taskCounts({ queued: 1 }),
+  total: 1,
+  bucketCount: 1,
+  seq: 1,
+  abort: "never",
+  submittedBy: "ann",
+  createdAt: at,
+  dispatchPending: true,
+  check: { at, seq: 1, afterMs: 1 },
+};
+
+const task: TaskItem = {
+  jobId: "j",
+  task: "t",
+  bucket: 0,
+  pool: "default",
+  slots: 1,
+  timeoutMs: 1000,
+  env: { SECRET: "x" },
+  state: "queued",
+  rev: 1,
+  foldedRev: 1,
+  attempt: 0,
+  attempts: [],
+  infrastructureFailures: 0,
+  createdAt: at,
+};
+
+/** Keys that the API's schema has: what a view shows beyond them would go out unannounced. */
+const keysOf = (schema: { shape: object }) => Object.keys(schema.shape);
+
+describe("the view of a job", () => {
+  it("shows what the API announces, and nothing of what the control plane keeps for itself", () => {
+    const full: JobDigest = {
+      ...digest,
+      state: "aborted",
+      startedAt: at,
+      endedAt: at,
+      cancel: { cause: "user", detail: "d", at },
+      timeoutAt: at,
+    };
+    expect(jobSchema.parse(viewJob(full))).toEqual(viewJob(full));
+    expect(Object.keys(viewJob(full)).sort()).toEqual(keysOf(jobSchema).sort());
+    expect(jobSchema.parse(viewJob(digest))).toEqual(viewJob(digest));
+  });
+});
+
+describe("the view of a task", () => {
+  const artifact = { key: "jobs/secret", name: "t.tar.zst", size: 3, sha256: "0" };
+  const ended: TaskItem = {
+    ...task,
+    state: "failed",
+    attempt: 2,
+    startedAt: at,
+    endedAt: at,
+    outcome: {
+      state: "failed",
+      exitCode: 42,
+      warning: true,
+      reason: { code: "exit_code", detail: "d", fault: "user" },
+    },
+    cancel: { cause: "user", detail: "d", at },
+    attempts: [
+      { workerId: "w1", leaseToken: "secret", claimedAt: at, endedAt: at, outcome: {} },
+      {
+        workerId: "w2",
+        leaseToken: "secret",
+        claimedAt: at,
+        endedAt: at,
+        outcome: { state: "failed", exitCode: 42 },
+        steps: [],
+        logs: [],
+        artifacts: [artifact],
+      },
+    ],
+    lease: { token: "secret", workerId: "w2", untilMs: 1 },
+  };
+
+  it("shows what the API announces", () => {
+    expect(taskSchema.parse(viewTask(ended))).toEqual(viewTask(ended));
+    expect(Object.keys(viewTask(ended)).sort()).toEqual(keysOf(taskSchema).sort());
+    expect(taskSummarySchema.parse(summarizeTask(ended))).toEqual(summarizeTask(ended));
+    expect(taskSchema.parse(viewTask(task))).toEqual(viewTask(task));
+  });
+
+  it("shows no lease token, no key of the bucket and no env", () => {
+    expect(JSON.stringify(viewTask(ended))).not.toContain("secret");
+    expect(JSON.stringify(viewTask(ended))).not.toContain("SECRET");
+  });
+
+  it("in a list shows the newest attempt", () => {
+    expect(summarizeTask(ended)).toMatchObject({
+      attempt: 2,
+      workerId: "w2",
+      artifacts: [{ name: "t.tar.zst", size: 3 }],
+    });
+    expect(summarizeTask(task)).not.toHaveProperty("workerId");
+  });
+});
+
+describe("the view of a worker", () => {
+  it("shows what the API announces", () => {
+    const worker: WorkerItem = {
+      workerId: `w-${"0".repeat(26)}`,
+      pool: "default",
+      slots: 2,
+      provider: "local",
+      host: "h",
+      version: "1",
+      processSteps: true,
+      state: "alive",
+      slotsFree: 1,
+      held: 1,
+      startedAt: at,
+      lastSeenMs: Date.parse(at),
+    };
+    expect(workerSchema.parse(viewWorker(worker))).toEqual(viewWorker(worker));
+    expect(viewWorker(worker).lastSeenAt).toBe(at);
+  });
+});

@@ -1,0 +1,61 @@
+import { describe, expect, it } from "vitest";
+import { formatLogLine, type LogLine, parseLogLine } from "./log-line.ts";
+import {
+  artifactKey,
+  attemptPrefix,
+  formatLogChunkName,
+  imageKey,
+  manifestKey,
+  parseLogChunkName,
+  stepLogPrefix,
+  taskListKey,
+} from "./object-keys.ts";
+
+describe("keys of objects", () => {
+  it("hold job, task and attempt, so that no two attempts share one", () => {
+    for (const key of [manifestKey("j", "t", 2), artifactKey("j", "t", 2), stepLogPrefix("j", "t", 2, 3)]) {
+      expect(key.startsWith(attemptPrefix("j", "t", 2))).toBe(true);
+    }
+    expect(attemptPrefix("j", "t", 2)).toBe("jobs/j/t/0002/");
+    expect(attemptPrefix("j", "t", 1).startsWith(attemptPrefix("j", "t", 11))).toBe(false);
+    expect(stepLogPrefix("j", "t", 2, 3)).toBe("jobs/j/t/0002/logs/step-003/");
+  });
+
+  it("of a job's task list cannot be one of a task: no task is called so", () => {
+    expect(taskListKey("j")).toBe("jobs/j/tasks.json");
+    expect(imageKey("sha256:abc")).toBe("images/sha256-abc.tar.zst");
+  });
+});
+
+describe("names of log chunks", () => {
+  it("are read back as they were written, and sort in the order of the log", () => {
+    const chunks = [0, 1, 2, 9, 10, 11, 99_999].map((sequence) => ({
+      sequence,
+      firstLine: sequence * 7,
+      lines: 7,
+      firstByte: sequence * 100,
+      bytes: 100,
+    }));
+    const names = chunks.map(formatLogChunkName);
+    expect(names.map(parseLogChunkName)).toEqual(chunks);
+    expect(names.toSorted()).toEqual(names);
+  });
+
+  it.each(["", "result.json", "00000001.1.1.1.zst", "1.1.1.1.1.zst", "00000001.1.1.1.1.gz", "00000001.1.-1.1.1.zst"])(
+    "are not %j",
+    (name) => expect(parseLogChunkName(name)).toBeUndefined(),
+  );
+});
+
+describe("lines of a log", () => {
+  it.each<LogLine>([
+    { atMs: 1_800_000_000_000, stream: "stdout", text: "plain", partial: false },
+    { atMs: 0, stream: "stderr", text: "", partial: false },
+    { atMs: 17, stream: "stdout", text: "  spaces  and o e O E ", partial: true },
+    { atMs: 17, stream: "stderr", text: "ünïcode \t\u001b[31m", partial: true },
+  ])("are read back as they were written: %o", (line) => {
+    const stored = formatLogLine(line);
+    expect(stored.endsWith("\n")).toBe(true);
+    expect(parseLogLine(stored.slice(0, -1))).toEqual(line);
+  });
+});
