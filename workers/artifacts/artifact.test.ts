@@ -11,6 +11,7 @@ import { createLogger } from "../../shared/log.ts";
 import { storeArtifact } from "./artifact.ts";
 import { listOutputFiles } from "./output-files.ts";
 import { createTarArchive } from "./tar-archive.ts";
+import { UnreadableOutput } from "./unreadable-output.ts";
 
 const log = createLogger("test", { level: "silent" });
 
@@ -138,5 +139,36 @@ describe("storeArtifact", () => {
     } as Partial<ObjectStore> as ObjectStore;
     const options = { objects, key: "k", name: "t", outputDir: dir, patterns: ["**"], signal: stop.signal, log };
     await expect(storeArtifact(options)).rejects.toThrow();
+  });
+});
+
+describe("output that a job tampered with", () => {
+  it("reads nothing through a link in the place of the output folder", async () => {
+    const elsewhere = await makeOutput({ "secret.txt": "of the machine" });
+    const dir = await makeOutput({});
+    await symlink(elsewhere, join(dir, "output"));
+    await expect(store(join(dir, "output"))).rejects.toThrow(UnreadableOutput);
+  });
+
+  it("refuses a file in the place of the output folder, and takes a missing folder for no output", async () => {
+    const dir = await makeOutput({ output: "a file" });
+    await expect(store(join(dir, "output"))).rejects.toThrow(UnreadableOutput);
+    expect((await store(join(dir, "gone"))).artifact).toBeUndefined();
+  });
+
+  it.each([16, 256 * 1024])("does not follow a link that took the place of a file of %i bytes", async (bytes) => {
+    const elsewhere = await makeOutput({ secret: Buffer.alloc(bytes, "s") });
+    const dir = await makeOutput({ file: Buffer.alloc(bytes, "f") });
+    const files = await listOutputFiles(dir, ["**"]);
+    await rm(join(dir, "file"));
+    await symlink(join(elsewhere, "secret"), join(dir, "file"));
+    const archive = Readable.from(createTarArchive(files, () => undefined));
+    await expect(archive.toArray()).rejects.toThrow(UnreadableOutput);
+  });
+
+  it("names a file whose name is not UTF-8", async () => {
+    const dir = await makeOutput({});
+    await writeFile(Buffer.concat([Buffer.from(`${dir}/caf`), Buffer.from([0xe9])]), "x");
+    await expect(store(dir)).rejects.toThrow("has a name that is not UTF-8");
   });
 });

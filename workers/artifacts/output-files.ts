@@ -2,6 +2,7 @@ import type { Stats } from "node:fs";
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import picomatch from "picomatch";
+import { UnreadableOutput } from "./unreadable-output.ts";
 
 /** One member of an artifact: where it is, what it is called inside, and what it is. */
 export interface OutputFile {
@@ -19,6 +20,7 @@ const readAhead = 8;
  * that matches brings all it holds; a pattern that starts with `!` takes out again. Links are members, never followed.
  */
 export async function listOutputFiles(outputDir: string, patterns: readonly string[]): Promise<OutputFile[]> {
+  if (!(await checkOutputFolder(outputDir))) return [];
   const selects = createSelector(patterns);
   const found: OutputFile[] = [];
   let folders = [{ name: "", selected: false }];
@@ -30,6 +32,18 @@ export async function listOutputFiles(outputDir: string, patterns: readonly stri
   return found.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
+/**
+ * Whether there is an output folder. The job owns the place and may have put anything there: a link in its stead could
+ * lead to any folder of the machine, so nothing but a real folder is read.
+ */
+async function checkOutputFolder(outputDir: string): Promise<boolean> {
+  const stats = await lstatOrGone(outputDir);
+  if (stats === undefined) return false;
+  if (stats.isDirectory()) return true;
+  const what = stats.isSymbolicLink() ? "a link" : "something else";
+  throw new UnreadableOutput(`the task put ${what} in the place of its output folder; write into the folder instead`);
+}
+
 type Folder = { name: string; selected: boolean };
 
 async function listFolder(
@@ -39,11 +53,11 @@ async function listFolder(
   found: OutputFile[],
 ): Promise<Folder[]> {
   const inner: Folder[] = [];
-  const names = await readdir(join(outputDir, folder.name));
-  for (const base of names) {
+  for (const base of await readNames(join(outputDir, folder.name))) {
     const name = folder.name === "" ? base : `${folder.name}/${base}`;
     const path = join(outputDir, name);
-    const stats = await lstat(path);
+    const stats = await lstatOrGone(path);
+    if (stats === undefined) continue;
     const selected = selects(name, folder.selected);
     if (selected && (stats.isFile() || stats.isDirectory() || stats.isSymbolicLink())) {
       found.push({ name, path, stats });
@@ -51,6 +65,36 @@ async function listFolder(
     if (stats.isDirectory()) inner.push({ name, selected });
   }
   return inner;
+}
+
+/** The names in a folder, none where it is gone since it was listed. A name that is no UTF-8 cannot be archived. */
+async function readNames(folder: string): Promise<string[]> {
+  try {
+    const names = await readdir(folder, { encoding: "buffer" });
+    return names.map((bytes) => {
+      const name = bytes.toString("utf8");
+      if (Buffer.from(name, "utf8").equals(bytes)) return name;
+      throw new UnreadableOutput(
+        `the output file '${bytes.toString("latin1")}' has a name that is not UTF-8; rename it`,
+      );
+    });
+  } catch (error) {
+    if (isGone(error)) return [];
+    throw error;
+  }
+}
+
+async function lstatOrGone(path: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(path);
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error;
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }
 
 function createSelector(patterns: readonly string[]): (name: string, parentSelected: boolean) => boolean {

@@ -1,6 +1,8 @@
+import { constants } from "node:fs";
 import { type FileHandle, open, readFile, readlink } from "node:fs/promises";
 import { Header, Pax } from "tar";
 import type { OutputFile } from "./output-files.ts";
+import { UnreadableOutput } from "./unreadable-output.ts";
 
 /** Files up to this size are read whole and ahead of their turn. */
 const smallFileBytes = 128 * 1024;
@@ -8,6 +10,8 @@ const filesAhead = 16;
 /** The archive is handed on in pieces of at least this size: each costs a trip through the compressor's thread. */
 const pieceBytes = 512 * 1024;
 const tarBlockBytes = 512;
+/** A link that took a file's place since it was listed is not followed, wherever it leads. */
+const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW;
 
 /**
  * The bytes of a tar archive of files, in their order. Memory is flat; a file that cannot be read ends it with an error that
@@ -75,7 +79,7 @@ async function loadFile(file: OutputFile): Promise<Loaded> {
     if (file.stats.isDirectory()) return { kind: "folder" };
     if (file.stats.isSymbolicLink()) return { kind: "link", target: await readlink(file.path) };
     if (file.stats.size > smallFileBytes) return { kind: "large" };
-    return { kind: "content", content: await readFile(file.path) };
+    return { kind: "content", content: await readFile(file.path, { flag: readFlags }) };
   } catch (error) {
     return hasCode(error, "ENOENT") ? { kind: "gone" } : { kind: "failed", error };
   }
@@ -84,7 +88,7 @@ async function loadFile(file: OutputFile): Promise<Loaded> {
 async function* readLargeFile(file: OutputFile): AsyncGenerator<Buffer> {
   let handle: FileHandle;
   try {
-    handle = await open(file.path, "r");
+    handle = await open(file.path, readFlags);
   } catch (error) {
     throw explainUnreadable(file, error);
   }
@@ -127,14 +131,6 @@ function padding(size: number): Buffer {
   return Buffer.alloc(over === 0 ? 0 : tarBlockBytes - over);
 }
 
-/** An output file that the worker cannot read; reading it again does not help. */
-export class UnreadableOutput extends Error {
-  constructor(name: string, why: string, cause: unknown) {
-    super(`output file '${name}' cannot be read: ${why}`, { cause });
-    this.name = "UnreadableOutput";
-  }
-}
-
 function explainUnreadable(file: OutputFile, error: unknown): UnreadableOutput {
   const why = hasCode(error, "EACCES")
     ? `permission denied for the worker: the file belongs to user ${file.stats.uid} with mode ` +
@@ -142,7 +138,7 @@ function explainUnreadable(file: OutputFile, error: unknown): UnreadableOutput {
     : error instanceof Error
       ? error.message
       : String(error);
-  return new UnreadableOutput(file.name, why, error);
+  return new UnreadableOutput(`output file '${file.name}' cannot be read: ${why}`, error);
 }
 
 function hasCode(error: unknown, code: string): boolean {

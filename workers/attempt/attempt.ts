@@ -2,11 +2,11 @@ import type { AttemptResult, ClaimedTask } from "../../shared/api/schemas.ts";
 import type { ObjectStore } from "../../shared/clients/object-store.ts";
 import type { Artifact, AttemptOutcome, LogSummary, StepResult } from "../../shared/domain/manifest.ts";
 import { artifactKey, stepLogPrefix } from "../../shared/domain/object-keys.ts";
-import { reasonFor } from "../../shared/domain/reason.ts";
+import { type Fault, reasonFor } from "../../shared/domain/reason.ts";
 import type { StepSpec } from "../../shared/jobfile/job-spec.ts";
 import type { Logger } from "../../shared/log.ts";
 import { storeArtifact } from "../artifacts/artifact.ts";
-import { UnreadableOutput } from "../artifacts/tar-archive.ts";
+import { UnreadableOutput } from "../artifacts/unreadable-output.ts";
 import type { ExecutorKind } from "../config.ts";
 import type { ControlPlaneClient } from "../control-plane-client.ts";
 import { type Executor, StepFault, type TaskContext, type TaskSandbox } from "../executors/executor.ts";
@@ -191,14 +191,15 @@ export class Attempt {
 
   /** Stores logs and artifact; where that fails the outcome says so. */
   async #keep(outcome: AttemptOutcome): Promise<Pick<Ended, "outcome" | "logs" | "artifacts">> {
-    const problems: string[] = [];
+    const problems: UploadProblem[] = [];
     const [logs, artifact] = await Promise.all([
       Promise.all(this.#logs).catch((error: unknown) => {
-        problems.push(`its log could not be stored: ${messageOf(error)}`);
+        problems.push({ detail: `its log could not be stored: ${messageOf(error)}`, fault: "infrastructure" });
         return [];
       }),
       this.#storeArtifact().catch((error: unknown) => {
-        problems.push(`its artifact could not be stored: ${messageOf(error)}`);
+        const fault = error instanceof UnreadableOutput ? "user" : "infrastructure";
+        problems.push({ detail: `its artifact could not be stored: ${messageOf(error)}`, fault });
         return undefined;
       }),
     ]);
@@ -256,8 +257,8 @@ export class Attempt {
       return { kind, outcome, steps, logs, artifacts };
     } catch (error) {
       this.#lease.lost.throwIfAborted();
-      const problem = `its manifest could not be stored: ${messageOf(error)}`;
-      return { ...ended, outcome: withUploadProblems(ended.outcome, [problem]) };
+      const detail = `its manifest could not be stored: ${messageOf(error)}`;
+      return { ...ended, outcome: withUploadProblems(ended.outcome, [{ detail, fault: "infrastructure" }]) };
     }
   }
 
@@ -292,12 +293,22 @@ export class Attempt {
   }
 }
 
+/** What of an attempt could not be kept, and whose fault that is: only infrastructure's is worth another attempt. */
+interface UploadProblem {
+  detail: string;
+  fault: Fault;
+}
+
 /** A completed task without its artifact or log is not completed; another outcome keeps its state and tells more. */
-function withUploadProblems(outcome: AttemptOutcome, problems: readonly string[]): AttemptOutcome {
+function withUploadProblems(outcome: AttemptOutcome, problems: readonly UploadProblem[]): AttemptOutcome {
   if (problems.length === 0) return outcome;
-  const detail = problems.join("; ");
+  const detail = problems.map((problem) => problem.detail).join("; ");
   if (outcome.reason === undefined) {
-    return { state: "failed", reason: reasonFor("upload_failed", `the task completed, but ${detail}`) };
+    const fault = problems.every((problem) => problem.fault === "user") ? "user" : "infrastructure";
+    return {
+      state: "failed",
+      reason: { ...reasonFor("upload_failed", `the task completed, but ${detail}`), fault },
+    };
   }
   if (outcome.reason.code === "upload_failed") return outcome;
   return { ...outcome, reason: reasonFor(outcome.reason.code, `${outcome.reason.detail}; ${detail}`) };
