@@ -32,21 +32,25 @@ export async function commitManifest(
   return standing;
 }
 
-/** Tells the control plane how an attempt ended, until it answers, the lease is lost or the signal says stop. */
+/**
+ * Tells the control plane how an attempt ended, until it answers, the lease is lost or the signal says stop. A report
+ * under way is not broken off for a lost lease: a heartbeat that overtakes it hears "lost" just because the report was
+ * taken, and its answer is the one that counts.
+ */
 export async function reportResult(
   client: ControlPlaneClient,
   lease: Lease,
   result: AttemptResult["result"],
   options: { signal: AbortSignal; log: Logger },
 ): Promise<ResultAnswer> {
-  const signal = AbortSignal.any([lease.lost, options.signal]);
+  const { signal } = options;
   const body = { leaseToken: lease.leaseToken, result };
   try {
     return await retryWithBackoff(
       () => client.reportResult(lease.attemptId, body, { deadlineMs: resultDeadlineMs, signal }),
       {
         signal,
-        isRetryable: (error) => error instanceof ControlPlaneError && error.retryable,
+        isRetryable: (error) => !lease.lost.aborted && error instanceof ControlPlaneError && error.retryable,
         onFailure: (error) => options.log.warn({ reason: error.message }, "a result was not taken"),
       },
     );

@@ -33,7 +33,7 @@ const maxHeld = 10;
 const passWindowMs = 15_000;
 const claimDeadlineMs = 10_000;
 /** A message that this worker can never run goes back for this long, so that workers with more slots find it. */
-const oversizedDelaySeconds = 10;
+const oversizedDelaySeconds = 300;
 /** A message that finds no room here goes back; not at once, or it would come straight back. */
 const surplusDelaySeconds = 1;
 /** After a refusal that trying again does not change, such as a wrong token. */
