@@ -81,7 +81,7 @@ function tellSubmitted(context: Context, submitted: SubmittedJob, isAsync: boole
   else {
     // The id alone on stdout, for `job=$(sluice run --async …)`.
     if (isAsync) context.out.write(`${job}\n`);
-    context.note(`submitted ${plural(tasks, "task")}: ${url}`);
+    context.note(`submitted ${plural(tasks, "task")}`);
     if (isAsync) context.note(`watch it: ${context.hint(`watch ${job}`)}`);
   }
 }

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { ClaimAnswer, ClaimedTask } from "../../shared/api/schemas.ts";
 import { formatAttemptId } from "../../shared/domain/ids.ts";
 import { imageKey } from "../../shared/domain/object-keys.ts";
+import { reasonFor } from "../../shared/domain/reason.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import type { ClaimInputs, TaskAddress } from "../../shared/repository/claim-reads.ts";
 import type { JobDigest, TaskItem } from "../../shared/repository/items.ts";
@@ -47,7 +48,8 @@ async function claimTask(deps: Deps, workerId: string, address: TaskAddress, inp
   const images = await linkImages(deps, spec);
   const leaseToken = randomUUID();
   const move = await deps.tasks.claim(task, { workerId, leaseToken, nowMs: deps.now() });
-  return move.moved ? describeClaim(spec, move.task, leaseToken, images) : retrySoon;
+  if (!move.moved) return retrySoon;
+  return { ...describeClaim(spec, move.task, leaseToken, images), timeoutMs: remainingMs(deps, task, digest) };
 }
 
 /** Why a task that a worker holds cannot be claimed; undefined where its attempt is lost and may be followed. */
@@ -73,10 +75,25 @@ async function refuseHeld(deps: Deps, task: TaskItem, digest: JobDigest): Promis
 /** Why a task that no worker holds cannot be claimed. */
 async function refuseWaiting(deps: Deps, task: TaskItem, digest: JobDigest): Promise<Claim | undefined> {
   if (isTerminalTaskState(task.state)) return { status: "drop", detail: `the task is ${task.state} already` };
-  const end = digest.cancel ? outcomeOfCancel(digest.cancel) : exhaustedOutcome(task);
+  const end = digest.cancel ? outcomeOfCancel(digest.cancel) : (exhaustedOutcome(task) ?? overdueOutcome(deps, digest));
   if (!end) return undefined;
   const move = await deps.tasks.endUnclaimed(task, end.state, end.reason, deps.now());
   return move.moved ? { status: "drop", detail: end.reason.detail } : retrySoon;
+}
+
+/** A job past its timeout starts nothing more, though the sweep has not ended it yet. */
+function overdueOutcome(deps: Deps, digest: JobDigest) {
+  if (digest.timeoutAt === undefined || Date.parse(digest.timeoutAt) > deps.now()) return undefined;
+  return {
+    state: "timed_out" as const,
+    reason: reasonFor("timed_out", "the job's timeout had passed before it could start"),
+  };
+}
+
+/** A task runs no longer than its job may; its worker ends it in time, whenever the sweep comes. */
+function remainingMs(deps: Deps, task: TaskItem, digest: JobDigest): number {
+  if (digest.timeoutAt === undefined) return task.timeoutMs;
+  return Math.max(1, Math.min(task.timeoutMs, Date.parse(digest.timeoutAt) - deps.now()));
 }
 
 /** Links to the archives of the shipped images, by image id. */
@@ -96,7 +113,7 @@ function describeClaim(
   task: TaskItem,
   leaseToken: string,
   images: Record<string, string>,
-): ClaimedTask {
+): Omit<ClaimedTask, "timeoutMs"> {
   return {
     status: "claimed",
     attemptId: formatAttemptId(task),
@@ -105,7 +122,6 @@ function describeClaim(
     attempt: task.attempt,
     leaseToken,
     slots: task.slots,
-    timeoutMs: task.timeoutMs,
     env: { ...spec.env, ...task.env },
     steps: spec.steps,
     artifacts: spec.artifacts,

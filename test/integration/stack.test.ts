@@ -113,6 +113,25 @@ describe("cancel", () => {
   });
 });
 
+describe("a job's timeout", () => {
+  it("ends its running tasks in time, starts no other, and fails the job", async () => {
+    const jobId = await submit(stack, {
+      name: "overdue",
+      timeoutMs: 2_000,
+      steps: [step({ run: "echo started; sleep 600" })],
+      tasks: [
+        { name: "first", slots: 4 },
+        { name: "second", slots: 4 },
+      ],
+    });
+    const job = await waitForJob(stack, jobId);
+    expect(job).toMatchObject({ status: "failed", counts: { timed_out: 2 } });
+    const { tasks } = await callApi<TaskPage>(stack, `/v1/jobs/${jobId}/tasks`);
+    expect(tasks.map((task) => task.attempt).sort()).toEqual([0, 1]);
+    expect(tasks.every((task) => task.reason?.code === "timed_out")).toBe(true);
+  });
+});
+
 describe("exit codes", () => {
   it("is 2 for an invalid job file, with every problem at its place", async () => {
     const file = await writeJobFile("invalid.yaml", 'version: "1"\nname: Bad\nsteps:\n  - imgae: x\ntasks: [a, a]\n');

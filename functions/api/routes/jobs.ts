@@ -67,7 +67,7 @@ export function jobRoutes(deps: Deps) {
         submittedBy,
         ...(idempotencyKey ? { idempotencyKey } : {}),
       });
-      const url = new URL(`/jobs/${jobId}`, c.req.url).toString();
+      const url = new URL(`/v1/jobs/${jobId}`, c.req.url).toString();
       return c.json({ job: jobId, url, tasks: total, created }, created ? 201 : 200);
     })
     .openapi(listRoute, async (c) => {
