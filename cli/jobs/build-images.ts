@@ -42,7 +42,16 @@ async function buildImage(context: Context, folder: string, build: ImageBuild, s
   const progress = createProgress(context, `building ${oneLine(build.dockerfile)}`);
   try {
     const idFile = join(scratch, "image-id");
-    const args = ["build", "--iidfile", idFile, "--file", build.dockerfile, ...build.options, build.context];
+    const args = [
+      "build",
+      "--force-rm",
+      "--iidfile",
+      idFile,
+      "--file",
+      build.dockerfile,
+      ...build.options,
+      build.context,
+    ];
     const { exitCode, lastLines } = await runDocker(args, { folder, signal, onLine: progress.showLine });
     if (exitCode !== 0) throw explainFailure(build, exitCode, lastLines);
     const imageId = (await readFile(idFile, "utf8")).trim();
