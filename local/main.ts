@@ -5,6 +5,7 @@ import { createLogger, type Logger } from "../shared/log.ts";
 import { version } from "../shared/version.ts";
 import { findFreePort } from "./dynamodb/free-port.ts";
 import { type DataDir, openDataDir, StartError } from "./stack/data-dir.ts";
+import { answersDocker } from "./stack/docker.ts";
 import { type Stack, startStack } from "./stack/stack.ts";
 
 /** What `sluice dev` was asked for. Port 0 takes any that is free. */
@@ -17,6 +18,8 @@ export interface LocalStackOptions {
   json: boolean;
   verbose: boolean;
 }
+
+const dockerAway = "  Docker   does not answer: container steps fail until it does; host-process steps run";
 
 /** A worker's drain, its last uploads, and some room. */
 const workerStopMs = timing.drainMs + timing.killGraceMs + 5_000;
@@ -84,6 +87,7 @@ async function announce(stack: Stack, dataDir: DataDir, options: LocalStackOptio
     `  API      ${stack.url}  (documentation at ${stack.url}/docs)`,
     `  workers  ${options.workers}`,
     `  data     ${dataDir.path}`,
+    ...((await answersDocker(process.env.DOCKER_HOST)) ? [] : [dockerAway]),
     "Try it in another terminal:  npx --no sluice run examples/hello.yaml",
     "Ctrl-C stops it; nothing is lost.",
   ];

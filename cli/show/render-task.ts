@@ -34,7 +34,9 @@ function explainTask(task: Task, width: number, style: Style): string[] {
   if (!reason) return [];
   const fault = reason.fault === "infrastructure" ? "infrastructure, not the task" : "the task or its job file";
   const detail = reason.detail.split("\n").flatMap((line) => wrap(oneLine(line), width - 3));
-  return [...detail.map((line) => `   ${line}`), style("dim", `   ${reason.code}; at fault: ${fault}`)];
+  // Nobody is at fault for what somebody asked for.
+  const kind = reason.code === "cancelled" ? reason.code : `${reason.code}; at fault: ${fault}`;
+  return [...detail.map((line) => `   ${line}`), style("dim", `   ${kind}`)];
 }
 
 function renderAttempt(attempt: Attempt, task: Task, { style, nowMs, width }: ShowOptions): string[] {
