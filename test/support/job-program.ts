@@ -1,0 +1,298 @@
+import fc from "fast-check";
+import { expect } from "vitest";
+import type { Deps } from "../../functions/deps.ts";
+import { cancelJob, cancelTask } from "../../functions/operations/cancel.ts";
+import { workOnChore } from "../../functions/operations/chores.ts";
+import { claimTasks } from "../../functions/operations/claim.ts";
+import { acceptHeartbeat } from "../../functions/operations/heartbeat.ts";
+import { reportResult } from "../../functions/operations/report.ts";
+import { submitJob } from "../../functions/operations/submit.ts";
+import { sweepDue } from "../../functions/schedules/sweep.ts";
+import type { ClaimedTask } from "../../shared/api/schemas.ts";
+import { isTerminalJobState } from "../../shared/domain/job-state.ts";
+import type { AttemptOutcome } from "../../shared/domain/manifest.ts";
+import { manifestKey } from "../../shared/domain/object-keys.ts";
+import { reasonFor } from "../../shared/domain/reason.ts";
+import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
+import { timing } from "../../shared/domain/timing.ts";
+import { jobSpecSchema } from "../../shared/jobfile/job-spec.ts";
+import type { TaskItem } from "../../shared/repository/items.ts";
+import { readTaskImage } from "../../shared/repository/stream-images.ts";
+import { type ControlPlane, createControlPlane, type EmbeddedCloud, noopJob, taskNames } from "./control-plane.ts";
+import { type ReportedResult, released } from "./control-plane-worker.ts";
+import { type Crash, Interleaver } from "./interleave.ts";
+import { auditJob, readJobRecords } from "./job-audit.ts";
+
+/** What one process of the system does. Numbers choose among what there is at that moment. */
+const operationArbitrary = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({ do: fc.constant("claim"), tasks: fc.array(fc.nat(9), { minLength: 1, maxLength: 3 }) }),
+  },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant("report"), attempt: fc.nat(30), result: fc.nat(9) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("beat"), attempts: fc.array(fc.nat(30), { maxLength: 3 }) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("commit"), attempt: fc.nat(30), result: fc.nat(9) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("cancel task"), task: fc.nat(9) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("cancel job") }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant("fold"),
+      by: fc.nat(1),
+      images: fc.array(fc.nat(60), { minLength: 1, maxLength: 8 }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("chore") }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("sweep") }) },
+);
+type Operation = typeof operationArbitrary extends fc.Arbitrary<infer T> ? T : never;
+
+const crashArbitrary: fc.Arbitrary<Crash | undefined> = fc.option(
+  fc.record({ atRequest: fc.nat(6), place: fc.constantFrom("before", "after") }),
+  { nil: undefined, freq: 2 },
+);
+
+/** Processes that run side by side, in which order their requests go, and how much time passes afterwards. */
+const roundArbitrary = fc.record({
+  works: fc.array(fc.record({ operation: operationArbitrary, crash: crashArbitrary }), { minLength: 1, maxLength: 5 }),
+  choices: fc.array(fc.nat(7), { maxLength: 30 }),
+  passMs: fc.constantFrom(0, 0, 3_000, timing.leaseMs + 1, 90_000),
+  /** Whether the job comes to rest after this round, to be looked at: while its workers live, or after they died. */
+  rest: fc.constantFrom("no", "no", "no", "no", "no", "workers live", "workers died"),
+});
+
+/** A job and what happens to it. */
+export const programArbitrary = fc.record({
+  tasks: fc.integer({ min: 1, max: 3 }),
+  abort: fc.constantFrom("never", "on-failure", "on-error"),
+  timeoutMs: fc.option(fc.constantFrom(60_000, 300_000), { nil: undefined }),
+  submitCrash: crashArbitrary,
+  rounds: fc.array(roundArbitrary, { minLength: 1, maxLength: 12 }),
+});
+type Program = typeof programArbitrary extends fc.Arbitrary<infer T> ? T : never;
+
+const byInfrastructure: AttemptOutcome = { state: "failed", reason: reasonFor("image_unavailable", "no registry") };
+/** Results by their number; `undefined` gives the attempt back. What goes on is the more interesting, so it is likelier. */
+const outcomes: readonly (AttemptOutcome | undefined)[] = [
+  { state: "completed", exitCode: 0 },
+  { state: "failed", exitCode: 7, reason: reasonFor("exit_code", "exited with 7") },
+  { state: "failed", exitCode: 42, warning: true, reason: reasonFor("exit_code", "exited with 42") },
+  { state: "timed_out", reason: reasonFor("timed_out", "took too long") },
+  { state: "aborted", reason: reasonFor("cancelled", "as asked") },
+  byInfrastructure,
+  byInfrastructure,
+  undefined,
+  undefined,
+  undefined,
+];
+
+/** Runs a program on a control plane of its own and audits the job whenever it rests, and when it has ended. */
+export async function runProgram(cloud: EmbeddedCloud, program: Program): Promise<void> {
+  const plane = await createControlPlane(cloud);
+  try {
+    const run = new ProgramRun(plane, program);
+    await run.submit();
+    for (const round of program.rounds) await run.playRound(round);
+    await run.finish();
+  } finally {
+    plane.close();
+  }
+}
+
+class ProgramRun {
+  readonly #plane: ControlPlane;
+  readonly #program: Program;
+  readonly #interleaver = new Interleaver();
+  /** The API's process, and two that fold; each remembers things until it dies. */
+  readonly #processes: [Deps, Deps, Deps];
+  readonly #attempts: ClaimedTask[] = [];
+  /** Until when each attempt is known to hold its lease; what a dying process did not tell is not known. */
+  readonly #heldUntilMs = new Map<string, number>();
+  /** Attempts that somebody began to report: they may be over, whatever a heartbeat said a moment before. */
+  readonly #reported = new Set<string>();
+  readonly #images: TaskItem[] = [];
+  #jobId = "";
+
+  constructor(plane: ControlPlane, program: Program) {
+    this.#plane = plane;
+    this.#program = program;
+    this.#processes = [plane.startProcess(), plane.startProcess(), plane.startProcess()];
+    plane.requests.intercept(this.#interleaver.intercept);
+  }
+
+  /** Submits until an answer comes back, as a client does: with one key, so that there is one job. */
+  async submit(): Promise<void> {
+    const { tasks, abort, timeoutMs, submitCrash } = this.#program;
+    const spec = jobSpecSchema.parse(noopJob(taskNames(tasks), { abort, ...(timeoutMs ? { timeoutMs } : {}) }));
+    const submission = { spec, submittedBy: "tester", idempotencyKey: "key" };
+    for (let crash = submitCrash; this.#jobId === ""; crash = undefined) {
+      const work = async () => {
+        this.#jobId = (await submitJob(this.#processes[0], submission)).jobId;
+      };
+      const [died] = await this.#interleaver.run([{ work, crash }], () => 0);
+      if (died) this.#jobId = "";
+    }
+    expect((await this.#plane.deps.jobs.list({ limit: 10 })).jobs).toHaveLength(1);
+  }
+
+  async playRound(round: Program["rounds"][number]): Promise<void> {
+    const choices = round.choices.values();
+    const works = round.works.map(({ operation, crash }) => {
+      const slot = operation.do === "fold" ? 1 + operation.by : 0;
+      return { slot, crash, work: () => this.#perform(operation, this.#processes[slot] ?? this.#processes[0]) };
+    });
+    const died = await this.#interleaver.run(works, (waiting) => (choices.next().value ?? 0) % Math.max(1, waiting));
+    for (const [index, { slot }] of works.entries()) {
+      if (died[index]) this.#processes[slot] = this.#plane.startProcess();
+    }
+    for (const record of await this.#plane.stream.readNew()) {
+      const image = readTaskImage(record.dynamodb?.NewImage);
+      if (image?.unfolded) this.#images.push(image);
+    }
+    this.#plane.clock.advance(round.passMs);
+    if (round.rest !== "no") await this.rest(round.rest === "workers live");
+  }
+
+  /**
+   * Lets the sweep find all that was missed, and audits. Nothing else helps: every trigger counts as lost. Workers that
+   * are known to hold a lease may go on renewing it meanwhile.
+   */
+  async rest(workersLive: boolean): Promise<void> {
+    const process = this.#plane.startProcess();
+    for (let rounds = 0; ; rounds++) {
+      if (rounds > 10) throw new Error("the sweep finds no end");
+      for (let beats = 0; beats < 5; beats++) {
+        this.#plane.clock.advance(timing.leaseMs - 1_000);
+        if (workersLive) await this.#renewHeld(process);
+      }
+      const report = await sweepDue(process, Number.POSITIVE_INFINITY);
+      expect(report.failed).toBe(0);
+      if (Object.values(report).every((count) => count === 0)) break;
+    }
+    auditJob(await readJobRecords(this.#plane, this.#jobId));
+  }
+
+  async #renewHeld(deps: Deps): Promise<void> {
+    for (const attempt of this.#attempts) {
+      const heldMs = this.#heldUntilMs.get(attempt.attemptId) ?? 0;
+      if (heldMs < deps.now()) continue;
+      const move = await deps.tasks.renewLease({ ...attempt, bucket: 0 }, attempt.leaseToken, deps.now());
+      expect(move.moved, "a lease that was held is renewed").toBe(true);
+      this.#heldUntilMs.set(attempt.attemptId, deps.now() + timing.leaseMs);
+    }
+  }
+
+  /** Lets workers end what is left, audits, and shows that nothing that comes late changes anything. */
+  async finish(): Promise<void> {
+    const process = this.#plane.startProcess();
+    for (let rounds = 0; ; rounds++) {
+      if (rounds > 10) throw new Error("the job does not end");
+      await this.rest(rounds === 0);
+      const { digest, tasks } = await readJobRecords(this.#plane, this.#jobId);
+      if (isTerminalJobState(digest.state)) break;
+      for (const { task, bucket } of tasks.filter(({ state }) => !isTerminalTaskState(state))) {
+        const [claim] = await claimTasks(process, "w-last", [{ jobId: this.#jobId, bucket, task }]);
+        if (claim?.status === "claimed") await this.#report(process, claim, { state: "completed" });
+      }
+    }
+    const before = await readJobRecords(this.#plane, this.#jobId);
+    await process.fold.foldTasks(this.#jobId, this.#images);
+    for (const attempt of this.#attempts) await this.#report(process, attempt, { state: "failed" });
+    expect(await readJobRecords(this.#plane, this.#jobId)).toEqual(before);
+  }
+
+  async #perform(operation: Operation, deps: Deps): Promise<void> {
+    const names = taskNames(this.#program.tasks);
+    const pick = <T>(items: readonly T[], index: number): T | undefined => items[index % Math.max(1, items.length)];
+    const address = (index: number) => ({ jobId: this.#jobId, bucket: 0, task: pick(names, index) ?? "" });
+    switch (operation.do) {
+      case "claim": {
+        const claims = await claimTasks(deps, `w-${this.#attempts.length}`, operation.tasks.map(address));
+        for (const claim of claims) if (claim.status === "claimed") this.#noteClaim(claim, deps.now());
+        return;
+      }
+      case "report": {
+        const attempt = pick(this.#attempts, operation.attempt);
+        if (attempt) await this.#report(deps, attempt, outcomes[operation.result]);
+        return;
+      }
+      case "beat": {
+        const attempts = operation.attempts.flatMap((index) => pick(this.#attempts, index) ?? []);
+        const beat = { state: "alive" as const, slotsFree: 0, attempts };
+        const description = {
+          pool: "default",
+          slots: 1,
+          provider: "local" as const,
+          host: "",
+          version: "",
+          processSteps: true,
+        };
+        await deps.workers.register({ workerId: "w-beating", ...description }, deps.now());
+        const answer = await acceptHeartbeat(deps, "w-beating", beat);
+        for (const { attemptId, lease } of answer.attempts) {
+          if (lease === "renewed" && !this.#reported.has(attemptId))
+            this.#heldUntilMs.set(attemptId, deps.now() + timing.leaseMs);
+        }
+        return;
+      }
+      case "commit": {
+        const attempt = pick(this.#attempts, operation.attempt);
+        if (attempt) await this.#commit(deps, attempt, outcomes[operation.result] ?? byInfrastructure);
+        return;
+      }
+      case "cancel task": {
+        const { bucket, task } = address(operation.task);
+        const item = await deps.tasks.get(this.#jobId, bucket, task);
+        const at = new Date(deps.now()).toISOString();
+        if (item) await cancelTask(deps, item, { cause: "user", detail: "cancelled by tester", at });
+        return;
+      }
+      case "cancel job":
+        await cancelJob(deps, this.#jobId, { cause: "user", detail: "cancelled by tester" });
+        return;
+      case "fold":
+        await deps.fold.foldTasks(
+          this.#jobId,
+          operation.images.flatMap((index) => pick(this.#images, index) ?? []),
+        );
+        return;
+      case "chore":
+        return workOnChore(deps, this.#jobId, "cancel", Number.POSITIVE_INFINITY);
+      case "sweep":
+        await sweepDue(deps, Number.POSITIVE_INFINITY);
+        return;
+    }
+  }
+
+  /** A claim that is granted takes the task from nobody who is known to hold it. */
+  #noteClaim(claim: ClaimedTask, nowMs: number): void {
+    for (const attempt of this.#attempts.filter(({ task }) => task === claim.task)) {
+      expect(attempt.attempt, "two claims of one attempt").not.toBe(claim.attempt);
+      const heldMs = this.#heldUntilMs.get(attempt.attemptId) ?? 0;
+      if (attempt.attempt < claim.attempt) expect(heldMs, "a lease that was taken away").toBeLessThanOrEqual(nowMs);
+    }
+    this.#attempts.push(claim);
+    this.#heldUntilMs.set(claim.attemptId, nowMs + timing.leaseMs);
+  }
+
+  /** Reports an outcome, or gives the attempt back where there is none. What is accepted has ended the task. */
+  async #report(deps: Deps, attempt: ClaimedTask, outcome: AttemptOutcome | undefined): Promise<void> {
+    const { attemptId, leaseToken, jobId, task } = attempt;
+    const result: ReportedResult = outcome
+      ? { kind: "ended", outcome, steps: [], logs: [], artifacts: [] }
+      : released();
+    this.#reported.add(attemptId);
+    this.#heldUntilMs.delete(attemptId);
+    const answer = await reportResult(deps, attemptId, { leaseToken, result });
+    if (answer.status !== "accepted") return;
+    const item = await deps.tasks.get(jobId, 0, task);
+    expect(item && isTerminalTaskState(item.state) && item.attempt === attempt.attempt).toBe(true);
+  }
+
+  async #commit(deps: Deps, { jobId, task, attempt }: ClaimedTask, outcome: AttemptOutcome): Promise<void> {
+    const at = new Date(deps.now()).toISOString();
+    const manifest = { v: 1, jobId, task, attempt, workerId: "w", outcome, startedAt: at, endedAt: at };
+    const body = JSON.stringify({ ...manifest, steps: [], logs: [], artifacts: [] });
+    await deps.objects.putIfAbsent(manifestKey(jobId, task, attempt), body, "application/json");
+  }
+}
