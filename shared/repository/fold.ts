@@ -51,7 +51,7 @@ export function createFoldRepository(table: Table): FoldRepository {
           pending = pending.slice(batch.length);
           continue;
         }
-        const trusted = !remembered.delete(jobId);
+        const trusted = !folded.digestMoved || !remembered.delete(jobId);
         pending = pending.filter((image) => !folded.stale.has(image));
         // Another writer of this digest was faster, not just this process's memory of it old: let it be done.
         if (folded.stale.size > 0 || !trusted) continue;
@@ -98,7 +98,8 @@ function takeBatch(images: readonly TaskItem[]): TaskItem[] {
   return batch;
 }
 
-type FoldOutcome = { ok: true; digest: JobDigest } | { ok: false; stale: ReadonlySet<TaskItem> };
+/** Counted, or what stood in the way: images that are out of date, a digest that another writer has moved. */
+type FoldOutcome = { ok: true; digest: JobDigest } | { ok: false; stale: ReadonlySet<TaskItem>; digestMoved: boolean };
 
 async function writeFold(table: Table, digest: JobDigest, batch: readonly TaskItem[]): Promise<FoldOutcome> {
   const moves = orderMoves(
@@ -120,7 +121,9 @@ async function writeFold(table: Table, digest: JobDigest, batch: readonly TaskIt
   ];
   const outcome = await writeTransaction(table, items);
   if (outcome.ok) return { ok: true, digest: next };
-  return { ok: false, stale: new Set(outcome.failedConditions.flatMap((index) => batch[index] ?? [])) };
+  const { failedConditions } = outcome;
+  const stale = new Set(failedConditions.flatMap((index) => batch[index] ?? []));
+  return { ok: false, stale, digestMoved: failedConditions.some((index) => index >= batch.length) };
 }
 
 /** Only what the fold moves is written: whether messages were sent is noted by others meanwhile. */

@@ -38,6 +38,23 @@ describe("the fold", () => {
     expect(await readJob(jobId)).toMatchObject({ counts: { completed: 1, queued: 1, running: 0 }, lastEvent: 4 });
   });
 
+  it("reads the digest once, though images that are out of date come in between", async () => {
+    const jobId = await plane().submit(noopJob(taskNames(3)));
+    const worker = plane().createWorker();
+    const process = plane().startProcess();
+    const readImage = async (task: string) => (await plane().deps.tasks.get(jobId, 0, task)) ?? [];
+    const claims = [await worker.claimOne(), await worker.claimOne(), await worker.claimOne()];
+    await process.fold.foldTasks(jobId, [await readImage(claims[0]?.task ?? "")].flat());
+    const outOfDate = [await readImage(claims[1]?.task ?? "")].flat();
+    for (const claim of claims) await worker.report(claim, completed());
+    await process.fold.foldTasks(jobId, outOfDate);
+    const newest = (await Promise.all(claims.map((claim) => readImage(claim.task)))).flat();
+    plane().requests.reset();
+    await process.fold.foldTasks(jobId, newest);
+    expect(plane().requests.counts()).toEqual({ "dynamodb.TransactWriteItems": 1 });
+    expect(await readJob(jobId)).toMatchObject({ status: "completed", counts: { completed: 3 } });
+  });
+
   it.each([
     ["of one task", 1, 1400],
     ["of many tasks", 30, 50],
