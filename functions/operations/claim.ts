@@ -2,10 +2,9 @@ import { randomUUID } from "node:crypto";
 import type { ClaimAnswer, ClaimedTask } from "../../shared/api/schemas.ts";
 import { formatAttemptId } from "../../shared/domain/ids.ts";
 import { imageKey } from "../../shared/domain/object-keys.ts";
-import { reasonFor } from "../../shared/domain/reason.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import type { ClaimInputs, TaskAddress } from "../../shared/repository/claim-reads.ts";
-import type { JobDigest, TaskItem } from "../../shared/repository/items.ts";
+import type { CancelRequest, JobDigest, TaskItem } from "../../shared/repository/items.ts";
 import type { StoredSpec } from "../../shared/repository/jobs.ts";
 import type { Deps } from "../deps.ts";
 import { outcomeOfCancel } from "./cancel-outcome.ts";
@@ -59,7 +58,7 @@ async function refuseHeld(deps: Deps, task: TaskItem, digest: JobDigest): Promis
     const retryAfterSeconds = Math.ceil(leftMs / 1000);
     return { status: "wait", detail: `attempt ${task.attempt} holds its lease`, retryAfterSeconds };
   }
-  const rescue = await rescueAttempt(deps, task, task.cancel ?? digest.cancel);
+  const rescue = await rescueAttempt(deps, task, task.cancel ?? endOfJob(deps, digest));
   switch (rescue.kind) {
     case "ended":
       return { status: "drop", detail: `attempt ${task.attempt} was the task's last` };
@@ -75,19 +74,18 @@ async function refuseHeld(deps: Deps, task: TaskItem, digest: JobDigest): Promis
 /** Why a task that no worker holds cannot be claimed. */
 async function refuseWaiting(deps: Deps, task: TaskItem, digest: JobDigest): Promise<Claim | undefined> {
   if (isTerminalTaskState(task.state)) return { status: "drop", detail: `the task is ${task.state} already` };
-  const end = digest.cancel ? outcomeOfCancel(digest.cancel) : (exhaustedOutcome(task) ?? overdueOutcome(deps, digest));
+  const cancel = endOfJob(deps, digest);
+  const end = cancel ? outcomeOfCancel(cancel) : exhaustedOutcome(task);
   if (!end) return undefined;
   const move = await deps.tasks.endUnclaimed(task, end.state, end.reason, deps.now());
   return move.moved ? { status: "drop", detail: end.reason.detail } : retrySoon;
 }
 
-/** A job past its timeout starts nothing more, though the sweep has not ended it yet. */
-function overdueOutcome(deps: Deps, digest: JobDigest) {
+/** Why a job starts nothing more: it was cancelled, or its timeout has passed, though the sweep has not ended it yet. */
+function endOfJob(deps: Deps, digest: JobDigest): Pick<CancelRequest, "cause" | "detail"> | undefined {
+  if (digest.cancel) return digest.cancel;
   if (digest.timeoutAt === undefined || Date.parse(digest.timeoutAt) > deps.now()) return undefined;
-  return {
-    state: "timed_out" as const,
-    reason: reasonFor("timed_out", "the job's timeout had passed before it could start"),
-  };
+  return { cause: "job_timeout", detail: "the job's timeout has passed" };
 }
 
 /** A task runs no longer than its job may; its worker ends it in time, whenever the sweep comes. */

@@ -91,6 +91,13 @@ describe("an attempt whose worker fell silent", () => {
     expect(await readTask(lost)).toMatchObject({ status: "timed_out", attempt: 1, reason: { code: "timed_out" } });
   });
 
+  it("ends timed out where its job's timeout has passed, though no sweep came yet", async () => {
+    const lost = await loseAttempt({ timeoutMs: 60_000 });
+    plane().clock.advance(60_000);
+    expect(await claimAgain(lost)).toMatchObject({ status: "drop" });
+    expect(await readTask(lost)).toMatchObject({ status: "timed_out", attempt: 1, reason: { code: "timed_out" } });
+  });
+
   it("keeps its task where its worker renews the lease just before it would be taken away", async () => {
     const lost = await loseAttempt();
     await plane().deps.tasks.requestCancel((await plane().deps.tasks.get(lost.jobId, 0, "a")) ?? fail(), {
