@@ -117,10 +117,13 @@ export class FaultStack {
 /** Stacks for the tests of a file; after each test its stacks are stopped, and nothing of them may be left. */
 export function useFaultStacks(): (start?: StackStart) => Promise<FaultStack> {
   const open: { faultStack: FaultStack; folder: string }[] = [];
-  afterEach(async () => {
+  afterEach(async ({ task }) => {
     for (const { faultStack, folder } of open.splice(0)) {
       const findings = await faultStack.end();
-      await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+      // Logs and data of a failure are worth a look: KEEP_FAILED=1 leaves them.
+      const kept = process.env.KEEP_FAILED !== undefined && task.result?.state === "fail";
+      if (kept) process.stderr.write(`${task.name}: its data is in ${folder}\n`);
+      else await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
       expect(findings).toEqual([]);
     }
   });
