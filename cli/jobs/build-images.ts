@@ -44,9 +44,9 @@ async function buildImage(context: Context, folder: string, build: ImageBuild, s
     const idFile = join(scratch, "image-id");
     const args = [
       "build",
-      "--force-rm",
       "--iidfile",
       idFile,
+      "--force-rm",
       "--file",
       build.dockerfile,
       ...build.options,
