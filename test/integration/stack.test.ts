@@ -151,7 +151,7 @@ describe("exit codes", () => {
 });
 
 describe("a large job", () => {
-  it("of 5,000 no-op tasks ends with exact counts and events without gaps", { timeout: 300_000 }, async () => {
+  it("of 5,000 no-op tasks ends with exact counts and events without gaps", { timeout: 1_200_000 }, async () => {
     const total = 5_000;
     const jobId = await submit(stack, {
       name: "large",

@@ -4,7 +4,7 @@ import type { JobSpecInput } from "../../shared/jobfile/job-spec.ts";
 import type { RunningStack } from "./local-stack.ts";
 
 const callDeadlineMs = 30_000;
-const jobDeadlineMs = 600_000;
+const jobDeadlineMs = 1_200_000;
 
 /** Calls the API of a stack and answers the JSON. */
 export async function callApi<T>(stack: Pick<RunningStack, "url" | "token">, path: string, body?: object): Promise<T> {
