@@ -17,6 +17,7 @@ beforeAll(async () => {
     "workers",
     "cli",
     "local",
+    "test",
     "package.json",
     "tsconfig.json",
     ".dependency-cruiser.mjs",
