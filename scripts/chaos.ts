@@ -18,7 +18,7 @@ const usage = `Usage: npm run chaos -- [options]
   --minutes M   no kill comes later than this (20)
   --workers N   workers (2)
   --slots N     slots of each worker (3)
-  --gap MS      longest time between two kills (3000)
+  --gap MS      longest time between two kills (5000)
   --no-docker   host processes only`;
 
 const settleMs = 5 * 60_000;
@@ -70,7 +70,7 @@ function readSettings(): Settings | string {
     workers: read("workers", 2, 2),
     // Some tasks take two.
     slots: read("slots", 3, 2),
-    gapMs: read("gap", 3_000, 100),
+    gapMs: read("gap", 5_000, 100),
     docker: values["no-docker"] !== true,
   };
   return problems.length > 0 ? problems.join("\n") : settings;

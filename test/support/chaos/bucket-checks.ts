@@ -19,6 +19,8 @@ export function openBucket({ aws }: Pick<RunningStack, "aws">): { objects: Objec
     region: aws.region,
     credentials: { accessKeyId, secretAccessKey },
     forcePathStyle: true,
+    // It reads from servers that fail on purpose too.
+    maxAttempts: 10,
   });
   return { objects: createObjectStore(client, bucketName), close: () => client.destroy() };
 }
