@@ -18,7 +18,12 @@ export async function findTask(
 ): Promise<{ digest: JobDigest; task: TaskItem }> {
   const digest = await findJob(deps, jobId);
   const task = await deps.tasks.get(jobId, taskBucket(taskName, digest.bucketCount), taskName);
-  if (!task)
-    throw new AppError("not_found", `job ${jobId} has no task ${taskName}; \`sluice show ${jobId}\` lists them`);
-  return { digest, task };
+  if (task) return { digest, task };
+  if (await deps.jobs.getChore(jobId, "expand")) {
+    throw new AppError(
+      "conflict",
+      `the tasks of ${jobId} are still being created, ${taskName} is not there yet; try again`,
+    );
+  }
+  throw new AppError("not_found", `job ${jobId} has no task ${taskName}; \`sluice show ${jobId}\` lists them`);
 }

@@ -195,4 +195,16 @@ describe("what is not there", () => {
     const response = await plane().request(`/v1/jobs/${jobId}/tasks/b/cancel`, { method: "POST" });
     expect(await response.json()).toMatchObject({ status: 404, detail: expect.stringContaining("no task b") });
   });
+
+  it("is not there yet: a task of a large job that is still being written down", async () => {
+    const jobId = await plane().submit(noopJob(taskNames(120)));
+    const early = await plane().request(`/v1/jobs/${jobId}/tasks/t0120/cancel`, { method: "POST" });
+    expect(await early.json()).toMatchObject({
+      status: 409,
+      code: "conflict",
+      detail: expect.stringContaining("try again"),
+    });
+    await plane().foldAll();
+    expect((await cancelTask(jobId, "t0120")).status).toBe("cancelling");
+  });
 });

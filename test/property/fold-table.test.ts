@@ -5,7 +5,7 @@ import { programArbitrary, runProgram } from "../support/job-program.ts";
 import { asyncPropertyRun } from "../support/property-run.ts";
 
 /** More with `SLUICE_RUNS`. */
-const numRuns = Number(process.env.SLUICE_RUNS ?? 25);
+const numRuns = Number(process.env.SLUICE_RUNS ?? 15);
 
 let cloud: EmbeddedCloud;
 beforeAll(async () => {
