@@ -1,6 +1,6 @@
 /**
  * The times that parts of Sluice agree on. They hang together: three heartbeats fit into a lease, a lease into the
- * visibility timeout, a drain into the visibility timeout (`checkTiming`).
+ * visibility timeout, a drain into the visibility timeout (a test holds them to it).
  */
 export const timing = {
   /** A worker tells that it lives, and renews its leases and visibility, this often. */

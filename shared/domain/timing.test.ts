@@ -1,0 +1,26 @@
+import { describe, expect, it } from "vitest";
+import { queueAttributes } from "../infrastructure/queues.ts";
+import { schedules } from "../infrastructure/schedules.ts";
+import { maxAttempts, maxInfrastructureAttempts, maxReceiveCount, timing } from "./timing.ts";
+
+describe("the times that parts agree on", () => {
+  it("fit into each other: heartbeats into a lease, a lease and a drain into the visibility timeout", () => {
+    expect(timing.heartbeatMs * 3).toBeLessThanOrEqual(timing.leaseMs);
+    expect(timing.leaseMs).toBeLessThanOrEqual(timing.visibilityTimeoutSeconds * 1000);
+    expect(timing.drainMs).toBeLessThan(timing.visibilityTimeoutSeconds * 1000);
+    expect(timing.killGraceMs).toBeLessThan(timing.drainMs);
+    expect(timing.logFlushMs).toBeLessThan(2_000);
+  });
+
+  it("are those of the queues", () => {
+    expect(queueAttributes.VisibilityTimeout).toBe(timing.visibilityTimeoutSeconds);
+    expect(queueAttributes.MessageRetentionPeriod).toBeLessThanOrEqual(14 * 24 * 3600);
+    expect(queueAttributes.ReceiveMessageWaitTimeSeconds).toBeLessThanOrEqual(20);
+  });
+
+  it("leave room for what comes back: releases beside failures, sweeps between them", () => {
+    expect(maxInfrastructureAttempts).toBeLessThan(maxReceiveCount);
+    expect(maxInfrastructureAttempts).toBeLessThan(maxAttempts);
+    expect(schedules.sweep.everySeconds).toBeLessThanOrEqual(60);
+  });
+});
