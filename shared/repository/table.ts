@@ -43,6 +43,9 @@ export function createTable(client: DynamoDBClient, name: string): Table {
 
 export type TransactItems = NonNullable<TransactWriteCommandInput["TransactItems"]>;
 
+/** Reasons of a cancelled transaction that may be gone at the next try. */
+const passingReasons = new Set(["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"]);
+
 /** How a transaction ended: written, or which of its items (by index) did not meet their condition. */
 export type TransactionOutcome = { ok: true } | { ok: false; failedConditions: number[] };
 
@@ -50,22 +53,18 @@ export type TransactionOutcome = { ok: true } | { ok: false; failedConditions: n
  * Writes all items or none. Conflicts with other writers of the same items are tried again with backoff; a condition
  * that does not hold is an outcome.
  */
-export async function writeTransaction(
-  table: Table,
-  items: TransactItems,
-  clientRequestToken?: string,
-): Promise<TransactionOutcome> {
+export async function writeTransaction(table: Table, items: TransactItems): Promise<TransactionOutcome> {
   for (let tries = 1; ; tries++) {
     try {
-      const token = clientRequestToken === undefined ? {} : { ClientRequestToken: clientRequestToken };
-      await table.client.send(new TransactWriteCommand({ TransactItems: items, ...token }));
+      // The SDK gives each a token of its own: sent twice, as after a broken connection, it is written once.
+      await table.client.send(new TransactWriteCommand({ TransactItems: items }));
       return { ok: true };
     } catch (error) {
       if (!(error instanceof TransactionCanceledException)) throw error;
       const codes = (error.CancellationReasons ?? []).map((reason) => reason.Code);
       const failedConditions = codes.flatMap((code, index) => (code === "ConditionalCheckFailed" ? [index] : []));
       if (failedConditions.length > 0) return { ok: false, failedConditions };
-      const passing = codes.some((code) => code === "TransactionConflict" || code === "ThrottlingError");
+      const passing = codes.some((code) => code !== undefined && passingReasons.has(code));
       if (!passing || tries >= conflictTries) throw error;
       await sleep(Math.random() * 20 * 2 ** tries);
     }
