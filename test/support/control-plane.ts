@@ -42,18 +42,23 @@ export interface EmbeddedCloud {
 /** Starts DynamoDB (a child process), SQS and S3 (in this process) on a folder of their own. */
 export async function startEmbeddedCloud(): Promise<EmbeddedCloud> {
   const folder = await mkdtemp(join(tmpdir(), "sluice-control-plane-"));
-  const [dynamoDb, sqs, s3] = await Promise.all([
-    startDynamoDb({ dataDir: join(folder, "dynamodb") }),
-    createSqsServer({ dataDir: join(folder, "sqs"), region, credentials }),
-    createS3Server({ dataDir: join(folder, "s3"), region, credentials }),
-  ]);
-  return {
-    endpoints: { dynamodb: dynamoDb.url, sqs: sqs.url, s3: s3.url },
-    async stop() {
-      await Promise.all([dynamoDb.stop(), sqs.close(), s3.close()]);
-      await rm(folder, { recursive: true, force: true });
-    },
+  const started: (() => Promise<void>)[] = [];
+  const stop = async () => {
+    await Promise.all(started.map((end) => end()));
+    await rm(folder, { recursive: true, force: true });
   };
+  try {
+    const dynamoDb = await startDynamoDb({ dataDir: join(folder, "dynamodb") });
+    started.push(() => dynamoDb.stop());
+    const sqs = await createSqsServer({ dataDir: join(folder, "sqs"), region, credentials });
+    started.push(() => sqs.close());
+    const s3 = await createS3Server({ dataDir: join(folder, "s3"), region, credentials });
+    started.push(() => s3.close());
+    return { endpoints: { dynamodb: dynamoDb.url, sqs: sqs.url, s3: s3.url }, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }
 
 /** How to call the API. */
