@@ -128,6 +128,17 @@ export function createObjectStore(client: S3Client, bucket: string): ObjectStore
   };
 }
 
+/** Tells whether what went wrong with a call may pass: the bucket was not reached, failed or throttled; it did not refuse. */
+export function isPassingFault(error: unknown): boolean {
+  if (error instanceof S3ServiceException) {
+    const status = error.$metadata.httpStatusCode ?? 500;
+    return status >= 500 || status === 429;
+  }
+  if (!(error instanceof Error)) return false;
+  const code = "code" in error ? String(error.code) : "";
+  return error.name === "TimeoutError" || /^(ECONN|EHOST|ENET|EPIPE|ETIMEDOUT|EAI_AGAIN|ENOTFOUND)/.test(code);
+}
+
 function until(signal: AbortSignal | undefined) {
   return signal === undefined ? {} : { abortSignal: signal };
 }

@@ -447,6 +447,25 @@ describe("a worker's commit", () => {
     });
   });
 
+  it("keeps the artifact of a failed task through an outage of the bucket", async () => {
+    const bench = await openBench();
+    let failures = 0;
+    const objects = (store: ObjectStore): ObjectStore => ({
+      ...store,
+      putStream: async (key, body, ...rest) => {
+        if (failures === 4) return store.putStream(key, body, ...rest);
+        failures++;
+        body.destroy();
+        throw Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
+      },
+    });
+    await bench.send(bench.plane.addTask("t", { steps: [step("echo x > $SLUICE_OUTPUT/x; exit 42")] }));
+    await startWorker(bench, { objects });
+    await eventually(() => bench.plane.outcome("t"), "the result");
+    expect((await readManifest(bench, "t"))?.artifacts).toHaveLength(1);
+    expect(bench.plane.outcome("t")?.reason?.detail).not.toContain("artifact");
+  });
+
   it("repeats a result until the control plane takes it", async () => {
     const bench = await openBench({ leaseMs: 20_000, visibilityTimeoutSeconds: 20 });
     await bench.send(bench.plane.addTask("t", { steps: [step("true")] }));

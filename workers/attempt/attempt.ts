@@ -1,5 +1,5 @@
 import type { AttemptResult, ClaimedTask } from "../../shared/api/schemas.ts";
-import type { ObjectStore } from "../../shared/clients/object-store.ts";
+import { isPassingFault, type ObjectStore } from "../../shared/clients/object-store.ts";
 import type { Artifact, AttemptOutcome, LogSummary, StepResult } from "../../shared/domain/manifest.ts";
 import { artifactKey, stepLogPrefix } from "../../shared/domain/object-keys.ts";
 import { type Fault, reasonFor } from "../../shared/domain/reason.ts";
@@ -40,7 +40,7 @@ export type MessageFate = { kind: "delete" } | { kind: "release"; delaySeconds: 
 
 type Ended = Extract<AttemptResult["result"], { kind: "ended" }>;
 
-/** How many times a whole artifact is put together and sent. */
+/** How many times a whole artifact is put together and sent again that the bucket refused; an outage is waited out. */
 const artifactRetries = 2;
 
 /** One try at a task on this worker: its steps, its logs, its artifact, its manifest, its result. */
@@ -215,6 +215,7 @@ export class Attempt {
     const outputDir = this.#workspace?.output;
     if (outputDir === undefined) return Promise.resolve(undefined);
     const signal = this.#endSignal();
+    let refusals = 0;
     return retryWithBackoff(
       () =>
         storeArtifact({
@@ -228,10 +229,10 @@ export class Attempt {
         }),
       {
         signal,
-        retries: artifactRetries,
         maxElapsedMs: this.#deps.uploadDeadlineMs,
         firstDelayMs: 500,
-        isRetryable: (error) => !(error instanceof UnreadableOutput),
+        isRetryable: (error) =>
+          !(error instanceof UnreadableOutput) && (isPassingFault(error) || ++refusals <= artifactRetries),
         onFailure: (error) => this.#log.warn({ reason: error.message }, "an artifact was not stored"),
       },
     );
