@@ -169,7 +169,8 @@ class ChaosRun {
 
   async #keepBusy(): Promise<void> {
     const { slots, workers, tasks, report, signal, settleMs } = this.#options;
-    const backlog = 2 * slots * workers;
+    // Enough to keep all slots busy while tasks of dead workers wait for their leases to run out.
+    const backlog = 5 * slots * workers;
     let settledBy = Number.POSITIVE_INFINITY;
     for (;;) {
       signal.throwIfAborted();
