@@ -98,16 +98,23 @@ async function announce(stack: Stack, dataDir: DataDir, options: LocalStackOptio
 async function waitForWorkers(stack: Stack, token: string, workers: number): Promise<boolean> {
   const givesUpAt = Date.now() + workersUpMs;
   while (Date.now() < givesUpAt) {
-    const response = await fetch(`${stack.url}/v1/workers`, {
-      headers: { authorization: `Bearer ${token}` },
-      signal: AbortSignal.timeout(workersUpMs),
-    });
-    const page = (await response.json()) as { workers?: { startedAt: string; state: string }[] };
-    const fresh = (page.workers ?? []).filter(
-      (worker) => worker.startedAt >= stack.startedAt && worker.state !== "stopped",
-    );
-    if (fresh.length >= workers) return true;
+    if ((await countFreshWorkers(stack, token, givesUpAt - Date.now())) >= workers) return true;
     await sleep(20);
   }
   return false;
+}
+
+/** How many workers have registered since the start; 0 where the API cannot say: it may be slow while it starts. */
+async function countFreshWorkers(stack: Stack, token: string, timeoutMs: number): Promise<number> {
+  try {
+    const response = await fetch(`${stack.url}/v1/workers`, {
+      headers: { authorization: `Bearer ${token}` },
+      signal: AbortSignal.timeout(Math.max(1, timeoutMs)),
+    });
+    const page = (await response.json()) as { workers?: { startedAt: string; state: string }[] };
+    return (page.workers ?? []).filter(({ startedAt, state }) => startedAt >= stack.startedAt && state !== "stopped")
+      .length;
+  } catch {
+    return 0;
+  }
 }
