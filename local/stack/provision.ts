@@ -3,6 +3,8 @@ import {
   DescribeTableCommand,
   type DynamoDBClient,
   ResourceInUseException,
+  type TableDescription,
+  UpdateTableCommand,
   UpdateTimeToLiveCommand,
 } from "@aws-sdk/client-dynamodb";
 import { BucketAlreadyOwnedByYou, CreateBucketCommand, type S3Client } from "@aws-sdk/client-s3";
@@ -15,26 +17,20 @@ import {
 } from "../../shared/infrastructure/queues.ts";
 import { tableDefinition } from "../../shared/infrastructure/table.ts";
 
-/** Creates the table from its one definition, unless it exists; answers the ARN of its stream. */
+/**
+ * Creates the table from its one definition, or adds the indexes that a table of an earlier version lacks; answers the
+ * ARN of its stream.
+ */
 export async function provisionTable(client: DynamoDBClient, tableName: string): Promise<string> {
   const { partitionKey, sortKey, ttlAttribute, streamViewType, indexes } = tableDefinition;
-  const attributes = [partitionKey, sortKey, ...Object.values(indexes).flatMap((i) => [i.partitionKey, i.sortKey])];
-  const keySchema = (hash: string, range: string) => [
-    { AttributeName: hash, KeyType: "HASH" as const },
-    { AttributeName: range, KeyType: "RANGE" as const },
-  ];
   try {
     await client.send(
       new CreateTableCommand({
         TableName: tableName,
         BillingMode: "PAY_PER_REQUEST",
-        AttributeDefinitions: attributes.map((AttributeName) => ({ AttributeName, AttributeType: "S" })),
+        AttributeDefinitions: defineAttributes(),
         KeySchema: keySchema(partitionKey, sortKey),
-        GlobalSecondaryIndexes: Object.entries(indexes).map(([IndexName, index]) => ({
-          IndexName,
-          KeySchema: keySchema(index.partitionKey, index.sortKey),
-          Projection: { ProjectionType: "KEYS_ONLY" },
-        })),
+        GlobalSecondaryIndexes: Object.entries(indexes).map(([name, index]) => defineIndex(name, index)),
         StreamSpecification: { StreamEnabled: true, StreamViewType: streamViewType },
       }),
     );
@@ -49,7 +45,44 @@ export async function provisionTable(client: DynamoDBClient, tableName: string):
   }
   const { Table } = await client.send(new DescribeTableCommand({ TableName: tableName }));
   if (!Table?.LatestStreamArn) throw new Error(`the table ${tableName} has no stream`);
+  await addMissingIndexes(client, tableName, Table);
   return Table.LatestStreamArn;
+}
+
+/** DynamoDB makes one index at a time, and fills it from what the table holds. */
+async function addMissingIndexes(client: DynamoDBClient, tableName: string, table: TableDescription): Promise<void> {
+  const present = new Set((table.GlobalSecondaryIndexes ?? []).map(({ IndexName }) => IndexName));
+  for (const [name, index] of Object.entries(tableDefinition.indexes)) {
+    if (present.has(name)) continue;
+    await client.send(
+      new UpdateTableCommand({
+        TableName: tableName,
+        AttributeDefinitions: defineAttributes(),
+        GlobalSecondaryIndexUpdates: [{ Create: defineIndex(name, index) }],
+      }),
+    );
+  }
+}
+
+function defineAttributes() {
+  const { partitionKey, sortKey, indexes } = tableDefinition;
+  const names = [partitionKey, sortKey, ...Object.values(indexes).flatMap((i) => [i.partitionKey, i.sortKey])];
+  return names.map((AttributeName) => ({ AttributeName, AttributeType: "S" as const }));
+}
+
+function defineIndex(name: string, index: { partitionKey: string; sortKey: string }) {
+  return {
+    IndexName: name,
+    KeySchema: keySchema(index.partitionKey, index.sortKey),
+    Projection: { ProjectionType: "KEYS_ONLY" as const },
+  };
+}
+
+function keySchema(hash: string, range: string) {
+  return [
+    { AttributeName: hash, KeyType: "HASH" as const },
+    { AttributeName: range, KeyType: "RANGE" as const },
+  ];
 }
 
 /** Creates the bucket, unless it exists. */

@@ -13,6 +13,8 @@ export const tableDefinition = {
     byList: { partitionKey: "listPk", sortKey: "listSk" },
     /** Sparse: what a schedule has to look at, by when (`dueAt`, ISO 8601). */
     byDue: { partitionKey: "duePk", sortKey: "dueAt" },
+    /** Sparse: jobs that have not ended and workers that have not stopped, by pool in order of creation. */
+    byActive: { partitionKey: "activePk", sortKey: "activeSk" },
   },
 } as const;
 

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { isTerminalJobState } from "../domain/job-state.ts";
 import type { Chore, JobCheck, JobDigest } from "./items.ts";
-import { choreKey, digestKey, dueEntry, jobListEntry } from "./keys.ts";
+import { activeJobEntry, choreKey, digestKey, dueEntry, jobListEntry } from "./keys.ts";
 import { type Table, updateItem } from "./table.ts";
 
 /** Messages of a job not known to be sent by then are sent again; a chore not finished by then is taken up again. */
@@ -10,9 +10,10 @@ export const dispatchDueMs = 60_000;
 export const firstCheckMs = 3600_000;
 const firstSeq = 1;
 
-/** All attributes of a digest item but those of the due index. */
+/** All attributes of the digest item of a new job but those of the due index. */
 export function digestAttributes(digest: JobDigest): Record<string, unknown> {
-  return { ...digestKey(digest.jobId), ...jobListEntry(digest.jobId), type: "digest", ...digest };
+  const entries = { ...jobListEntry(digest.jobId), ...activeJobEntry(digest.pool, digest.jobId) };
+  return { ...digestKey(digest.jobId), ...entries, type: "digest", ...digest };
 }
 
 /** The next look at a job: where it was noted down, or the first. */

@@ -5,7 +5,7 @@ import { isTerminalJobState } from "../domain/job-state.ts";
 import { putChore } from "./digest-items.ts";
 import { eventPageBytes, putEventPages, sequenceEvents } from "./events.ts";
 import type { JobDigest, TaskItem, TaskTransition } from "./items.ts";
-import { digestKey, taskKey } from "./keys.ts";
+import { activeJobEntry, digestKey, taskKey } from "./keys.ts";
 import { getItems, maxTransactionItems, type Table, type TransactItems, writeTransaction } from "./table.ts";
 
 /** Pages of events one transaction of several tasks needs at most, see `takeBatch`. */
@@ -137,12 +137,14 @@ function updateDigest(table: Table, seen: JobDigest, next: JobDigest): TransactI
     startedAt: next.startedAt,
     endedAt: next.endedAt,
     cancel: next.cancel,
+    // Each time, not only when a retry reopens the job: that also lists jobs which are older than this index.
+    ...(ended ? {} : activeJobEntry(next.pool, next.jobId)),
   };
   const present = Object.entries(set).filter(([, value]) => value !== undefined);
   const remove = [
     ...(next.endedAt === undefined ? ["#endedAt"] : []),
     ...(allClaimed ? ["dispatchPending"] : []),
-    ...(ended ? ["duePk", "dueAt"] : []),
+    ...(ended ? ["duePk", "dueAt", "activePk", "activeSk"] : []),
   ];
   return {
     Update: {

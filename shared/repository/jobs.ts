@@ -3,6 +3,7 @@ import { DeleteCommand, PutCommand } from "@aws-sdk/lib-dynamodb";
 import { taskBucket, taskBucketCount } from "../domain/ids.ts";
 import { taskCounts } from "../domain/task-counts.ts";
 import type { JobSpec, TaskSpec } from "../jobfile/job-spec.ts";
+import { type ActivePage, countActiveJobs, listJobsBefore } from "./active.ts";
 import { digestAttributes, digestDue, noteJobDue, putChore } from "./digest-items.ts";
 import { eachDuePage } from "./due.ts";
 import { putEventPages, sequenceEvents } from "./events.ts";
@@ -75,6 +76,10 @@ export interface JobRepository {
   getDigests(jobIds: readonly string[]): Promise<JobDigest[]>;
   /** One page of jobs, newest first; with a filter a page may be short though more follow. */
   list(page: JobListPage): Promise<{ jobs: JobDigest[]; cursor?: string }>;
+  /** Unfinished jobs of the same pool that were submitted earlier, the oldest first. */
+  listBefore(job: { pool: string; jobId: string }, limit: number): Promise<ActivePage<JobDigest>>;
+  /** How many jobs of a pool have not ended, counted up to `limit`. */
+  countActive(pool: string, limit: number): Promise<number>;
   /** Asks for the end of a job: its event, the mark on the digest and the chore that does it, or none of them. */
   requestCancel(digest: JobDigest, cancel: CancelRequest): Promise<boolean>;
   /** Notes that all messages of the job were sent. */
@@ -109,6 +114,8 @@ export function createJobRepository(table: Table): JobRepository {
     },
     getDigests: async (jobIds) => (await getItems(table, jobIds.map(digestKey))) as unknown as JobDigest[],
     list: (page) => listJobs(table, page),
+    listBefore: (job, limit) => listJobsBefore(table, job, limit),
+    countActive: (pool, limit) => countActiveJobs(table, pool, limit),
     requestCancel: (digest, cancel) => requestCancel(table, digest, cancel),
     noteDispatched({ dispatchPending: _, ...dispatched }) {
       return noteJobDue(table, dispatched);

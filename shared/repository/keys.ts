@@ -60,6 +60,22 @@ export function workerListEntry(workerId: string): { listPk: string; listSk: str
   return { listPk: "WORKERS", listSk: workerId };
 }
 
+/** Index attributes that put a job among its pool's unfinished ones, by creation. */
+export function activeJobEntry(pool: string, jobId: string): ActiveEntry {
+  return { activePk: `JOBS#${pool}`, activeSk: jobUlid(jobId) };
+}
+
+/** Index attributes that put a worker among its pool's workers that have not stopped, by start. */
+export function activeWorkerEntry(pool: string, workerId: string): ActiveEntry {
+  return { activePk: `WORKERS#${pool}`, activeSk: workerId };
+}
+
+/** Attributes of the index of what is active. */
+export interface ActiveEntry {
+  activePk: string;
+  activeSk: string;
+}
+
 /** Index attributes that bring an item before the sweep once `dueAt` has passed. */
 export function dueEntry(name: string, dueAtMs: number): { duePk: string; dueAt: string } {
   return { duePk: `DUE#${taskBucket(name, dueShardCount)}`, dueAt: new Date(dueAtMs).toISOString() };

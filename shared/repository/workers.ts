@@ -1,8 +1,9 @@
 import { QueryCommand } from "@aws-sdk/lib-dynamodb";
 import type { RegisterWorker } from "../api/schemas.ts";
 import { workerIdPattern } from "../domain/ids.ts";
+import { type ActivePage, listActiveWorkers } from "./active.ts";
 import { decodeCursor, encodeCursor } from "./cursors.ts";
-import { type ItemKey, workerKey, workerListEntry } from "./keys.ts";
+import { activeWorkerEntry, type ItemKey, workerKey, workerListEntry } from "./keys.ts";
 import { getItems, type Table, updateItem } from "./table.ts";
 
 /** A worker as the control plane knows it. `lastSeenMs` is the control plane's clock at its last heartbeat. */
@@ -27,6 +28,8 @@ export interface WorkerRepository {
     beat: { state: "alive" | "draining" | "stopped"; slotsFree: number; held: number },
     nowMs: number,
   ): Promise<WorkerItem | undefined>;
+  /** Workers of a pool that have not said that they stopped, whether they live or fell silent. */
+  listActive(pool: string, limit: number): Promise<ActivePage<WorkerItem>>;
   requestDrain(workerId: string, nowMs: number): Promise<boolean>;
   list(page: { limit: number; cursor?: string }): Promise<{ workers: WorkerItem[]; cursor?: string }>;
 }
@@ -42,7 +45,8 @@ export function createWorkerRepository(table: Table): WorkerRepository {
         startedAt: new Date(nowMs).toISOString(),
         lastSeenMs: nowMs,
       };
-      const attributes = { ...workerListEntry(worker.workerId), type: "worker", ...item, expiresAt: ttl(nowMs) };
+      const entries = { ...workerListEntry(worker.workerId), ...activeWorkerEntry(worker.pool, worker.workerId) };
+      const attributes = { ...entries, type: "worker", ...item, expiresAt: ttl(nowMs) };
       const names = Object.keys(attributes);
       await updateItem(table, {
         Key: workerKey(worker.workerId),
@@ -54,8 +58,10 @@ export function createWorkerRepository(table: Table): WorkerRepository {
     async recordHeartbeat(workerId, beat, nowMs) {
       const outcome = await updateItem(table, {
         Key: workerKey(workerId),
-        UpdateExpression:
+        UpdateExpression: [
           "SET #state = :state, slotsFree = :free, held = :held, lastSeenMs = :now, expiresAt = :expiresAt",
+          ...(beat.state === "stopped" ? ["REMOVE activePk, activeSk"] : []),
+        ].join(" "),
         ConditionExpression: "attribute_exists(pk)",
         ExpressionAttributeNames: { "#state": "state" },
         ExpressionAttributeValues: {
@@ -68,6 +74,7 @@ export function createWorkerRepository(table: Table): WorkerRepository {
       });
       return outcome.ok ? (outcome.item as unknown as WorkerItem) : undefined;
     },
+    listActive: (pool, limit) => listActiveWorkers(table, pool, limit),
     async requestDrain(workerId, nowMs) {
       const outcome = await updateItem(table, {
         Key: workerKey(workerId),

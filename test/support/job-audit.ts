@@ -15,8 +15,11 @@ export interface JobRecords {
   /** What the sweep would have to look at, in a hundred years. */
   due: ItemKey[];
   chores: string[];
+  /** Whether the job is among its pool's unfinished ones. */
+  isActive: boolean;
 }
 
+const afterAllJobs = "~".repeat(26);
 const hundredYearsMs = 100 * 365 * 24 * 3600_000;
 
 export async function readJobRecords({ deps, clock }: ControlPlane, jobId: string): Promise<JobRecords> {
@@ -43,15 +46,18 @@ export async function readJobRecords({ deps, clock }: ControlPlane, jobId: strin
   for (const kind of ["expand", "cancel"] as const) {
     if (await deps.jobs.getChore(jobId, kind)) chores.push(kind);
   }
-  return { digest, tasks, events, due, chores };
+  const { items } = await deps.jobs.listBefore({ pool: digest.pool, jobId: afterAllJobs }, 1000);
+  const isActive = items.some((job) => job.jobId === jobId);
+  return { digest, tasks, events, due, chores, isActive };
 }
 
 /** Holds the records of a job at rest against each other: everything that is told twice must be told alike. */
-export function auditJob({ digest, tasks, events, due, chores }: JobRecords): void {
+export function auditJob({ digest, tasks, events, due, chores, isActive }: JobRecords): void {
   const counts = taskCounts();
   for (const task of tasks) counts[task.state] += 1;
   expect(digest.counts, "counts").toEqual(counts);
   expect(tasks, "tasks").toHaveLength(digest.total);
+  expect(isActive, "among the unfinished").toBe(!isTerminalJobState(digest.state));
   expect(
     events.map((event) => event.seq),
     "sequence",
