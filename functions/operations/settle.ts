@@ -29,7 +29,7 @@ export async function settleAttempt(
     const decision = task && decideRetry(reason, task.infrastructureFailures + 1);
     if (decision?.retry) {
       const { delaySeconds, counted } = decision;
-      return requeueAttempt(deps, key, proof, { reason, counted, end, nowMs: deps.now() }, delaySeconds);
+      return requeueAttempt(deps, key, proof, { reason, counted, end, delaySeconds, nowMs: deps.now() });
     }
   }
   return endTask(deps, key, proof, end);
@@ -37,7 +37,7 @@ export async function settleAttempt(
 
 /** Puts the task of an attempt back that was given up unspent. */
 export function releaseAttempt(deps: Deps, key: AttemptKey, proof: LeaseProof, reason: Reason): Promise<Settlement> {
-  return requeueAttempt(deps, key, proof, { reason, counted: false, nowMs: deps.now() }, 0);
+  return requeueAttempt(deps, key, proof, { reason, counted: false, delaySeconds: 0, nowMs: deps.now() });
 }
 
 /** What a program printed may stand in a reason: it is cut, or the task's item would outgrow what the table takes. */
@@ -47,16 +47,10 @@ function boundEnd(end: AttemptEnd): AttemptEnd {
 }
 
 /** Queues the task again, unless it was cancelled: then it ends, for a queued task has no worker that would hear of it. */
-async function requeueAttempt(
-  deps: Deps,
-  key: AttemptKey,
-  proof: LeaseProof,
-  requeue: Requeue,
-  delaySeconds: number,
-): Promise<Settlement> {
+async function requeueAttempt(deps: Deps, key: AttemptKey, proof: LeaseProof, requeue: Requeue): Promise<Settlement> {
   const reason = reasonFor(requeue.reason.code, requeue.reason.detail, passingDetailLength);
   const move = await deps.tasks.requeue(key, proof, { ...requeue, reason });
-  if (move.moved) return { kind: "requeued", delaySeconds };
+  if (move.moved) return { kind: "requeued", delaySeconds: requeue.delaySeconds };
   if (move.task?.lease?.token === proof.token && move.task.cancel) {
     const left = requeue.end ?? { steps: [], logs: [], artifacts: [] };
     return endTask(deps, key, proof, { ...left, outcome: outcomeOfCancel(move.task.cancel) });

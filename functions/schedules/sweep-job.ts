@@ -23,7 +23,7 @@ export async function sweepJob(deps: Deps, jobId: string): Promise<SweptUnit> {
     swept.timedOut += 1;
   }
   const { check, stalled } = checkProgress(digest, deps.now());
-  if (stalled) swept.dispatched += await announceWaiting(deps, digest, () => true);
+  if (stalled) swept.dispatched += await announceWaiting(deps, digest, isForgotten);
   else if (digest.dispatchPending) swept.dispatched += await announceWaiting(deps, digest, neverClaimed);
   const { dispatchPending: _, ...current } = (await deps.jobs.getDigest(jobId)) ?? digest;
   await deps.jobs.noteDue({ ...current, check });
@@ -41,6 +41,11 @@ function checkProgress(digest: JobDigest, nowMs: number): { check: JobCheck; sta
   const stalled = check.seq === digest.seq && digest.counts.queued > 0;
   const afterMs = stalled ? Math.min(longestCheckMs, 2 * check.afterMs) : firstCheckMs;
   return { check: { at: new Date(nowMs + afterMs).toISOString(), seq: digest.seq, afterMs }, stalled };
+}
+
+/** A task that waits again after an attempt has announcements of its own. */
+function isForgotten(task: TaskItem): boolean {
+  return task.announce === undefined;
 }
 
 function neverClaimed(task: TaskItem): boolean {

@@ -1,4 +1,5 @@
 import pLimit from "p-limit";
+import { type Announcement, nextAnnouncement } from "../../shared/domain/announcement.ts";
 import { reasonFor } from "../../shared/domain/reason.ts";
 import type { TaskItem } from "../../shared/repository/items.ts";
 import { foldDueMs, type TaskAddress } from "../../shared/repository/task-moves.ts";
@@ -9,28 +10,47 @@ import type { SweptUnit } from "./sweep-report.ts";
 
 const parallelTasks = 8;
 
-/** Looks at tasks of one job that are due: counts moves that no trigger told of, and rescues attempts that fell silent. */
+/**
+ * Looks at tasks of one job that are due: counts moves that no trigger told of, rescues attempts that fell silent, and
+ * announces again what waits unclaimed.
+ */
 export async function sweepTasks(deps: Deps, jobId: string, addresses: readonly TaskAddress[]): Promise<SweptUnit> {
   const tasks = await deps.tasks.getMany(addresses);
   const unfolded = tasks.filter((task) => task.outbox && task.outbox.length > 0);
   if (unfolded.length > 0) await deps.fold.foldTasks(jobId, unfolded);
   const limit = pLimit(parallelTasks);
-  const rescued = await Promise.all(tasks.map((task) => limit(() => watchTask(deps, task))));
-  return { folded: unfolded.length, rescued: rescued.filter(Boolean).length };
+  const found = await Promise.all(tasks.map((task) => limit(() => watchTask(deps, task))));
+  const count = (what: Finding) => found.filter((finding) => finding === what).length;
+  return { folded: unfolded.length, rescued: count("rescued"), dispatched: count("announced") };
 }
 
-/** Rescues the task if its lease ran out, else notes when to look at it again; answers whether it was rescued. */
-async function watchTask(deps: Deps, task: TaskItem): Promise<boolean> {
+/** What the sweep did about a task beside counting its moves. */
+type Finding = "rescued" | "announced" | "nothing";
+
+/** Rescues a running task if its lease ran out, announces one that waits unclaimed, or notes when to look again. */
+async function watchTask(deps: Deps, task: TaskItem): Promise<Finding> {
+  if (task.state === "queued" && task.announce) return announceAgain(deps, task, task.announce);
   if (task.state !== "running" || !task.lease) {
     await deps.tasks.noteDue(task, undefined);
-    return false;
+    return "nothing";
   }
   const { untilMs } = task.lease;
   if (untilMs > deps.now()) {
     await deps.tasks.noteDue(task, untilMs + foldDueMs);
-    return false;
+    return "nothing";
   }
-  return takeBack(deps, task);
+  return (await takeBack(deps, task)) ? "rescued" : "nothing";
+}
+
+/** The message goes first: a crash before the note only sends it twice. */
+async function announceAgain(deps: Deps, task: TaskItem, announce: Announcement): Promise<Finding> {
+  if (announce.atMs > deps.now()) {
+    await deps.tasks.noteDue(task, announce.atMs);
+    return "nothing";
+  }
+  await dispatchTasks(findPool(deps, task.pool), [task]);
+  await deps.tasks.noteAnnounced(task, nextAnnouncement(announce, deps.now()));
+  return "announced";
 }
 
 /**
@@ -46,6 +66,6 @@ async function takeBack(deps: Deps, task: TaskItem): Promise<boolean> {
   if (rescue.kind === "requeued" || !task.lease) return true;
   const detail = `attempt ${task.attempt}: worker ${task.lease.workerId} stopped renewing its lease`;
   const proof = { token: task.lease.token, seenUntilMs: task.lease.untilMs };
-  const requeue = { reason: reasonFor("worker_lost", detail), counted: true, nowMs: deps.now() };
+  const requeue = { reason: reasonFor("worker_lost", detail), counted: true, delaySeconds: 0, nowMs: deps.now() };
   return (await deps.tasks.requeue(task, proof, requeue)).moved;
 }

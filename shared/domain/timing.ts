@@ -19,6 +19,10 @@ export const timing = {
   drainMs: 25_000,
   /** A task without a timeout of its own. */
   defaultTaskTimeoutMs: 6 * 3600_000,
+  /** A task that waits again is announced again if nobody has claimed it so long after it could be claimed. */
+  announceAgainMs: 60_000,
+  /** The longest time between two announcements of one waiting task. */
+  longestAnnounceMs: 12 * 3600_000,
   /** Lines of a running step reach the bucket at most this late. */
   logFlushMs: 1_500,
 } as const;

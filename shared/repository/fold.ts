@@ -169,12 +169,12 @@ function updateDigest(table: Table, seen: JobDigest, next: JobDigest): TransactI
 
 /** Counted: on the condition that the task has not moved since, so that nothing uncounted is ever thrown away. */
 function markFolded(table: Table, image: TaskItem): TransactItems[number] {
-  const running = image.state === "running" ? "" : ", duePk, dueAt";
+  const stillDue = image.state === "running" || image.announce !== undefined;
   return {
     Update: {
       TableName: table.name,
       Key: taskKey(image.jobId, image.bucket, image.task),
-      UpdateExpression: `SET foldedRev = :rev REMOVE outbox, unfolded${running}`,
+      UpdateExpression: `SET foldedRev = :rev REMOVE outbox, unfolded${stillDue ? "" : ", duePk, dueAt"}`,
       ConditionExpression: "#rev = :rev AND foldedRev = :foldedRev",
       ExpressionAttributeNames: { "#rev": "rev" },
       ExpressionAttributeValues: { ":rev": image.rev, ":foldedRev": image.foldedRev },

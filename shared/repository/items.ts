@@ -1,4 +1,5 @@
 import type { JobEvent, Unsequenced } from "../../events/index.ts";
+import type { Announcement } from "../domain/announcement.ts";
 import type { JobState } from "../domain/job-state.ts";
 import type { Artifact, AttemptOutcome, LogSummary, StepResult } from "../domain/manifest.ts";
 import type { TaskCounts } from "../domain/task-counts.ts";
@@ -82,6 +83,8 @@ export interface TaskItem {
   attempts: AttemptRecord[];
   infrastructureFailures: number;
   lease?: { token: string; workerId: string; untilMs: number };
+  /** On a queued task whose message may be lost: when the sweep sends it again. */
+  announce?: Announcement;
   cancel?: CancelRequest;
   watchedUntilMs?: number;
   createdAt: string;

@@ -1,3 +1,4 @@
+import { type Announcement, firstAnnouncement } from "../domain/announcement.ts";
 import type { AttemptKey } from "../domain/ids.ts";
 import type { Artifact, AttemptOutcome, LogSummary, StepResult } from "../domain/manifest.ts";
 import { type Reason, reasonFor } from "../domain/reason.ts";
@@ -53,9 +54,9 @@ export async function claimTask(
         // By its place, right behind the last: an update may not name a list and an element of it.
         `attempts[${task.attempt}] = :record, outbox = list_append(if_not_exists(outbox, :none), :outbox)`,
         "unfolded = if_not_exists(unfolded, :zero) + :moves, startedAt = if_not_exists(startedAt, :at)",
-        "duePk = :duePk, dueAt = :dueAt",
         ...(lost ? [`${lostRecord}.endedAt = :at, ${lostRecord}.outcome = :lost`] : []),
         ...(lost ? ["infrastructureFailures = infrastructureFailures + :one"] : []),
+        "duePk = :duePk, dueAt = :dueAt REMOVE announce",
       ].join(", "),
       ConditionExpression: "#rev = :rev AND (#state = :queued OR (#state = :running AND #lease.untilMs = :seenUntil))",
       ExpressionAttributeNames: { "#state": "state", "#rev": "rev", "#lease": "lease" },
@@ -163,6 +164,8 @@ export interface Requeue {
   reason: Reason;
   counted: boolean;
   end?: AttemptEnd;
+  /** Nobody should claim the task sooner. */
+  delaySeconds: number;
   nowMs: number;
 }
 
@@ -171,7 +174,7 @@ export async function requeueTask(
   table: Table,
   key: AttemptKey,
   proof: LeaseProof,
-  { reason, counted, end, nowMs }: Requeue,
+  { reason, counted, end, delaySeconds, nowMs }: Requeue,
 ): Promise<TaskMove> {
   const at = new Date(nowMs).toISOString();
   const record = `attempts[${key.attempt - 1}]`;
@@ -185,7 +188,7 @@ export async function requeueTask(
         `unfolded = if_not_exists(unfolded, :zero) + :one, ${record}.endedAt = :at, ${record}.outcome = :outcome`,
         `${record}.steps = :steps, ${record}.logs = :logs, ${record}.artifacts = :artifacts`,
         `infrastructureFailures = infrastructureFailures + :${counted ? "one" : "zero"}`,
-        "duePk = :duePk, dueAt = :dueAt REMOVE lease",
+        "announce = :announce, duePk = :duePk, dueAt = :dueAt REMOVE lease",
       ].join(", "),
       ConditionExpression: `${held.condition} AND attribute_not_exists(cancel)`,
       ExpressionAttributeNames: { "#state": "state", "#rev": "rev", ...held.names },
@@ -200,6 +203,7 @@ export async function requeueTask(
         ":logs": end?.logs ?? [],
         ":artifacts": end?.artifacts ?? [],
         ":outbox": [move],
+        ":announce": firstAnnouncement(nowMs + delaySeconds * 1000),
         ...held.values,
         ...dueValues(key.task, nowMs + foldDueMs),
       },
@@ -236,7 +240,7 @@ export async function endUnclaimed(
       UpdateExpression: [
         "SET #state = :state, #rev = #rev + :one, endedAt = :at, outcome = :outcome",
         "outbox = list_append(if_not_exists(outbox, :none), :outbox)",
-        "unfolded = if_not_exists(unfolded, :zero) + :one, duePk = :duePk, dueAt = :dueAt",
+        "unfolded = if_not_exists(unfolded, :zero) + :one, duePk = :duePk, dueAt = :dueAt REMOVE announce",
       ].join(", "),
       ConditionExpression: "#rev = :rev AND #state = :from AND attribute_not_exists(lease)",
       ExpressionAttributeNames: { "#state": "state", "#rev": "rev" },
@@ -290,6 +294,19 @@ export async function noteTaskDue(table: Table, task: TaskItem, dueAtMs: number 
         ":rev": task.rev,
         ...(dueAtMs === undefined ? {} : dueValues(task.task, dueAtMs)),
       },
+    }),
+  );
+}
+
+/** Notes when a waiting task that was just announced is announced again; refused where it has moved since. */
+export async function noteTaskAnnounced(table: Table, task: TaskItem, next: Announcement): Promise<TaskMove> {
+  return toMove(
+    await updateItem(table, {
+      Key: itemKeyOf(task),
+      UpdateExpression: "SET announce = :announce, duePk = :duePk, dueAt = :dueAt",
+      ConditionExpression: "#rev = :rev AND attribute_not_exists(unfolded)",
+      ExpressionAttributeNames: { "#rev": "rev" },
+      ExpressionAttributeValues: { ":rev": task.rev, ":announce": next, ...dueValues(task.task, next.atMs) },
     }),
   );
 }

@@ -1,3 +1,4 @@
+import type { Announcement } from "../domain/announcement.ts";
 import type { AttemptKey } from "../domain/ids.ts";
 import type { Reason } from "../domain/reason.ts";
 import { isTerminalTaskState } from "../domain/task-state.ts";
@@ -14,6 +15,7 @@ import {
   endUnclaimed,
   foldDueMs,
   type LeaseProof,
+  noteTaskAnnounced,
   noteTaskDue,
   noteWatched,
   type Requeue,
@@ -52,6 +54,8 @@ export interface TaskRepository {
   requestCancel(task: TaskItem, cancel: CancelRequest): Promise<TaskMove>;
   /** Lets the sweep look at a task again at a time, or (undefined) never; refused where it has moved since. */
   noteDue(task: TaskItem, dueAtMs: number | undefined): Promise<TaskMove>;
+  /** Notes when a waiting task that was just announced is announced again; refused where it has moved since. */
+  noteAnnounced(task: TaskItem, next: Announcement): Promise<TaskMove>;
   /** Notes that somebody follows the task's log until then. */
   noteWatched(task: TaskAddress, untilMs: number): Promise<void>;
 }
@@ -108,6 +112,7 @@ export function createTaskRepository(table: Table): TaskRepository {
     endUnclaimed: (task, state, reason, nowMs) => endUnclaimed(table, task, state, reason, nowMs),
     requestCancel: (task, cancel) => requestTaskCancel(table, task, cancel),
     noteDue: (task, dueAtMs) => noteTaskDue(table, task, dueAtMs),
+    noteAnnounced: (task, next) => noteTaskAnnounced(table, task, next),
     noteWatched: (task, untilMs) => noteWatched(table, task, untilMs),
   };
 }

@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { sweepDue } from "../../functions/schedules/sweep.ts";
 import type { Job, Task } from "../../shared/api/schemas.ts";
-import { timing } from "../../shared/domain/timing.ts";
+import { reasonFor } from "../../shared/domain/reason.ts";
+import { maxInfrastructureAttempts, timing } from "../../shared/domain/timing.ts";
 import type { ItemKey } from "../../shared/repository/keys.ts";
 import { noopJob, taskNames } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
-import type { FakeWorker } from "../support/control-plane-worker.ts";
+import { completed, type FakeWorker, failedByInfrastructure } from "../support/control-plane-worker.ts";
 
 const plane = useControlPlane({ pools: ["default", "closing"] });
 const minuteMs = 60_000;
@@ -141,6 +142,73 @@ describe("the sweep, on attempts", () => {
   });
 });
 
+describe("a task that waits again and whose message is lost", () => {
+  const retry = { kind: "released", reason: reasonFor("drained", "the worker drains") } as const;
+
+  it("is announced a minute later, and again after ever longer times, until somebody claims it", async () => {
+    const jobId = await plane().submit(noopJob(["a"]));
+    const worker = plane().createWorker();
+    expect(await worker.report(await worker.claimOne(), retry)).toEqual({ status: "retry", retryAfterSeconds: 0 });
+    await plane().foldAll();
+    const announcedAfter: number[] = [];
+    for (let minutes = 1; minutes <= 63; minutes++) {
+      await loseMessages();
+      plane().clock.advance(minuteMs);
+      if ((await plane().sweep()).dispatched > 0) announcedAfter.push(minutes);
+    }
+    expect(announcedAfter).toEqual([1, 3, 7, 15, 31, 63]);
+    expect(await worker.claimOne()).toMatchObject({ jobId, attempt: 2 });
+    await plane().foldAll();
+    expect(await plane().deps.tasks.get(jobId, 0, "a")).not.toHaveProperty("announce");
+  });
+
+  it("is not announced before its retry is due", async () => {
+    await plane().submit(noopJob(["a"]));
+    const worker = plane().createWorker();
+    let retryAfterSeconds = 0;
+    for (let attempt = 1; attempt < maxInfrastructureAttempts; attempt++) {
+      const claimed = await worker.claimOne();
+      const answer = await worker.report(claimed, failedByInfrastructure());
+      retryAfterSeconds = answer.status === "retry" ? answer.retryAfterSeconds : 0;
+      await loseMessages();
+      if (attempt === maxInfrastructureAttempts - 1) break;
+      await plane().foldAll();
+      plane().clock.advance(retryAfterSeconds * 1000 + timing.announceAgainMs);
+      expect(await plane().sweep()).toMatchObject({ dispatched: 1 });
+    }
+    expect(retryAfterSeconds).toBe(8);
+    await plane().foldAll();
+    plane().clock.advance(timing.announceAgainMs + retryAfterSeconds * 1000 - 1);
+    expect(await plane().sweep()).toMatchObject({ dispatched: 0 });
+    plane().clock.advance(1);
+    expect(await plane().sweep()).toMatchObject({ dispatched: 1 });
+  });
+
+  it("is announced though no trigger counted its way back", async () => {
+    const jobId = await plane().submit(noopJob(["a"]));
+    const worker = plane().createWorker();
+    await worker.report(await worker.claimOne(), retry);
+    await loseMessages();
+    plane().clock.advance(minuteMs);
+    expect(await plane().sweep()).toMatchObject({ folded: 1, dispatched: 1 });
+    expect(await worker.runAll()).toBe(1);
+    await plane().foldAll();
+    expect(await readJob(jobId)).toMatchObject({ status: "completed" });
+    expect(await listDue()).toEqual([]);
+  });
+
+  it("leaves nothing due where it is cancelled while it waits", async () => {
+    const jobId = await plane().submit(noopJob(["a"]));
+    const worker = plane().createWorker();
+    await worker.report(await worker.claimOne(), retry);
+    await plane().foldAll();
+    await plane().call(`/v1/jobs/${jobId}/tasks/a/cancel`, { body: {} });
+    await plane().foldAll();
+    expect(await readJob(jobId)).toMatchObject({ status: "aborted" });
+    expect(await listDue()).toEqual([]);
+  });
+});
+
 describe("the sweep, on jobs", () => {
   it("announces the tasks of a job whose submit ended before it could, once", async () => {
     plane().requests.intercept(async ({ service }, send) => {
@@ -157,13 +225,9 @@ describe("the sweep, on jobs", () => {
   });
 
   it("announces the waiting tasks of a job again in which nothing moved for long, for their messages may be lost", async () => {
-    const jobId = await plane().submit(noopJob(taskNames(2)));
+    const jobId = await plane().submit(noopJob(taskNames(3)));
     const worker = plane().createWorker();
-    const claimed = await worker.claimOne();
-    await worker.report(claimed, {
-      kind: "released",
-      reason: { code: "drained", detail: "", fault: "infrastructure" },
-    });
+    await worker.report(await worker.claimOne(), completed());
     await plane().foldAll();
     plane().clock.advance(2 * minuteMs);
     await plane().sweep();
@@ -176,10 +240,7 @@ describe("the sweep, on jobs", () => {
     // The first look sees moves since the submit; the second, none since the first; the third comes two hours later.
     expect(announced).toEqual([0, 2, 0, 2, 0]);
     await runEverything();
-    await plane()
-      .createWorker()
-      .claim([{ jobId, task: claimed.task, bucket: 0 }]);
-    expect((await readJob(jobId)).counts.queued).toBe(0);
+    expect(await readJob(jobId)).toMatchObject({ status: "completed" });
   });
 
   it("does not announce again what waits in a job in which others run", async () => {

@@ -63,7 +63,11 @@ export function auditJob({ digest, tasks, events, due, chores, isActive }: JobRe
     "sequence",
   ).toEqual(Array.from({ length: digest.seq }, (_, index) => index + 1));
   expect(events[0]?.type).toBe("job.submitted");
-  for (const task of tasks) auditTask(task, events);
+  for (const task of tasks) {
+    auditTask(task, events);
+    const isDue = due.some(({ pk, sk }) => pk.startsWith("TASKS#") && sk === task.task);
+    if (task.announce) expect(isDue, `${task.task}: its announcement is due`).toBe(true);
+  }
   auditOutcome(digest, tasks, events);
   const cancels = events.filter((event) => event.type === "job.cancel_requested");
   expect(
@@ -113,6 +117,8 @@ function auditTask(task: TaskItem, events: readonly JobEvent[]): void {
   expect(task.lease?.token, `${task.task}: lease`).toBe(open[0]?.leaseToken);
   // Only a worker hears of a cancel: a task that nobody holds must have been ended by it.
   expect(task.cancel !== undefined && task.state !== "running", `${task.task}: cancel`).toBe(false);
+  if (task.state !== "queued") expect(task.announce, `${task.task}: announcement`).toBeUndefined();
+  else if (task.attempt > 0) expect(task.announce, `${task.task}: announcement`).toBeDefined();
   expect(task.rev, `${task.task}: revision`).toBe(1 + moves.length);
   expect({ foldedRev: task.foldedRev, outbox: task.outbox, unfolded: task.unfolded }, `${task.task}: outbox`).toEqual({
     foldedRev: task.rev,
