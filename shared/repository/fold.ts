@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { UnsequencedEvent } from "../../events/index.ts";
 import { type CountableMove, type FoldEffect, foldMoves, orderMoves } from "../domain/fold.ts";
 import { isTerminalJobState } from "../domain/job-state.ts";
-import { putChore } from "./digest-items.ts";
+import { digestDue, putChore } from "./digest-items.ts";
 import { eventPageBytes, putEventPages, sequenceEvents } from "./events.ts";
 import type { JobDigest, TaskItem, TaskTransition } from "./items.ts";
 import { activeJobEntry, digestKey, taskKey } from "./keys.ts";
@@ -139,6 +139,7 @@ function updateDigest(table: Table, seen: JobDigest, next: JobDigest): TransactI
     cancel: next.cancel,
     // Each time, not only when a retry reopens the job: that also lists jobs which are older than this index.
     ...(ended ? {} : activeJobEntry(next.pool, next.jobId)),
+    ...(isTerminalJobState(seen.state) && !ended ? digestDue(next) : {}),
   };
   const present = Object.entries(set).filter(([, value]) => value !== undefined);
   const remove = [

@@ -2,6 +2,7 @@ import { type Announcement, firstAnnouncement } from "../domain/announcement.ts"
 import type { AttemptKey } from "../domain/ids.ts";
 import type { Artifact, AttemptOutcome, LogSummary, StepResult } from "../domain/manifest.ts";
 import { type Reason, reasonFor } from "../domain/reason.ts";
+import { terminalTaskStates } from "../domain/task-state.ts";
 import { timing } from "../domain/timing.ts";
 import type { AttemptRecord, CancelRequest, TaskItem, TaskTransition } from "./items.ts";
 import { dueEntry, type ItemKey, taskKey } from "./keys.ts";
@@ -254,6 +255,38 @@ export async function endUnclaimed(
         ":at": at,
         ":outcome": { state, reason },
         ":outbox": [move],
+        ...dueValues(task.task, nowMs + foldDueMs),
+      },
+    }),
+  );
+}
+
+/**
+ * Queues a task again that has ended, as somebody asked: its attempts stay and are counted on, what infrastructure did to
+ * them is forgiven. Its message is for the caller to send; where that does not happen the sweep does it.
+ */
+export async function reviveTask(table: Table, task: TaskItem, nowMs: number): Promise<TaskMove> {
+  const at = new Date(nowMs).toISOString();
+  const move: TaskTransition = { at, from: task.state, to: "queued", attempt: task.attempt };
+  return toMove(
+    await updateItem(table, {
+      Key: itemKeyOf(task),
+      UpdateExpression: [
+        "SET #state = :queued, #rev = #rev + :one, outbox = list_append(if_not_exists(outbox, :none), :outbox)",
+        "unfolded = if_not_exists(unfolded, :zero) + :one, infrastructureFailures = :zero",
+        "announce = :announce, duePk = :duePk, dueAt = :dueAt REMOVE endedAt, outcome",
+      ].join(", "),
+      ConditionExpression: "#rev = :rev AND #state IN (:s0, :s1, :s2, :s3, :s4)",
+      ExpressionAttributeNames: { "#state": "state", "#rev": "rev" },
+      ExpressionAttributeValues: {
+        ":queued": "queued",
+        ...Object.fromEntries(terminalTaskStates.map((state, index) => [`:s${index}`, state])),
+        ":rev": task.rev,
+        ":one": 1,
+        ":zero": 0,
+        ":none": [],
+        ":outbox": [move],
+        ":announce": firstAnnouncement(nowMs),
         ...dueValues(task.task, nowMs + foldDueMs),
       },
     }),

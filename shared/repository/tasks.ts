@@ -22,6 +22,7 @@ import {
   renewLease,
   requestTaskCancel,
   requeueTask,
+  reviveTask,
   type TaskAddress,
   type TaskMove,
 } from "./task-moves.ts";
@@ -50,6 +51,8 @@ export interface TaskRepository {
     reason: Reason,
     nowMs: number,
   ): Promise<TaskMove>;
+  /** Queues a task again that has ended. Refused where it has moved since it was read, or has not ended. */
+  revive(task: TaskItem, nowMs: number): Promise<TaskMove>;
   /** Notes on a running task that it has to end; its worker hears of it at its next heartbeat. */
   requestCancel(task: TaskItem, cancel: CancelRequest): Promise<TaskMove>;
   /** Lets the sweep look at a task again at a time, or (undefined) never; refused where it has moved since. */
@@ -110,6 +113,7 @@ export function createTaskRepository(table: Table): TaskRepository {
     endAttempt: (key, proof, end, nowMs) => endAttempt(table, key, proof, end, nowMs),
     requeue: (key, proof, requeue) => requeueTask(table, key, proof, requeue),
     endUnclaimed: (task, state, reason, nowMs) => endUnclaimed(table, task, state, reason, nowMs),
+    revive: (task, nowMs) => reviveTask(table, task, nowMs),
     requestCancel: (task, cancel) => requestTaskCancel(table, task, cancel),
     noteDue: (task, dueAtMs) => noteTaskDue(table, task, dueAtMs),
     noteAnnounced: (task, next) => noteTaskAnnounced(table, task, next),

@@ -1,12 +1,14 @@
 import { describe, expect, it } from "vitest";
 import type { JobEvent } from "../../events/index.ts";
 import type { EventPage, Job } from "../../shared/api/schemas.ts";
+import { timing } from "../../shared/domain/timing.ts";
 import { jobRules } from "../../shared/jobfile/rules.ts";
 import { taskKey } from "../../shared/repository/keys.ts";
 import { updateItem } from "../../shared/repository/table.ts";
 import { noopJob, taskNames } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
-import { completed } from "../support/control-plane-worker.ts";
+import { completed, failedWith } from "../support/control-plane-worker.ts";
+import { readJobRecords } from "../support/job-audit.ts";
 
 const plane = useControlPlane();
 const readJob = (jobId: string) => plane().call<Job>(`/v1/jobs/${jobId}`);
@@ -55,6 +57,28 @@ describe("the fold", () => {
     expect(await readJob(jobId)).toMatchObject({ status: "completed", counts: { completed: 3 } });
   });
 
+  it("brings a job back that had ended when one of its tasks is revived, and ends it again", async () => {
+    const jobId = await plane().submit(noopJob(["a", "b"]));
+    const worker = plane().createWorker();
+    await worker.runAll(() => failedWith(1));
+    await plane().foldAll();
+    expect(await readJob(jobId)).toMatchObject({ status: "failed" });
+    const task = (await plane().deps.tasks.get(jobId, 0, "a")) ?? fail();
+    expect((await plane().deps.tasks.revive(task, plane().clock.now())).moved).toBe(true);
+    expect((await plane().deps.tasks.revive(task, plane().clock.now())).moved, "a second time").toBe(false);
+    await plane().foldAll();
+    expect(await readJob(jobId)).toMatchObject({ status: "running", counts: { queued: 1, failed: 1 } });
+    expect((await readJobRecords(plane(), jobId)).due.map(({ sk }) => sk).sort()).toEqual(["DIGEST", "a"]);
+    // Nobody sent its message: the sweep does.
+    plane().clock.advance(2 * timing.announceAgainMs);
+    expect(await plane().sweep()).toMatchObject({ dispatched: 1 });
+    expect(await worker.runAll()).toBe(1);
+    await plane().foldAll();
+    expect(await readJob(jobId)).toMatchObject({ status: "failed", counts: { completed: 1, failed: 1 } });
+    expect((await readJobRecords(plane(), jobId)).due).toEqual([]);
+    expect(await plane().deps.tasks.get(jobId, 0, "a")).toMatchObject({ attempt: 2, outcome: { state: "completed" } });
+  });
+
   it.each([
     ["of one task", 1, 1400],
     ["of many tasks", 30, 50],
@@ -95,4 +119,8 @@ async function readAllEvents(jobId: string): Promise<JobEvent[]> {
     events.push(...page.events);
     after = page.next;
   }
+}
+
+function fail(): never {
+  throw new Error("the task is missing");
 }
