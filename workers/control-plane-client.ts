@@ -13,38 +13,24 @@ import {
   type RegisterWorker,
   type ResultAnswer,
   resultAnswerSchema,
+  resultAnswersSchema,
   type WorkerSettings,
   workerSettingsSchema,
 } from "../shared/api/schemas.ts";
+import { type CallOptions, ControlPlaneError } from "./control-plane-call.ts";
+import { ResultReports } from "./result-reports.ts";
 import type { Secret } from "./secret.ts";
 
-/** How long one call may take, and what else ends it. */
-export interface CallOptions {
-  deadlineMs: number;
-  signal?: AbortSignal;
-}
-
-/** The four routes of the control plane that workers use. Each call is tried once; callers know when to try again. */
+/**
+ * The routes of the control plane that workers use. Each call is tried once; callers know when to try again. Results
+ * that are reported at about the same time share a request.
+ */
 export interface ControlPlaneClient {
   register(worker: RegisterWorker, options: CallOptions): Promise<WorkerSettings>;
   beat(workerId: string, heartbeat: Heartbeat, options: CallOptions): Promise<HeartbeatAnswer>;
   claim(workerId: string, claims: ClaimRequest["claims"], options: CallOptions): Promise<ClaimAnswer>;
   reportResult(attemptId: string, result: AttemptResult, options: CallOptions): Promise<ResultAnswer>;
   close(): void;
-}
-
-/** A call that brought no answer to work with. Without a status nobody answered at all. */
-export class ControlPlaneError extends Error {
-  readonly status: number | undefined;
-  /** False where the same call would be refused again. */
-  readonly retryable: boolean;
-
-  constructor(message: string, options: { status?: number; retryable: boolean; cause?: unknown }) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
-    this.name = "ControlPlaneError";
-    this.status = options.status;
-    this.retryable = options.retryable;
-  }
 }
 
 /** Answers are small; more than this is not from a control plane. */
@@ -59,8 +45,11 @@ export function createControlPlaneClient(baseUrl: URL, token: Secret): ControlPl
   const agent = secure ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
   const send = secure ? httpsRequest : httpRequest;
 
-  async function post<T>(path: string, body: unknown, schema: z.ZodType<T>, options: CallOptions): Promise<T> {
-    const payload = Buffer.from(JSON.stringify(body));
+  const post = <T>(path: string, body: unknown, schema: z.ZodType<T>, options: CallOptions) =>
+    postText(path, JSON.stringify(body), schema, options);
+
+  async function postText<T>(path: string, text: string, schema: z.ZodType<T>, options: CallOptions): Promise<T> {
+    const payload = Buffer.from(text);
     const deadline = AbortSignal.timeout(options.deadlineMs);
     const signal = options.signal === undefined ? deadline : AbortSignal.any([deadline, options.signal]);
     const url = new URL(baseUrl.pathname.replace(/\/$/, "") + path, baseUrl);
@@ -90,14 +79,20 @@ export function createControlPlaneClient(baseUrl: URL, token: Secret): ControlPl
     }
   }
 
+  const reports = new ResultReports({
+    sendOne: (attemptId, result, options) =>
+      post(`/v1/attempts/${encodeURIComponent(attemptId)}/result`, result, resultAnswerSchema, options),
+    sendMany: async (results, options) =>
+      (await postText("/v1/attempts/results", results, resultAnswersSchema, options)).results,
+  });
+
   return {
     register: (worker, options) => post("/v1/workers", worker, workerSettingsSchema, options),
     beat: (workerId, heartbeat, options) =>
       post(`/v1/workers/${workerId}/heartbeat`, heartbeat, heartbeatAnswerSchema, options),
     claim: (workerId, claims, options) =>
       post(`/v1/workers/${workerId}/claims`, { claims }, claimAnswerSchema, options),
-    reportResult: (attemptId, result, options) =>
-      post(`/v1/attempts/${encodeURIComponent(attemptId)}/result`, result, resultAnswerSchema, options),
+    reportResult: (attemptId, result, options) => reports.report(attemptId, result, options),
     close: () => agent.destroy(),
   };
 }

@@ -1,7 +1,8 @@
 import type { Heartbeat, HeartbeatAnswer } from "../shared/api/schemas.ts";
 import type { Logger } from "../shared/log.ts";
 import type { Lease } from "./attempt/lease.ts";
-import { type ControlPlaneClient, ControlPlaneError } from "./control-plane-client.ts";
+import { ControlPlaneError } from "./control-plane-call.ts";
+import type { ControlPlaneClient } from "./control-plane-client.ts";
 import { messageOf } from "./retry.ts";
 
 export type Cancel = NonNullable<HeartbeatAnswer["attempts"][number]["cancel"]>;

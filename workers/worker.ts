@@ -29,6 +29,8 @@ export interface WorkerDeps {
   client: ControlPlaneClient;
   openQueue: (queueUrl: string) => Queue;
   openBucket: (bucket: string) => ObjectStore;
+  /** Takes the place of what runs steps of these kinds, such as to measure all but the steps themselves. */
+  executors?: ReadonlyMap<ExecutorKind, Executor>;
   log: Logger;
 }
 
@@ -127,8 +129,12 @@ export class Worker {
   }
 
   #openExecutors(owner: Owner): void {
-    const { config } = this.#deps;
+    const { config, executors } = this.#deps;
     const log = this.#log;
+    if (executors !== undefined) {
+      for (const [kind, executor] of executors) this.#executors.set(kind, executor);
+      return;
+    }
     if (config.executors.includes("process")) {
       this.#executors.set("process", new ProcessExecutor({ hostEnv: config.hostEnv, log }));
     }

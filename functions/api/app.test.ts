@@ -61,6 +61,7 @@ const roleByRoute: Record<string, Role> = {
   "POST /v1/workers/x/claims": "worker",
   "POST /v1/workers/x/drain": "operator",
   "POST /v1/attempts/x/result": "worker",
+  "POST /v1/attempts/results": "worker",
 };
 const allowed: Record<Role, readonly Role[]> = {
   viewer: ["viewer", "submitter", "operator", "admin"],

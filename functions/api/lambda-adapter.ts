@@ -51,14 +51,20 @@ function toRequest(event: APIGatewayProxyEventV2): Request {
   return new Request(url, { method, headers, body });
 }
 
+/** Answers that are whole when they begin: passing them on as streams would cost more than making them. */
+const wholeAnswers = /^application\/(?:problem\+)?json\b/;
+
 /** Sends the body as it comes; a client that goes away ends the body's source. */
 async function sendBody(response: Response, out: Writable): Promise<void> {
   if (!response.body) {
     out.end();
     return;
   }
+  const source = wholeAnswers.test(response.headers.get("content-type") ?? "")
+    ? [Buffer.from(await response.arrayBuffer())]
+    : Readable.fromWeb(response.body);
   try {
-    await pipeline(Readable.fromWeb(response.body), out);
+    await pipeline(source, out);
   } catch (error) {
     if (!isClientGone(error)) throw error;
   }

@@ -1,4 +1,4 @@
-import type { AttemptResult, ResultAnswer } from "../../shared/api/schemas.ts";
+import type { AttemptResult, ResultAnswer, ResultAnswers } from "../../shared/api/schemas.ts";
 import { AppError } from "../../shared/domain/errors.ts";
 import { type AttemptKey, parseAttemptId } from "../../shared/domain/ids.ts";
 import { decideRetry } from "../../shared/domain/retry-policy.ts";
@@ -25,6 +25,23 @@ export async function reportResult(deps: Deps, attemptId: string, report: Attemp
     case "refused":
       return settlement.task ? answerRepeat(key, leaseToken, settlement.task) : { status: "lost" };
   }
+}
+
+/** Takes several results and answers in order. They stand apart: one that cannot be taken keeps none of the others. */
+export function reportResults(
+  deps: Deps,
+  reports: readonly (AttemptResult & { attemptId: string })[],
+): Promise<ResultAnswers["results"]> {
+  return Promise.all(
+    reports.map(async ({ attemptId, ...report }) => {
+      try {
+        return await reportResult(deps, attemptId, report);
+      } catch (error) {
+        deps.log.error({ err: error, attemptId }, "a result could not be taken; the worker tries again");
+        return { status: "failed" as const, detail: "the result could not be taken" };
+      }
+    }),
+  );
 }
 
 /**

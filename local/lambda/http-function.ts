@@ -42,7 +42,10 @@ class FunctionAnswer extends Writable {
 
   begin({ statusCode, headers = {}, cookies = [] }: Prelude): void {
     this.#response.writeHead(statusCode, cookies.length > 0 ? { ...headers, "set-cookie": cookies } : headers);
-    this.#response.flushHeaders();
+    // Sent with the first of the body, or by themselves where that takes its time: one packet for a short answer.
+    setImmediate(() => {
+      if (!this.#response.destroyed) this.#response.flushHeaders();
+    });
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {

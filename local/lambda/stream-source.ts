@@ -21,6 +21,12 @@ const longestRetryMs = 5_000;
 const defaultRetryAttempts = 20;
 /** Records of one read: each carries two images, and the embedded server puts no bound on the bytes of a page. */
 const recordsPerRead = 200;
+/**
+ * After a read that brought records the next one waits, the longer the more there were: on a busy table, functions are
+ * called a few times a second with many records each, as the service does it. A lone change is not held up.
+ */
+const pauseMsPerRecord = 2;
+const longestReadPauseMs = 100;
 /** Matching records that may wait for a slow function; beyond it the shard is not read on. */
 const waitingRecords = 5_000;
 
@@ -127,6 +133,7 @@ async function readShard(
       failures = 0;
       if (iterator === undefined) break;
       if (records.length === 0) await bell.waitBeyond(heard, idlePollMs);
+      else if (records.length < recordsPerRead) await pause(readPauseMs(records.length), signal);
       await Promise.all(lines.map((line) => line.waitForRoom()));
     } catch (error) {
       if (signal.aborted) break;
@@ -137,6 +144,10 @@ async function readShard(
     }
   }
   await Promise.all(lines.map((line) => line.end()));
+}
+
+function readPauseMs(records: number): number {
+  return Math.min(longestReadPauseMs, records * pauseMsPerRecord);
 }
 
 /** The place of the function that is furthest behind; undefined = from the oldest record. */

@@ -310,3 +310,21 @@ export const resultAnswerSchema = z
   ])
   .meta({ id: "ResultAnswer" });
 export type ResultAnswer = z.infer<typeof resultAnswerSchema>;
+
+/** Results of several attempts, such as of short tasks that end at about the same time. */
+export const attemptResultsSchema = z
+  .object({
+    results: z
+      .array(z.object({ attemptId: z.string().max(300), ...attemptResultSchema.shape }))
+      .min(1)
+      .max(limits.resultsPerCall),
+  })
+  .meta({ id: "AttemptResults" });
+
+const resultFailedSchema = z.object({ status: z.literal("failed"), detail: z.string() });
+
+/** One answer for each result, in the order of the request; `failed` = not taken, report it again. */
+export const resultAnswersSchema = z
+  .object({ results: z.array(z.union([resultAnswerSchema, resultFailedSchema])) })
+  .meta({ id: "ResultAnswers" });
+export type ResultAnswers = z.infer<typeof resultAnswersSchema>;

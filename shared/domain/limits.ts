@@ -12,6 +12,8 @@ export const limits = {
   idempotencyKeyLength: 128,
   /** Messages a worker may claim in one call: what one SQS receive returns. */
   claimsPerCall: 10,
+  /** Results of attempts that a worker may report in one call. */
+  resultsPerCall: 10,
   /** Items of one page of a list. */
   pageSize: 1000,
 } as const;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { ClaimedTask, Task } from "../../shared/api/schemas.ts";
+import type { ClaimedTask, ResultAnswers, Task } from "../../shared/api/schemas.ts";
 import { formatAttemptId } from "../../shared/domain/ids.ts";
 import { maxReasonDetailLength, type Reason } from "../../shared/domain/reason.ts";
 import { noopJob } from "../support/control-plane.ts";
@@ -82,5 +82,30 @@ describe("a report of a result", () => {
     const [attempt] = (await readTask(claimed)).attempts;
     expect(attempt?.outcome?.reason?.detail.length).toBeGreaterThanOrEqual(500);
     expect(attempt?.outcome?.reason?.detail.length).toBeLessThanOrEqual(maxReasonDetailLength);
+  });
+});
+
+describe("a report of several results", () => {
+  it("answers each by itself: one that is lost, no id or fails keeps none of the others", async () => {
+    await plane().submit(noopJob(["a", "b", "c"]));
+    const worker = plane().createWorker();
+    const [a, b, c] = [await worker.claimOne(), await worker.claimOne(), await worker.claimOne()];
+    plane().requests.intercept(async ({ operation, input }, send) => {
+      if (operation === "UpdateItem" && (input.Key as { sk: string }).sk === c.task) throw new Error("crash");
+      return send();
+    });
+    const report = (attemptId: string, leaseToken: string) => ({ attemptId, leaseToken, result: completed() });
+    const results = [
+      report(a.attemptId, a.leaseToken),
+      report(b.attemptId, "another token"),
+      report("no id", a.leaseToken),
+      report(c.attemptId, c.leaseToken),
+    ];
+    const answer = await plane().call<ResultAnswers>("/v1/attempts/results", { body: { results }, role: "worker" });
+    expect(answer.results.map(({ status }) => status)).toEqual(["accepted", "lost", "failed", "failed"]);
+    plane().requests.intercept(undefined);
+    expect(await readTask(a)).toMatchObject({ status: "completed" });
+    expect(await readTask(b)).toMatchObject({ status: "running" });
+    expect(await worker.report(c, completed())).toEqual({ status: "accepted" });
   });
 });

@@ -5,6 +5,7 @@ import type { z } from "zod";
 import {
   type AttemptResult,
   attemptResultSchema,
+  attemptResultsSchema,
   type ClaimAnswer,
   type ClaimedTask,
   claimAnswerSchema,
@@ -41,7 +42,7 @@ interface FakeTask {
   cancel?: NonNullable<HeartbeatAnswer["attempts"][number]["cancel"]>;
 }
 
-/** The four routes that workers use, in memory: leases, attempts and answers as the real control plane gives them. */
+/** The routes that workers use, in memory: leases, attempts and answers as the real control plane gives them. */
 export class FakeControlPlane {
   readonly token = `worker-${randomUUID()}`;
   readonly registrations: RegisterWorker[] = [];
@@ -123,7 +124,8 @@ export class FakeControlPlane {
     if (request.headers.authorization !== `Bearer ${this.token}`) return sendProblem(response, 401, "unauthorized");
     const worker = /^\/v1\/workers\/([^/]+)\/(heartbeat|claims)$/.exec(path);
     const result = /^\/v1\/attempts\/([^/]+)\/result$/.exec(path);
-    const route = path === "/v1/workers" ? "workers" : (worker?.[2] ?? (result ? "result" : "unknown"));
+    const plain = { "/v1/workers": "workers", "/v1/attempts/results": "results" }[path];
+    const route = plain ?? worker?.[2] ?? (result ? "result" : "unknown");
     this.calls[route] = (this.calls[route] ?? 0) + 1;
     const answers: Record<string, () => unknown> = {
       workers: () => {
@@ -133,6 +135,11 @@ export class FakeControlPlane {
       heartbeat: () => this.#beat(parse(heartbeatSchema, body)),
       claims: () => claimAnswerSchema.parse(this.#claim(worker?.[1] ?? "", parse(claimRequestSchema, body).claims)),
       result: () => this.#finish(decodeURIComponent(result?.[1] ?? ""), parse(attemptResultSchema, body)),
+      results: () => ({
+        results: parse(attemptResultsSchema, body).results.map(({ attemptId, ...rest }) =>
+          this.#finish(attemptId, rest),
+        ),
+      }),
     };
     const answer = answers[route];
     if (answer === undefined) return sendProblem(response, 404, "not_found");

@@ -3,7 +3,8 @@ import type { ObjectStore } from "../../shared/clients/object-store.ts";
 import { type Manifest, manifestSchema } from "../../shared/domain/manifest.ts";
 import { manifestKey } from "../../shared/domain/object-keys.ts";
 import type { Logger } from "../../shared/log.ts";
-import { type ControlPlaneClient, ControlPlaneError } from "../control-plane-client.ts";
+import { ControlPlaneError } from "../control-plane-call.ts";
+import type { ControlPlaneClient } from "../control-plane-client.ts";
 import { messageOf, retryWithBackoff } from "../retry.ts";
 import type { Lease } from "./lease.ts";
 

@@ -1,9 +1,11 @@
+import { setImmediate as untilNextTurn } from "node:timers/promises";
 import type { ClaimAnswer, ClaimedTask } from "../../shared/api/schemas.ts";
 import type { Queue, ReceivedMessage } from "../../shared/clients/queue.ts";
 import { queueBatchSize } from "../../shared/clients/queue.ts";
 import { type TaskMessage, taskMessageSchema } from "../../shared/domain/task-message.ts";
 import type { Logger } from "../../shared/log.ts";
-import { type ControlPlaneClient, ControlPlaneError } from "../control-plane-client.ts";
+import { ControlPlaneError } from "../control-plane-call.ts";
+import type { ControlPlaneClient } from "../control-plane-client.ts";
 import { messageOf, retryWithBackoff, sleep } from "../retry.ts";
 import type { HeldMessages } from "./held-messages.ts";
 import { SlotPlacement } from "./placement.ts";
@@ -41,7 +43,8 @@ const refusedDelaySeconds = 20;
 
 /**
  * Takes tasks from the queue: as many as there are free slots, one poll at a time. A received message is claimed, and
- * a claimed task started, without holding up the next poll.
+ * a claimed task started, without holding up the next poll; but while the queue has more than is asked for, a few free
+ * slots wait for the claims under way. Where tasks end faster than claims are answered, their successors come together.
  */
 export class Intake {
   readonly #options: IntakeOptions;
@@ -52,6 +55,8 @@ export class Intake {
   #wake: (() => void) | undefined;
   /** Claims that the control plane does not answer; while there are any, more messages are not taken. */
   #stuckClaims = 0;
+  /** The last poll brought all it asked for: more is waiting. */
+  #backlog = false;
 
   constructor(options: IntakeOptions) {
     this.#options = options;
@@ -86,13 +91,17 @@ export class Intake {
     const { queue, receiveWaitSeconds, nowMs, log } = this.#options;
     const { signal } = this.#stop;
     for (let failures = 0; !signal.aborted; ) {
-      const size = this.#stuckClaims > 0 ? 0 : Math.min(queueBatchSize, this.#placement.pollSize(nowMs()));
+      // All tasks that one answer of the control plane ends have given back their slots by then.
+      await untilNextTurn();
+      const size = this.#pollSize(nowMs());
       if (size === 0) {
         await this.#untilWoken();
         continue;
       }
       try {
-        this.#take(await queue.receive({ maxMessages: size, waitSeconds: receiveWaitSeconds, signal }));
+        const messages = await queue.receive({ maxMessages: size, waitSeconds: receiveWaitSeconds, signal });
+        this.#backlog = messages.length === size;
+        this.#take(messages);
         failures = 0;
       } catch (error) {
         if (signal.aborted) return;
@@ -101,6 +110,12 @@ export class Intake {
         await sleep(Math.min(10_000, 250 * 2 ** failures) * (0.5 + Math.random() / 2), signal);
       }
     }
+  }
+
+  #pollSize(nowMs: number): number {
+    if (this.#stuckClaims > 0) return 0;
+    const size = Math.min(queueBatchSize, this.#placement.pollSize(nowMs));
+    return size < queueBatchSize && this.#backlog && this.#claims.size > 0 ? 0 : size;
   }
 
   #untilWoken(): Promise<void> {

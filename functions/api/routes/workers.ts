@@ -1,12 +1,14 @@
 import { z } from "zod";
 import {
   attemptResultSchema,
+  attemptResultsSchema,
   claimAnswerSchema,
   claimRequestSchema,
   heartbeatAnswerSchema,
   heartbeatSchema,
   registerWorkerSchema,
   resultAnswerSchema,
+  resultAnswersSchema,
   workerPageSchema,
   workerSettingsSchema,
 } from "../../../shared/api/schemas.ts";
@@ -16,7 +18,7 @@ import type { Deps } from "../../deps.ts";
 import { claimTasks } from "../../operations/claim.ts";
 import { findPool } from "../../operations/dispatch.ts";
 import { acceptHeartbeat } from "../../operations/heartbeat.ts";
-import { reportResult } from "../../operations/report.ts";
+import { reportResult, reportResults } from "../../operations/report.ts";
 import { createRouter, jsonAnswer, jsonBody, pageQuery, securedRoute } from "../route.ts";
 import { viewWorker } from "../views.ts";
 
@@ -55,6 +57,14 @@ const resultRoute = securedRoute("worker", {
   responses: { 200: jsonAnswer(resultAnswerSchema, "What to do with the message.") },
 });
 
+const resultsRoute = securedRoute("worker", {
+  method: "post",
+  path: "/v1/attempts/results",
+  summary: "Report how several attempts ended",
+  request: { body: jsonBody(attemptResultsSchema) },
+  responses: { 200: jsonAnswer(resultAnswersSchema, "One answer for each result, in order.") },
+});
+
 const drainRoute = securedRoute("operator", {
   method: "post",
   path: "/v1/workers/{worker}/drain",
@@ -89,6 +99,9 @@ export function workerRoutes(deps: Deps) {
     )
     .openapi(resultRoute, async (c) =>
       c.json(await reportResult(deps, c.req.valid("param").attempt, c.req.valid("json")), 200),
+    )
+    .openapi(resultsRoute, async (c) =>
+      c.json({ results: await reportResults(deps, c.req.valid("json").results) }, 200),
     )
     .openapi(listRoute, async (c) => {
       const { limit, cursor } = c.req.valid("query");
