@@ -44,6 +44,13 @@ describe("jobSpecSchema", () => {
     expect(jobSpecSchema.parse(JSON.parse(JSON.stringify(job)))).toEqual(job);
   });
 
+  it("takes a thousand needs of a task and not one more", () => {
+    const needs = Array.from({ length: 1_001 }, (_, index) => `t${index}`);
+    const tasks = needs.map((name) => ({ name }));
+    expect(explainRefusal(jobWith({ tasks: [...tasks, { name: "a", needs: needs.slice(1) }] }))).toEqual([]);
+    expect(explainRefusal(jobWith({ tasks: [...tasks, { name: "a", needs }] }))).toEqual(["tasks.1001.needs: too_big"]);
+  });
+
   it("takes 10,000 tasks and not one more", () => {
     const tasks = Array.from({ length: 10_000 }, (_, index) => ({ name: `t${index}` }));
     expect(explainRefusal(jobWith({ tasks }))).toEqual([]);
@@ -62,6 +69,18 @@ describe("jobSpecSchema", () => {
     ["a NUL in an env value", { env: { AB: "x\0" } }, "env.AB: invalid_format"],
     ["half a slot", { tasks: [{ name: "a", slots: 0.5 }] }, "tasks.0.slots: invalid_type"],
     ["too many slots", { tasks: [{ name: "a", slots: 1025 }] }, "tasks.0.slots: too_big"],
+    ["a need that is no task", { tasks: [{ name: "a", needs: ["b"] }] }, "tasks.0.needs.0: custom"],
+    ["a task that needs itself", { tasks: [{ name: "a", needs: ["a"] }] }, "tasks.0.needs.0: custom"],
+    [
+      "tasks that need each other",
+      {
+        tasks: [
+          { name: "a", needs: ["b"] },
+          { name: "b", needs: ["a"] },
+        ],
+      },
+      "tasks.0.needs.0: custom",
+    ],
     ["a negative timeout", { timeoutMs: -1 }, "timeoutMs: too_small"],
     ["a timeout that no timer holds", { timeoutMs: 2 ** 31 }, "timeoutMs: too_big"],
     ["an artifact path that climbs", { artifacts: { paths: ["a/../../b"] } }, "artifacts.paths.0: custom"],

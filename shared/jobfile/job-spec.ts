@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { describeGraphProblems } from "./graph-problems.ts";
+import { maxProblems } from "./problem.ts";
 import { abortPolicies, explainBadArtifactPath, findRepeats, jobRules, reservedEnvNames } from "./rules.ts";
 
 /**
@@ -79,6 +81,8 @@ export const taskSpecSchema = z.strictObject({
   slots: z.int().min(1).max(jobRules.slotsPerTask).default(1),
   timeoutMs: timeoutMsSchema.optional(),
   env: envSchema.default({}),
+  /** Tasks that must complete before this one starts. */
+  needs: z.array(named(jobRules.taskName)).max(jobRules.needsPerTask).optional(),
 });
 
 const artifactPathSchema = z
@@ -111,6 +115,10 @@ export const jobSpecSchema = z
     for (const { index, firstIndex } of findRepeats(job.tasks.map((task) => task.name))) {
       const message = `task '${job.tasks[index]?.name}' is already defined by tasks[${firstIndex}]`;
       context.addIssue({ code: "custom", path: ["tasks", index, "name"], message });
+    }
+    const graph = job.tasks.map(({ name, needs = [] }) => ({ name, needs }));
+    for (const { taskIndex, needIndex, message } of describeGraphProblems(graph).slice(0, maxProblems)) {
+      context.addIssue({ code: "custom", path: ["tasks", taskIndex, "needs", needIndex], message });
     }
     const specBytes = Buffer.byteLength(JSON.stringify({ ...job, tasks: [] }));
     if (specBytes > jobRules.specBytes) {

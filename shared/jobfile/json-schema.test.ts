@@ -17,7 +17,7 @@ describe("buildJobJsonSchema", () => {
       "tasks",
       "artifacts",
     ]);
-    expect(JSON.stringify(schema)).not.toMatch(/"(needs|exclude|services|secrets|retry|resources)"/);
+    expect(JSON.stringify(schema)).not.toMatch(/"(exclude|services|secrets|retry|resources)"/);
     expect(schema).toMatchObject({ required: ["name", "steps", "tasks"], additionalProperties: false });
   });
 

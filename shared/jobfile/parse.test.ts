@@ -195,10 +195,46 @@ artifacts: { paths: [../x, /etc], retention: soon }
     expect(messageOf(minimal + line)).toBe(`${key} is not supported yet by this version of Sluice; remove it`);
   });
 
-  it("says it of a task's needs, at the key", () => {
-    expect(locate(`name: hello\n${steps}\ntasks: [a, { name: b, needs: [a] }]`)).toEqual([
-      "3:23 tasks[1].needs not_supported_yet",
-    ]);
+  it.each([
+    [
+      "an unknown task",
+      "[unit, { name: all, needs: [unti] }]",
+      "3:36 tasks[1].needs[0] unknown_need",
+      "there is no task 'unti'; did you mean 'unit'?",
+    ],
+    [
+      "itself",
+      "[{ name: a, needs: [a] }]",
+      "3:28 tasks[0].needs[0] circular_needs",
+      "task 'a' needs itself; remove it",
+    ],
+    [
+      "one task twice",
+      "[a, { name: b, needs: [a, a] }]",
+      "3:34 tasks[1].needs[1] invalid_value",
+      "'a' is listed already; remove it",
+    ],
+    [
+      "what needs it",
+      "[x, { name: a, needs: [x, b] }, { name: b, needs: [c] }, { name: c, needs: [a] }]",
+      "3:34 tasks[1].needs[1] circular_needs",
+      "these tasks need each other, so none of them could ever start: a → b → c → a",
+    ],
+  ])("points to the need of a task that needs %s", (_, tasks, place, message) => {
+    const text = `name: hello\n${steps}\ntasks: ${tasks}`;
+    expect(locate(text)).toEqual([place]);
+    expect(messageOf(text)).toBe(message);
+  });
+
+  it("lists a circle of many tasks only in part", () => {
+    const tasks = Array.from({ length: 40 }, (_, index) => `{ name: t${index}, needs: [t${(index + 1) % 40}] }`);
+    expect(messageOf(`name: hello\n${steps}\ntasks: [${tasks.join(", ")}]`)).toMatch(/t10 → t11 → … 28 more … → t0$/);
+  });
+
+  it("takes tasks that need others, in any order", () => {
+    expect(locate(`name: hello\n${steps}\ntasks: [{ name: c, needs: [a, b] }, a, { name: b, needs: [a] }]`)).toEqual(
+      [],
+    );
   });
 
   it("tells nothing about the inside of what is not supported", () => {

@@ -13,6 +13,8 @@ export type ProblemCode =
   | "invalid_value"
   | "out_of_range"
   | "duplicate_task"
+  | "unknown_need"
+  | "circular_needs"
   | "template_syntax"
   | "undefined_variable"
   | "template_failed"

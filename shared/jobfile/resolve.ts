@@ -64,7 +64,8 @@ function entryOf(step: StepDocument): StepEntry | null {
 }
 
 function toTaskSpec(task: JobDocument["tasks"][number]): TaskSpec {
-  return { name: task.name, slots: task.slots, ...timeoutOf(task), env: task.env };
+  const { name, slots, env, needs = [] } = task;
+  return { name, slots, ...timeoutOf(task), env, ...(needs.length > 0 && { needs }) };
 }
 
 function timeoutOf(holder: { timeout?: string | undefined }): { timeoutMs?: number } {

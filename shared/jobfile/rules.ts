@@ -24,6 +24,8 @@ export const jobRules = {
   steps: 100,
   tasks: limits.tasksPerJob,
   slotsPerTask: 1_024,
+  /** Needs of one task: its item keeps the names of those that are not met yet. */
+  needsPerTask: 1_000,
   artifactPaths: 100,
   artifactPathLength: 1_024,
   /** Timers of Node hold 2^31 - 1 ms (24.8 days); a longer one would fire at once. */

@@ -11,14 +11,7 @@ import { durationPattern, parseDuration, parseSize, sizePattern } from "./units.
  */
 
 /** Keys that this version knows but cannot run yet; `[]` stands for every item of a list. */
-export const notYetSupported: readonly string[] = [
-  "retry",
-  "secrets",
-  "services",
-  "resources",
-  "tasks[].needs",
-  "artifacts.exclude",
-];
+export const notYetSupported: readonly string[] = ["retry", "secrets", "services", "resources", "artifacts.exclude"];
 
 /** Keys whose plain YAML value is a number; everywhere else a plain value is taken as the text it is written as. */
 export const numberKeys: ReadonlySet<string> = new Set(["slots", "attempts", "retries", "cpus", "tcp"]);
@@ -112,7 +105,11 @@ const taskSchema = z.strictObject({
   slots: z.int().min(1).max(jobRules.slotsPerTask).default(1).describe("Slots of a worker that the task takes."),
   timeout: timeout.describe("Longest time for the whole task.").optional(),
   env: env.default({}),
-  needs: z.array(taskName).max(jobRules.tasks).describe("Tasks that must complete first.").optional(),
+  needs: z
+    .array(taskName)
+    .max(jobRules.needsPerTask)
+    .describe("Tasks that must complete before this one starts.")
+    .optional(),
 });
 
 const healthSchema = z.strictObject({

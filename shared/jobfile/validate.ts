@@ -1,3 +1,4 @@
+import { describeGraphProblems, type NeedProblem } from "./graph-problems.ts";
 import type { Path, ProblemCode } from "./problem.ts";
 import { formatPath } from "./problem.ts";
 import { findRepeats, jobRules, reservedEnvNames } from "./rules.ts";
@@ -72,6 +73,7 @@ function checkJob(job: unknown, schemaIssues: readonly JobIssue[]): JobIssue[] {
     }),
     ...tasks.flatMap((task: unknown, index) => (isFields(task) ? checkEnv(task, ["tasks", index]) : [])),
     ...checkTaskNames(tasks),
+    ...checkNeeds(tasks),
   ];
 }
 
@@ -126,6 +128,24 @@ function checkEnv(holder: Fields, path: Path): JobIssue[] {
     issues.push(issueAt([...path, "env"], "key", "out_of_range", `has more than ${jobRules.envNames} variables`));
   }
   return issues;
+}
+
+const needCodes: Record<NeedProblem["kind"], ProblemCode> = {
+  unknown: "unknown_need",
+  self: "circular_needs",
+  repeated: "invalid_value",
+  cycle: "circular_needs",
+};
+
+function checkNeeds(tasks: readonly unknown[]): JobIssue[] {
+  const asText = (value: unknown) => (typeof value === "string" ? value : undefined);
+  const graph = tasks.map((task) => {
+    if (!isFields(task)) return { name: asText(task), needs: [] };
+    return { name: asText(task.name), needs: Array.isArray(task.needs) ? task.needs.map(asText) : [] };
+  });
+  return describeGraphProblems(graph).map(({ taskIndex, needIndex, kind, message }) =>
+    issueAt(["tasks", taskIndex, "needs", needIndex], "value", needCodes[kind], message),
+  );
 }
 
 function checkTaskNames(tasks: readonly unknown[]): JobIssue[] {
