@@ -10,6 +10,7 @@ import { createTaskRepository } from "../shared/repository/tasks.ts";
 import { createTokenRepository } from "../shared/repository/tokens.ts";
 import { createWorkerRepository } from "../shared/repository/workers.ts";
 import type { Deps } from "./deps.ts";
+import { createGraphReader } from "./graph-reader.ts";
 
 /** What the control plane is built on: its clients, the names of its resources, a logger and a clock. */
 export interface DepsSources {
@@ -32,6 +33,7 @@ export function buildDeps(sources: DepsSources): Deps {
   const pools = Object.entries(queueUrls).map(
     ([name, queueUrl]) => [name, { name, queueUrl, queue: createQueue(sqs, queueUrl) }] as const,
   );
+  const objects = createObjectStore(s3, bucketName);
   return {
     jobs: createJobRepository(table),
     tasks: createTaskRepository(table),
@@ -40,7 +42,8 @@ export function buildDeps(sources: DepsSources): Deps {
     workers: createWorkerRepository(table),
     tokens: createTokenRepository(table),
     readForClaims: createClaimReader(table),
-    objects: createObjectStore(s3, bucketName),
+    objects,
+    graphs: createGraphReader(objects),
     bucketName,
     pools: new Map(pools),
     log,

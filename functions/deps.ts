@@ -9,6 +9,8 @@ import type { TaskRepository } from "../shared/repository/tasks.ts";
 import type { TokenRepository } from "../shared/repository/tokens.ts";
 import type { WorkerRepository } from "../shared/repository/workers.ts";
 
+import type { GraphReader } from "./graph-reader.ts";
+
 /** A pool of workers: the queue its tasks wait in. */
 export interface Pool {
   name: string;
@@ -26,6 +28,7 @@ export interface Deps {
   tokens: TokenRepository;
   readForClaims: (addresses: readonly TaskAddress[]) => Promise<ClaimInputs>;
   objects: ObjectStore;
+  graphs: GraphReader;
   bucketName: string;
   pools: ReadonlyMap<string, Pool>;
   log: Logger;

@@ -4,7 +4,9 @@ import { taskListKey } from "../../shared/domain/object-keys.ts";
 import type { TaskSpec } from "../../shared/jobfile/job-spec.ts";
 import type { Chore, JobDigest, TaskTransition } from "../../shared/repository/items.ts";
 import { expansionStep, takeExpansionStep } from "../../shared/repository/jobs.ts";
+import { firstState } from "../../shared/repository/tasks.ts";
 import type { Deps } from "../deps.ts";
+import { advanceGraph } from "./advance.ts";
 import { cancelTask } from "./cancel.ts";
 import { outcomeOfCancel } from "./cancel-outcome.ts";
 import { dispatchTasks, findPool } from "./dispatch.ts";
@@ -25,6 +27,8 @@ export async function workOnChore(deps: Deps, jobId: string, kind: Chore["kind"]
       return expandJob(deps, chore, digest, deadlineMs);
     case "cancel":
       return endTasks(deps, chore, digest, deadlineMs);
+    case "advance":
+      return advanceGraph(deps, chore, digest, deadlineMs);
   }
 }
 
@@ -36,7 +40,7 @@ async function expandJob(deps: Deps, chore: Chore, digest: JobDigest, deadlineMs
   const announce = (step: readonly TaskSpec[]) =>
     dispatchTasks(
       findPool(deps, digest.pool),
-      step.map(({ name, slots }) => {
+      step.filter(isQueued).map(({ name, slots }) => {
         return { jobId: digest.jobId, task: name, bucket: taskBucket(name, digest.bucketCount), slots };
       }),
     );
@@ -47,7 +51,7 @@ async function expandJob(deps: Deps, chore: Chore, digest: JobDigest, deadlineMs
     if (deps.now() > deadlineMs) return;
     const current = await deps.jobs.getDigest(digest.jobId);
     const step = takeExpansionStep(tasks, written);
-    const transitions = () => cancelledBeforeCreation(deps, current);
+    const transitions = (task: TaskSpec) => cancelledBeforeCreation(deps, current, task);
     if (!(await deps.jobs.expand({ digest, tasks: step, from: written, transitions }))) return;
     if (!current?.cancel) await announce(step);
     written += step.length;
@@ -55,15 +59,20 @@ async function expandJob(deps: Deps, chore: Chore, digest: JobDigest, deadlineMs
   // A cancel that came during the expansion may have passed tasks before they existed. One that comes from here on
   // finds them all. The expansion ends last: a crash in between only repeats this.
   if ((await deps.jobs.getDigest(digest.jobId))?.cancel) await deps.jobs.putCancelChore(digest.jobId, deps.now());
-  await deps.jobs.endChore(chore);
+  if (digest.graph) await deps.jobs.endChoreAndAdvance(chore, deps.now());
+  else await deps.jobs.endChore(chore);
+}
+
+function isQueued(task: TaskSpec): boolean {
+  return firstState(task) === "queued";
 }
 
 /** A task of a job that was cancelled meanwhile is created as ended, so that the job's counts stay whole. */
-function cancelledBeforeCreation(deps: Deps, digest: JobDigest | undefined): TaskTransition[] {
+function cancelledBeforeCreation(deps: Deps, digest: JobDigest | undefined, task: TaskSpec): TaskTransition[] {
   if (!digest?.cancel) return [];
   const { state, reason } = outcomeOfCancel(digest.cancel);
   const at = new Date(deps.now()).toISOString();
-  return [{ at, from: "queued", to: state, attempt: 0, reason }];
+  return [{ at, from: firstState(task), to: state, attempt: 0, reason }];
 }
 
 /** Ends every task of a cancelled job that has not ended. */

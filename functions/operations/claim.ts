@@ -74,6 +74,8 @@ async function refuseHeld(deps: Deps, task: TaskItem, digest: JobDigest): Promis
 /** Why a task that no worker holds cannot be claimed. */
 async function refuseWaiting(deps: Deps, task: TaskItem, digest: JobDigest): Promise<Claim | undefined> {
   if (isTerminalTaskState(task.state)) return { status: "drop", detail: `the task is ${task.state} already` };
+  // Its message is one of an earlier time; another is sent when what it needs has completed.
+  if (task.state === "pending") return { status: "drop", detail: "the task waits for others that it needs" };
   const cancel = endOfJob(deps, digest);
   const end = cancel ? outcomeOfCancel(cancel) : exhaustedOutcome(task);
   if (!end) return undefined;

@@ -2,11 +2,13 @@ import { createHash } from "node:crypto";
 import { AppError } from "../../shared/domain/errors.ts";
 import { newJobId, taskBucket } from "../../shared/domain/ids.ts";
 import { limits } from "../../shared/domain/limits.ts";
-import { taskListKey } from "../../shared/domain/object-keys.ts";
+import { graphKey, taskListKey } from "../../shared/domain/object-keys.ts";
 import type { JobSpec } from "../../shared/jobfile/job-spec.ts";
 import type { JobDigest } from "../../shared/repository/items.ts";
 import { isCreatedWhole } from "../../shared/repository/jobs.ts";
+import { firstState } from "../../shared/repository/tasks.ts";
 import type { Deps, Pool } from "../deps.ts";
+import { serializeGraph } from "../graph-reader.ts";
 import { dispatchTasks, findPool } from "./dispatch.ts";
 
 /** Up to so many messages go in one call to the queue; whether they went is seen from the tasks that start. */
@@ -37,10 +39,12 @@ export async function submitJob(deps: Deps, submission: Submission): Promise<Sub
   const nowMs = deps.now();
   const jobId = newJobId(spec.name, nowMs);
   const requestSha256 = createHash("sha256").update(JSON.stringify(spec)).digest("hex");
-  if (!whole) {
+  const graph = serializeGraph(spec.tasks);
+  if (!whole || graph) {
     const repeated = idempotencyKey && (await deps.jobs.findIdempotent(submittedBy, idempotencyKey, nowMs));
     if (repeated) return answerRepeat(deps, pool, repeated, requestSha256, spec);
-    await deps.objects.put(taskListKey(jobId), JSON.stringify(spec.tasks), "application/json");
+    if (!whole) await deps.objects.put(taskListKey(jobId), JSON.stringify(spec.tasks), "application/json");
+    if (graph) await deps.objects.put(graphKey(jobId), graph, "application/json");
   }
   const outcome = await deps.jobs.create({
     jobId,
@@ -80,18 +84,15 @@ async function answerRepeat(
   }
   const digest = await deps.jobs.getDigest(existing.jobId);
   // The first request may have ended between writing the job and announcing it: no need to leave that to the sweep.
-  if (digest?.dispatchPending && digest.counts.queued === digest.total) await announceTasks(deps, pool, digest, spec);
+  const untouched = digest && digest.counts.queued + digest.counts.pending === digest.total;
+  if (untouched && digest.dispatchPending) await announceTasks(deps, pool, digest, spec);
   return { jobId: existing.jobId, total: spec.tasks.length, created: false };
 }
 
 async function announceTasks(deps: Deps, pool: Pool, digest: JobDigest, spec: JobSpec): Promise<void> {
   const { jobId, bucketCount } = digest;
-  const tasks = spec.tasks.map(({ name, slots }) => ({
-    jobId,
-    task: name,
-    bucket: taskBucket(name, bucketCount),
-    slots,
-  }));
+  const ready = spec.tasks.filter((task) => firstState(task) === "queued");
+  const tasks = ready.map(({ name, slots }) => ({ jobId, task: name, bucket: taskBucket(name, bucketCount), slots }));
   try {
     await dispatchTasks(pool, tasks);
     if (tasks.length > oneCallOfMessages) await deps.jobs.noteDispatched(digest);

@@ -60,3 +60,8 @@ export function imageKey(imageId: string): string {
 export function taskListKey(jobId: string): string {
   return `${objectPrefixes.jobs}${jobId}/tasks.json`;
 }
+
+/** Key of a job's graph: the needs of each of its tasks that has any. */
+export function graphKey(jobId: string): string {
+  return `${objectPrefixes.jobs}${jobId}/graph.json`;
+}

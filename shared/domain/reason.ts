@@ -1,3 +1,5 @@
+import type { TerminalTaskState } from "./task-state.ts";
+
 /** Why a task did not complete; each code says whose fault it is and whether the platform tries again by itself. */
 export const reasonCodes = [
   "exit_code",
@@ -11,6 +13,7 @@ export const reasonCodes = [
   "spot_interrupted",
   "drained",
   "cancelled",
+  "dependency_failed",
   "dead_lettered",
   "internal",
 ] as const;
@@ -36,6 +39,8 @@ const faultByCode: Record<ReasonCode, Fault> = {
   spot_interrupted: "infrastructure",
   drained: "infrastructure",
   cancelled: "user",
+  // Whose it is depends on what was needed, see `dependencyReason`.
+  dependency_failed: "user",
   dead_lettered: "infrastructure",
   internal: "infrastructure",
 };
@@ -47,4 +52,21 @@ export const maxReasonDetailLength = 2000;
 export function reasonFor(code: ReasonCode, detail: string, maxLength = maxReasonDetailLength): Reason {
   const bounded = detail.length > maxLength ? `${detail.slice(0, maxLength - 1)}…` : detail;
   return { code, detail: bounded, fault: faultByCode[code] };
+}
+
+const endedWords: Record<Exclude<TerminalTaskState, "completed">, string> = {
+  failed: "failed",
+  timed_out: "timed out",
+  skipped: "was skipped",
+  aborted: "was aborted",
+};
+
+/** Why a task never started: one that it needs did not complete. The fault is that task's. */
+export function dependencyReason(need: {
+  task: string;
+  state: Exclude<TerminalTaskState, "completed">;
+  fault?: Fault | undefined;
+}): Reason {
+  const reason = reasonFor("dependency_failed", `needs ${need.task}, which ${endedWords[need.state]}`);
+  return { ...reason, fault: need.fault ?? reason.fault };
 }

@@ -7,7 +7,7 @@ describe("the states of a task", () => {
   it("end in five of them, which only a retry leaves", () => {
     expect(taskStates.filter(isTerminalTaskState)).toEqual([...terminalTaskStates]);
     for (const state of terminalTaskStates) {
-      expect(taskStates.filter((to) => canTransition(state, to))).toEqual(["queued"]);
+      expect(taskStates.filter((to) => canTransition(state, to))).toEqual(["pending", "queued"]);
     }
   });
 
@@ -22,7 +22,7 @@ describe("the states of a task", () => {
   it("let nothing run that is not queued, nor complete that does not run", () => {
     expect(taskStates.filter((from) => canTransition(from, "running"))).toEqual(["queued"]);
     expect(taskStates.filter((from) => canTransition(from, "completed"))).toEqual(["running"]);
-    expect(taskStates.filter((from) => canTransition(from, "pending"))).toEqual([]);
+    expect(taskStates.filter((from) => canTransition(from, "pending"))).toEqual([...terminalTaskStates]);
   });
 });
 

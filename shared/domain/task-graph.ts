@@ -101,3 +101,22 @@ function rotateToSmallest(circle: readonly number[]): number[] {
   const start = circle.indexOf(circle.reduce((smallest, index) => Math.min(smallest, index)));
   return [...circle.slice(start), ...circle.slice(0, start)];
 }
+
+/** Which tasks wait for which, both ways round; tasks that nobody needs, or that need nobody, are absent. */
+export interface TaskGraph {
+  needs: ReadonlyMap<string, readonly string[]>;
+  dependants: ReadonlyMap<string, readonly string[]>;
+}
+
+/** The graph by the needs of each task. */
+export function buildTaskGraph(needs: ReadonlyMap<string, readonly string[]>): TaskGraph {
+  const dependants = new Map<string, string[]>();
+  for (const [task, own] of needs) {
+    for (const need of own) {
+      const known = dependants.get(need);
+      if (known) known.push(task);
+      else dependants.set(need, [task]);
+    }
+  }
+  return { needs, dependants };
+}

@@ -5,8 +5,10 @@
  * pending ─► queued ─► running ─► completed | failed | skipped | timed_out | aborted
  *               ▲         │
  *               └─────────┘  the attempt was released, lost or is retried
- * pending | queued ─► aborted | skipped          (never claimed)
- * terminal ─► queued                             (an explicit retry: a new attempt in the same job)
+ * pending ─► skipped | aborted                   (a need did not complete)
+ * pending | queued ─► aborted | timed_out        (never claimed: cancelled, or by its job's timeout)
+ * queued ─► failed                               (every attempt it may have was lost)
+ * terminal ─► queued | pending                   (an explicit retry: a new attempt in the same job)
  * ```
  */
 export const taskStates = [
@@ -26,14 +28,14 @@ export const terminalTaskStates = ["completed", "failed", "aborted", "skipped", 
 export type TerminalTaskState = (typeof terminalTaskStates)[number];
 
 const allowedFrom: Record<TaskState, readonly TaskState[]> = {
-  pending: ["queued", "aborted", "skipped"],
-  queued: ["running", "aborted", "skipped", "failed", "timed_out"],
+  pending: ["queued", "aborted", "skipped", "timed_out"],
+  queued: ["running", "aborted", "failed", "timed_out"],
   running: ["queued", "completed", "failed", "aborted", "skipped", "timed_out"],
-  completed: ["queued"],
-  failed: ["queued"],
-  aborted: ["queued"],
-  skipped: ["queued"],
-  timed_out: ["queued"],
+  completed: ["queued", "pending"],
+  failed: ["queued", "pending"],
+  aborted: ["queued", "pending"],
+  skipped: ["queued", "pending"],
+  timed_out: ["queued", "pending"],
 };
 
 /** Tells whether a task in this state has ended. */

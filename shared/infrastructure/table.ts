@@ -29,7 +29,13 @@ export const streamConsumers = {
   /** Task items with transitions that no digest has counted yet. */
   fold: [{ dynamodb: { NewImage: { unfolded: { N: [{ exists: true }] } } } }],
   /** Work on a whole job that goes on after a request was answered. */
-  chores: [{ eventName: ["INSERT", "MODIFY"], dynamodb: { Keys: { sk: { S: [{ prefix: "CHORE#" }] } } } }],
+  chores: [
+    {
+      eventName: ["INSERT", "MODIFY"],
+      // A chore that rests has no due entry.
+      dynamodb: { Keys: { sk: { S: [{ prefix: "CHORE#" }] } }, NewImage: { duePk: { S: [{ exists: true }] } } },
+    },
+  ],
 } as const;
 
 /** Records handed to a stream consumer in one call, at most. */

@@ -1,3 +1,4 @@
+import { createByteMemory } from "../byte-memory.ts";
 import { jobIdPattern } from "../domain/ids.ts";
 import { jobRules } from "../jobfile/rules.ts";
 import type { JobDigest, TaskItem } from "./items.ts";
@@ -30,7 +31,7 @@ export function createClaimReader(
   table: Table,
   { maxRememberedBytes = defaultRememberedBytes }: { maxRememberedBytes?: number } = {},
 ): (addresses: readonly TaskAddress[]) => Promise<ClaimInputs> {
-  const memory = createSpecMemory(maxRememberedBytes);
+  const memory = createByteMemory<StoredSpec>(maxRememberedBytes);
   return async (requested) => {
     const addresses = requested.filter(isPossibleAddress);
     const jobIds = [...new Set(addresses.map((address) => address.jobId))];
@@ -49,40 +50,17 @@ export function createClaimReader(
     const find = (key: { pk: string; sk: string }) => byKey.get(`${key.pk} ${key.sk}`);
     for (const jobId of jobIds) {
       const stored = find(specKey(jobId));
-      if (stored) specs.set(jobId, memory.add(jobId, String(stored.spec)));
+      if (!stored) continue;
+      const json = String(stored.spec);
+      const spec = JSON.parse(json) as StoredSpec;
+      memory.add(jobId, spec, json.length);
+      specs.set(jobId, spec);
     }
     return {
       digest: (jobId) => find(digestKey(jobId)) as JobDigest | undefined,
       spec: (jobId) => specs.get(jobId),
       task: (address) => find(taskKey(address.jobId, address.bucket, address.task)) as TaskItem | undefined,
     };
-  };
-}
-
-/** Specs by job, the least recently used forgotten first. */
-function createSpecMemory(maxBytes: number) {
-  const specs = new Map<string, { spec: StoredSpec; bytes: number }>();
-  let bytes = 0;
-  return {
-    get(jobId: string): StoredSpec | undefined {
-      const found = specs.get(jobId);
-      if (!found) return undefined;
-      specs.delete(jobId);
-      specs.set(jobId, found);
-      return found.spec;
-    },
-    add(jobId: string, json: string): StoredSpec {
-      const added = { spec: JSON.parse(json) as StoredSpec, bytes: json.length };
-      bytes += added.bytes - (specs.get(jobId)?.bytes ?? 0);
-      specs.delete(jobId);
-      specs.set(jobId, added);
-      for (const [oldest, { bytes: freed }] of specs) {
-        if (bytes <= maxBytes || oldest === jobId) break;
-        specs.delete(oldest);
-        bytes -= freed;
-      }
-      return added.spec;
-    },
   };
 }
 

@@ -2,6 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { UnsequencedEvent } from "../../events/index.ts";
 import { type CountableMove, type FoldEffect, foldMoves, orderMoves } from "../domain/fold.ts";
 import { isTerminalJobState } from "../domain/job-state.ts";
+import { isTerminalTaskState } from "../domain/task-state.ts";
+import { bumpAdvance } from "./advance-chore.ts";
 import { digestDue, putChore } from "./digest-items.ts";
 import { eventPageBytes, putEventPages, sequenceEvents } from "./events.ts";
 import type { JobDigest, TaskItem, TaskTransition } from "./items.ts";
@@ -10,8 +12,8 @@ import { getItems, maxTransactionItems, type Table, type TransactItems, writeTra
 
 /** Pages of events one transaction of several tasks needs at most, see `takeBatch`. */
 const pagesPerFold = 3;
-/** Tasks counted in one transaction: it also writes the digest, pages of events and perhaps a chore. */
-const tasksPerFold = maxTransactionItems - 2 - pagesPerFold;
+/** Tasks counted in one transaction: it also writes the digest, pages of events and perhaps two chores. */
+const tasksPerFold = maxTransactionItems - 3 - pagesPerFold;
 /** JSON bytes that an event has beside what its move has in the outbox: type, version, sequence number, names. */
 const eventFrameBytes = 90;
 const foldTries = 20;
@@ -118,12 +120,22 @@ async function writeFold(table: Table, digest: JobDigest, batch: readonly TaskIt
     updateDigest(table, digest, next),
     ...putEventPages(table, digest.jobId, events),
     ...(abort ? [putChore(table, { jobId: digest.jobId, kind: "cancel", cursor: "" }, Date.parse(abort.at))] : []),
+    ...(movesGraph(next, moves) ? [bumpAdvance(table, digest.jobId, Date.parse(moves.at(-1)?.at ?? ""))] : []),
   ];
   const outcome = await writeTransaction(table, items);
   if (outcome.ok) return { ok: true, digest: next };
   const { failedConditions } = outcome;
   const stale = new Set(failedConditions.flatMap((index) => batch[index] ?? []));
   return { ok: false, stale, digestMoved: failedConditions.some((index) => index >= batch.length) };
+}
+
+/**
+ * Tasks may wait for those that ended here. Those that wait again, after a retry, may have missed an end that was
+ * counted before them, while nothing seemed to wait.
+ */
+function movesGraph(next: JobDigest, moves: readonly Move[]): boolean {
+  if (!next.graph || next.counts.pending === 0) return false;
+  return moves.some(({ to }) => isTerminalTaskState(to) || to === "pending");
 }
 
 /** Only what the fold moves is written: whether messages were sent is noted by others meanwhile. */

@@ -40,6 +40,8 @@ export interface JobDigest {
   endedAt?: string;
   cancel?: CancelRequest;
   timeoutAt?: string;
+  /** Set where tasks of the job need others. */
+  graph?: true;
   /** Set until every message of the job is known to have been sent. */
   dispatchPending?: boolean;
   check?: JobCheck;
@@ -82,6 +84,10 @@ export interface TaskItem {
   attempt: number;
   attempts: AttemptRecord[];
   infrastructureFailures: number;
+  /** On a pending task: the tasks it needs that have not completed, as far as was noticed. Absent where none is left. */
+  waitingFor?: Set<string>;
+  /** How often a retry of what it needs has touched the task: whoever looked before must look again. */
+  retouched?: number;
   lease?: { token: string; workerId: string; untilMs: number };
   /** On a queued task whose message may be lost: when the sweep sends it again. */
   announce?: Announcement;
@@ -99,7 +105,7 @@ export interface TaskItem {
  */
 export interface Chore {
   jobId: string;
-  kind: "expand" | "cancel";
+  kind: "expand" | "cancel" | "advance";
   cursor: string;
   nonce: string;
 }

@@ -4,6 +4,7 @@ import { taskBucket, taskBucketCount } from "../domain/ids.ts";
 import { taskCounts } from "../domain/task-counts.ts";
 import type { JobSpec, TaskSpec } from "../jobfile/job-spec.ts";
 import { type ActivePage, countActiveJobs, listJobsBefore } from "./active.ts";
+import { bumpAdvance, moveAdvance, restAdvance } from "./advance-chore.ts";
 import { digestAttributes, digestDue, noteJobDue, putChore } from "./digest-items.ts";
 import { eachDuePage } from "./due.ts";
 import { putEventPages, sequenceEvents } from "./events.ts";
@@ -18,7 +19,7 @@ import {
   updateItem,
   writeTransaction,
 } from "./table.ts";
-import { newTaskItem } from "./tasks.ts";
+import { firstState, newTaskItem } from "./tasks.ts";
 
 /** Tasks written in the transaction that creates a job, beside what else it writes. */
 const inlineTasks = maxTransactionItems - 5;
@@ -96,6 +97,12 @@ export interface JobRepository {
   }): Promise<boolean>;
   moveChore(chore: Chore, cursor: string): Promise<boolean>;
   endChore(chore: Chore): Promise<void>;
+  /** Ends a chore that the one which moves the graph on was waiting for, and wakes that. */
+  endChoreAndAdvance(chore: Chore, nowMs: number): Promise<void>;
+  /** Notes how far the `advance` chore has come; false where somebody else has moved it. */
+  moveAdvance(chore: Chore, cursor: string): Promise<boolean>;
+  /** Lays the `advance` chore to rest; false where there is more to do by now. */
+  restAdvance(chore: Chore, cursor: string): Promise<boolean>;
   /** Lets the ending of a job's tasks begin again from the first. */
   putCancelChore(jobId: string, nowMs: number): Promise<void>;
   /** Keys of all items that the sweep has to look at, page by page. */
@@ -134,6 +141,12 @@ export function createJobRepository(table: Table): JobRepository {
       return outcome.ok;
     },
     endChore: (chore) => endChore(table, chore),
+    async endChoreAndAdvance(chore, nowMs) {
+      const removal = { Delete: { TableName: table.name, ...deleteChore(chore) } };
+      await writeTransaction(table, [removal, bumpAdvance(table, chore.jobId, nowMs)]);
+    },
+    moveAdvance: (chore, cursor) => moveAdvance(table, chore, cursor),
+    restAdvance: (chore, cursor) => restAdvance(table, chore, cursor),
     async putCancelChore(jobId, nowMs) {
       await table.client.send(new PutCommand(putChore(table, { jobId, kind: "cancel", cursor: "" }, nowMs).Put));
     },
@@ -151,17 +164,18 @@ async function findIdempotent(table: Table, principal: string, key: string, nowM
 /** Removes a chore that is done, unless another has been put in its place meanwhile. */
 async function endChore(table: Table, chore: Chore): Promise<void> {
   try {
-    await table.client.send(
-      new DeleteCommand({
-        TableName: table.name,
-        Key: choreKey(chore.jobId, chore.kind),
-        ConditionExpression: "nonce = :nonce",
-        ExpressionAttributeValues: { ":nonce": chore.nonce },
-      }),
-    );
+    await table.client.send(new DeleteCommand({ TableName: table.name, ...deleteChore(chore) }));
   } catch (error) {
     if (!(error instanceof ConditionalCheckFailedException)) throw error;
   }
+}
+
+function deleteChore({ jobId, kind, nonce }: Chore) {
+  return {
+    Key: choreKey(jobId, kind),
+    ConditionExpression: "nonce = :nonce",
+    ExpressionAttributeValues: { ":nonce": nonce },
+  };
 }
 
 async function createJob(table: Table, job: NewJob): Promise<CreateJobOutcome> {
@@ -179,12 +193,13 @@ async function createJob(table: Table, job: NewJob): Promise<CreateJobOutcome> {
   ]);
   if (!submitted) throw new Error("a job has a first event");
   const whole = isCreatedWhole(tasks);
+  const pending = tasks.filter((task) => firstState(task) === "pending").length;
   const digest: JobDigest = {
     jobId: job.jobId,
     name: job.spec.name,
     pool: job.spec.pool,
     state: "queued",
-    counts: taskCounts({ queued: tasks.length }),
+    counts: taskCounts({ pending, queued: tasks.length - pending }),
     total: tasks.length,
     bucketCount: taskBucketCount(tasks.length),
     seq: submitted.seq,
@@ -192,6 +207,7 @@ async function createJob(table: Table, job: NewJob): Promise<CreateJobOutcome> {
     submittedBy: job.submittedBy,
     createdAt,
     ...(job.spec.timeoutMs === undefined ? {} : { timeoutAt: new Date(job.nowMs + job.spec.timeoutMs).toISOString() }),
+    ...(pending > 0 ? { graph: true as const } : {}),
     ...(whole ? { dispatchPending: true } : {}),
   };
   const absent = { TableName: table.name, ConditionExpression: "attribute_not_exists(pk)" };

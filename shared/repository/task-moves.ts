@@ -241,7 +241,7 @@ export async function endUnclaimed(
       UpdateExpression: [
         "SET #state = :state, #rev = #rev + :one, endedAt = :at, outcome = :outcome",
         "outbox = list_append(if_not_exists(outbox, :none), :outbox)",
-        "unfolded = if_not_exists(unfolded, :zero) + :one, duePk = :duePk, dueAt = :dueAt REMOVE announce",
+        "unfolded = if_not_exists(unfolded, :zero) + :one, duePk = :duePk, dueAt = :dueAt REMOVE announce, waitingFor",
       ].join(", "),
       ConditionExpression: "#rev = :rev AND #state = :from AND attribute_not_exists(lease)",
       ExpressionAttributeNames: { "#state": "state", "#rev": "rev" },
@@ -344,16 +344,19 @@ export async function noteTaskAnnounced(table: Table, task: TaskItem, next: Anno
   );
 }
 
-function itemKeyOf(key: TaskAddress): ItemKey {
+/** The key of a task's item. */
+export function itemKeyOf(key: TaskAddress): ItemKey {
   return taskKey(key.jobId, key.bucket, key.task);
 }
 
-function dueValues(task: string, dueAtMs: number): Record<string, string> {
+/** Values of the due index for an update that sets `duePk = :duePk, dueAt = :dueAt`. */
+export function dueValues(task: string, dueAtMs: number): Record<string, string> {
   const { duePk, dueAt } = dueEntry(task, dueAtMs);
   return { ":duePk": duePk, ":dueAt": dueAt };
 }
 
-function toMove(outcome: UpdateOutcome): TaskMove {
+/** What a conditional update of a task item came to. */
+export function toMove(outcome: UpdateOutcome): TaskMove {
   if (outcome.ok) return { moved: true, task: outcome.item as unknown as TaskItem };
   return outcome.item ? { moved: false, task: outcome.item as unknown as TaskItem } : { moved: false };
 }

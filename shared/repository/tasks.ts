@@ -4,6 +4,7 @@ import type { Reason } from "../domain/reason.ts";
 import { isTerminalTaskState } from "../domain/task-state.ts";
 import { timing } from "../domain/timing.ts";
 import type { TaskSpec } from "../jobfile/job-spec.ts";
+import { endPending, meetNeeds } from "./graph-moves.ts";
 import type { CancelRequest, TaskItem, TaskTransition } from "./items.ts";
 import { dueEntry, taskKey } from "./keys.ts";
 import { getItems, type Table } from "./table.ts";
@@ -53,6 +54,10 @@ export interface TaskRepository {
   ): Promise<TaskMove>;
   /** Queues a task again that has ended. Refused where it has moved since it was read, or has not ended. */
   revive(task: TaskItem, nowMs: number): Promise<TaskMove>;
+  /** Notes that tasks which a pending task waits for have completed; it is queued with the last of them. */
+  meetNeeds(task: TaskItem, completed: ReadonlySet<string>, nowMs: number): Promise<TaskMove>;
+  /** Ends a pending task because one that it needs did not complete. */
+  endPending(task: TaskItem, end: { state: "skipped" | "aborted"; reason: Reason }, nowMs: number): Promise<TaskMove>;
   /** Notes on a running task that it has to end; its worker hears of it at its next heartbeat. */
   requestCancel(task: TaskItem, cancel: CancelRequest): Promise<TaskMove>;
   /** Lets the sweep look at a task again at a time, or (undefined) never; refused where it has moved since. */
@@ -63,6 +68,11 @@ export interface TaskRepository {
   noteWatched(task: TaskAddress, untilMs: number): Promise<void>;
 }
 
+/** The state a task begins in: it waits for the tasks it needs, if any. */
+export function firstState(spec: TaskSpec): "pending" | "queued" {
+  return spec.needs && spec.needs.length > 0 ? "pending" : "queued";
+}
+
 /** A new task item in its first state, with the moves that its digest has not counted yet (normally none). */
 export function newTaskItem(
   spec: TaskSpec,
@@ -70,6 +80,7 @@ export function newTaskItem(
   transitions: TaskTransition[] = [],
 ): Record<string, unknown> {
   const last = transitions.at(-1);
+  const { needs = [] } = spec;
   const item: TaskItem = {
     jobId: job.jobId,
     task: spec.name,
@@ -78,12 +89,13 @@ export function newTaskItem(
     slots: spec.slots,
     timeoutMs: spec.timeoutMs ?? timing.defaultTaskTimeoutMs,
     env: spec.env,
-    state: last?.to ?? "queued",
+    state: last?.to ?? firstState(spec),
     rev: 1 + transitions.length,
     foldedRev: 1,
     attempt: 0,
     attempts: [],
     infrastructureFailures: 0,
+    ...(needs.length > 0 && !last ? { waitingFor: new Set(needs) } : {}),
     createdAt: job.createdAt,
   };
   const folded = {
@@ -114,6 +126,8 @@ export function createTaskRepository(table: Table): TaskRepository {
     requeue: (key, proof, requeue) => requeueTask(table, key, proof, requeue),
     endUnclaimed: (task, state, reason, nowMs) => endUnclaimed(table, task, state, reason, nowMs),
     revive: (task, nowMs) => reviveTask(table, task, nowMs),
+    meetNeeds: (task, completed, nowMs) => meetNeeds(table, task, completed, nowMs),
+    endPending: (task, end, nowMs) => endPending(table, task, end, nowMs),
     requestCancel: (task, cancel) => requestTaskCancel(table, task, cancel),
     noteDue: (task, dueAtMs) => noteTaskDue(table, task, dueAtMs),
     noteAnnounced: (task, next) => noteTaskAnnounced(table, task, next),

@@ -1,0 +1,57 @@
+import { randomUUID } from "node:crypto";
+import { dispatchDueMs } from "./digest-items.ts";
+import type { Chore } from "./items.ts";
+import { choreKey, dueEntry } from "./keys.ts";
+import { type Table, type TransactItems, updateItem } from "./table.ts";
+
+/**
+ * The chore that moves a job's graph on is never put anew: it keeps how far it has come, the sequence number of the last
+ * event it has worked off. A new nonce says that there is more; without a due entry it rests.
+ */
+export function bumpAdvance(table: Table, jobId: string, nowMs: number): TransactItems[number] {
+  const { duePk, dueAt } = dueEntry(`${jobId}/advance`, nowMs + dispatchDueMs);
+  return {
+    Update: {
+      TableName: table.name,
+      Key: choreKey(jobId, "advance"),
+      UpdateExpression: [
+        "SET nonce = :nonce, duePk = :duePk, dueAt = :dueAt, #cursor = if_not_exists(#cursor, :start)",
+        "jobId = :jobId, kind = :kind, #type = :type",
+      ].join(", "),
+      ExpressionAttributeNames: { "#cursor": "cursor", "#type": "type" },
+      ExpressionAttributeValues: {
+        ":nonce": randomUUID(),
+        ":duePk": duePk,
+        ":dueAt": dueAt,
+        ":start": "0",
+        ":jobId": jobId,
+        ":kind": "advance",
+        ":type": "chore",
+      },
+    },
+  };
+}
+
+/** Notes how far the chore has come; false where somebody else has moved it. */
+export async function moveAdvance(table: Table, chore: Chore, cursor: string): Promise<boolean> {
+  const outcome = await updateItem(table, {
+    Key: choreKey(chore.jobId, chore.kind),
+    UpdateExpression: "SET #cursor = :next",
+    ConditionExpression: "#cursor = :seen",
+    ExpressionAttributeNames: { "#cursor": "cursor" },
+    ExpressionAttributeValues: { ":next": cursor, ":seen": chore.cursor },
+  });
+  return outcome.ok;
+}
+
+/** Lays the chore to rest; false where there is more to do by now, or somebody else has moved it. */
+export async function restAdvance(table: Table, chore: Chore, cursor: string): Promise<boolean> {
+  const outcome = await updateItem(table, {
+    Key: choreKey(chore.jobId, chore.kind),
+    UpdateExpression: "SET #cursor = :next REMOVE duePk, dueAt",
+    ConditionExpression: "#cursor = :seen AND nonce = :nonce",
+    ExpressionAttributeNames: { "#cursor": "cursor" },
+    ExpressionAttributeValues: { ":next": cursor, ":seen": chore.cursor, ":nonce": chore.nonce },
+  });
+  return outcome.ok;
+}
