@@ -123,6 +123,8 @@ function describeClaim(
     leaseToken,
     slots: task.slots,
     env: { ...spec.env, ...task.env },
+    // Absent in what was stored before there were services.
+    services: spec.services ?? {},
     steps: spec.steps,
     artifacts: spec.artifacts,
     images,

@@ -258,6 +258,7 @@ const claimedSchema = z.object({
   slots: z.number().int(),
   timeoutMs: z.number().int(),
   env: z.record(z.string(), z.string()),
+  services: jobSpecSchema.shape.services,
   steps: jobSpecSchema.shape.steps,
   artifacts: jobSpecSchema.shape.artifacts,
   /** Presigned URLs of the archives of shipped images, by image id. */

@@ -24,6 +24,7 @@ describe("jobSpecSchema", () => {
       pool: "default",
       env: {},
       abort: "never",
+      services: {},
       steps: [{ kind: "container", name: "step-1", image: "busybox:stable", shipped: false, entry: null, env: {} }],
       tasks: [{ name: "one", slots: 1, env: {} }],
       artifacts: { paths: ["**"] },
@@ -34,6 +35,9 @@ describe("jobSpecSchema", () => {
     const job = jobSpecSchema.parse(
       jobWith({
         timeoutMs: 1000,
+        services: {
+          db: { image: "mysql:8", tmpfs: ["/data:size=64m"], health: { check: { kind: "http", port: 80 } } },
+        },
         steps: [
           { kind: "container", name: "a", image: imageId, shipped: true, entry: { command: ["x", ""] }, workdir: "/w" },
           { kind: "process", name: "b", entry: { run: "true" }, workdir: "sub", timeoutMs: 1 },
@@ -83,6 +87,18 @@ describe("jobSpecSchema", () => {
     ],
     ["a negative timeout", { timeoutMs: -1 }, "timeoutMs: too_small"],
     ["a timeout that no timer holds", { timeoutMs: 2 ** 31 }, "timeoutMs: too_big"],
+    ["a service that is an address", { services: { "0x7f": { image: "redis" } } }, "services.0x7f: custom"],
+    ["a service without image", { services: { redis: {} } }, "services.redis.image: invalid_type"],
+    [
+      "a mount that gives rights",
+      { services: { redis: { image: "redis", tmpfs: ["/x:dev"] } } },
+      "services.redis.tmpfs.0: invalid_format",
+    ],
+    [
+      "services that no step reaches",
+      { services: { redis: { image: "redis" } }, steps: [{ kind: "process", name: "x", entry: { run: "a" } }] },
+      "services: custom",
+    ],
     ["an artifact path that climbs", { artifacts: { paths: ["a/../../b"] } }, "artifacts.paths.0: custom"],
     ["an absolute artifact path", { artifacts: { paths: ["/etc"] } }, "artifacts.paths.0: custom"],
   ])("refuses %s", (_, changes, refusal) => {

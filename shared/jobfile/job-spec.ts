@@ -1,7 +1,15 @@
 import { z } from "zod";
 import { describeGraphProblems } from "./graph-problems.ts";
 import { maxProblems } from "./problem.ts";
-import { abortPolicies, explainBadArtifactPath, findRepeats, jobRules, reservedEnvNames } from "./rules.ts";
+import {
+  abortPolicies,
+  explainBadArtifactPath,
+  explainBadServiceName,
+  explainUnreachableServices,
+  findRepeats,
+  jobRules,
+  reservedEnvNames,
+} from "./rules.ts";
 
 /**
  * The job as the API receives it and the worker runs it: JSON, every default filled in, durations in milliseconds,
@@ -33,15 +41,15 @@ const envSchema = z
     }
   });
 
+const commandSchema = z
+  .array(z.string().max(jobRules.commandItemLength).regex(noNul))
+  .min(1)
+  .max(jobRules.commandItems)
+  .refine((command) => command[0] !== "", { message: "names no program" });
+
 const entrySchema = z.union([
   z.strictObject({ run: z.string().min(1).max(jobRules.runLength).regex(noNul) }),
-  z.strictObject({
-    command: z
-      .array(z.string().max(jobRules.commandItemLength).regex(noNul))
-      .min(1)
-      .max(jobRules.commandItems)
-      .refine((command) => command[0] !== "", { message: "names no program" }),
-  }),
+  z.strictObject({ command: commandSchema }),
 ]);
 
 const commonStepShape = {
@@ -75,6 +83,43 @@ const processStepSchema = z.strictObject({ kind: z.literal("process"), entry: en
 /** One step: a container, or a process on the worker's host. */
 export const stepSpecSchema = z.discriminatedUnion("kind", [containerStepSchema, processStepSchema]);
 
+const portSchema = z.int().min(1).max(65_535);
+
+const healthSpecSchema = z.strictObject({
+  check: z.discriminatedUnion("kind", [
+    z.strictObject({ kind: z.literal("cmd"), command: commandSchema }),
+    z.strictObject({ kind: z.literal("tcp"), port: portSchema }),
+    z.strictObject({ kind: z.literal("http"), port: portSchema, path: named(jobRules.healthHttpPath).default("/") }),
+    z.strictObject({ kind: z.literal("log"), text: z.string().min(1).max(jobRules.healthLogLength).regex(noNul) }),
+  ]),
+  timeoutMs: timeoutMsSchema.default(5_000),
+  intervalMs: timeoutMsSchema.default(1_000),
+  retries: z.int().min(1).max(jobRules.healthRetries).default(10),
+  startPeriodMs: z.int().min(0).max(jobRules.timeoutMs).default(0),
+});
+
+/** A container that runs beside the steps of a task; without `health` it is ready once it has started. */
+const serviceSpecSchema = z.strictObject({
+  image: named(jobRules.image),
+  /** Arguments for the image's entrypoint; without them the image's own command. */
+  command: commandSchema.optional(),
+  env: envSchema.default({}),
+  /** Folders in memory: `/path:options`. */
+  tmpfs: z.array(named(jobRules.tmpfs)).max(jobRules.tmpfsMounts).default([]),
+  health: healthSpecSchema.optional(),
+});
+
+const servicesSchema = z.record(named(jobRules.serviceName), serviceSpecSchema).superRefine((services, context) => {
+  const names = Object.keys(services);
+  if (names.length > jobRules.services) {
+    context.addIssue({ code: "custom", message: `has more than ${jobRules.services} services` });
+  }
+  for (const name of names) {
+    const problem = explainBadServiceName(name);
+    if (problem !== undefined) context.addIssue({ code: "custom", path: [name], message: `'${name}' ${problem}` });
+  }
+});
+
 /** One task: what one worker runs at once. */
 export const taskSpecSchema = z.strictObject({
   name: named(jobRules.taskName),
@@ -107,6 +152,8 @@ export const jobSpecSchema = z
     env: envSchema.default({}),
     timeoutMs: timeoutMsSchema.optional(),
     abort: z.enum(abortPolicies).default("never"),
+    /** By name, which is also their host name. */
+    services: servicesSchema.default({}),
     steps: z.array(stepSpecSchema).min(1).max(jobRules.steps),
     tasks: z.array(taskSpecSchema).min(1).max(jobRules.tasks),
     artifacts: artifactsSpecSchema.default({ paths: ["**"] }),
@@ -120,6 +167,11 @@ export const jobSpecSchema = z
     for (const { taskIndex, needIndex, message } of describeGraphProblems(graph).slice(0, maxProblems)) {
       context.addIssue({ code: "custom", path: ["tasks", taskIndex, "needs", needIndex], message });
     }
+    const unreachable = explainUnreachableServices(
+      Object.keys(job.services).length,
+      job.steps.some((step) => step.kind === "container"),
+    );
+    if (unreachable !== undefined) context.addIssue({ code: "custom", path: ["services"], message: unreachable });
     const specBytes = Buffer.byteLength(JSON.stringify({ ...job, tasks: [] }));
     if (specBytes > jobRules.specBytes) {
       const message = `without its tasks the job takes ${specBytes} bytes; at most ${jobRules.specBytes} are allowed`;
@@ -132,6 +184,8 @@ export type JobSpec = z.output<typeof jobSpecSchema>;
 export type StepSpec = z.output<typeof stepSpecSchema>;
 export type ContainerStepSpec = z.output<typeof containerStepSchema>;
 export type ProcessStepSpec = z.output<typeof processStepSchema>;
+export type ServiceSpec = z.output<typeof serviceSpecSchema>;
+export type HealthSpec = z.output<typeof healthSpecSchema>;
 export type TaskSpec = z.output<typeof taskSpecSchema>;
 /** What a step starts: a shell command line, or a program with its arguments. */
 export type StepEntry = z.output<typeof entrySchema>;

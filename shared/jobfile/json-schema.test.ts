@@ -13,11 +13,12 @@ describe("buildJobJsonSchema", () => {
       "env",
       "timeout",
       "abort",
+      "services",
       "steps",
       "tasks",
       "artifacts",
     ]);
-    expect(JSON.stringify(schema)).not.toMatch(/"(exclude|services|secrets|retry|resources)"/);
+    expect(JSON.stringify(schema)).not.toMatch(/"(exclude|secrets|retry|resources)"/);
     expect(schema).toMatchObject({ required: ["name", "steps", "tasks"], additionalProperties: false });
   });
 

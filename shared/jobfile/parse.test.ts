@@ -170,7 +170,7 @@ artifacts: { paths: [../x, /etc], retention: soon }
       "unknown key 'imgae' in steps[0]; did you mean 'image'?",
     );
     expect(messageOf(`${minimal}script: x`)).toBe(
-      "unknown key 'script'; known keys are version, name, pool, env, timeout, abort, steps, tasks, artifacts",
+      "unknown key 'script'; known keys are version, name, pool, env, timeout, abort, services, steps, tasks, artifacts",
     );
     expect(messageOf(`name: hello\n${steps}\ntasks: [{ name: a, slot: 2 }]`)).toContain("did you mean 'slots'?");
     expect(messageOf(`name: hello\n${steps}\ntasks: [{ nam: a }]`)).toContain("did you mean 'name'?");
@@ -187,7 +187,6 @@ artifacts: { paths: [../x, /etc], retention: soon }
   it.each([
     "retry: { attempts: 2 }",
     "secrets: { DB_PASSWORD: prod/db }",
-    "services: { redis: { image: redis } }",
     "resources: { cpus: 2 }",
     "artifacts: { exclude: [x] }",
   ])("says that it cannot run '%s' yet", (line) => {
@@ -237,8 +236,45 @@ artifacts: { paths: [../x, /etc], retention: soon }
     );
   });
 
+  it("says what is wrong with services, each at its place", () => {
+    const wrong = `name: hello
+steps: [{ image: busybox, run: "true" }]
+tasks: [unit]
+services:
+  Redis: { image: redis }
+  localhost: { image: redis }
+  "127": { image: redis }
+  a: { image: redis, tmpfs: ["data", "/data:size=lots", "/ok:size=64m,mode=1777"], env: { SLUICE_TASK: x } }
+  b: { image: redis, health: { interval: 1s } }
+  c: { image: redis, health: { tcp: 1, log: up } }
+  d: { image: redis, health: { tpc: 1 } }
+  e: { image: redis, health: { http: ":70000/" } }
+  f: { command: [x] }
+`;
+    expect(locate(wrong)).toEqual([
+      "5:3 services.Redis invalid_value",
+      "6:3 services.localhost invalid_value",
+      '7:3 services["127"] invalid_value',
+      "8:30 services.a.tmpfs[0] invalid_value",
+      "8:38 services.a.tmpfs[1] invalid_value",
+      "8:91 services.a.env.SLUICE_TASK invalid_value",
+      "9:22 services.b.health missing_key",
+      "10:40 services.c.health.log conflicting_keys",
+      "11:32 services.d.health.tpc unknown_key",
+      "12:38 services.e.health.http invalid_value",
+      "13:6 services.f.image missing_key",
+    ]);
+  });
+
+  it("refuses services that no step could reach", () => {
+    const onHost = `name: hello\nsteps: [{ run: "true" }]\ntasks: [unit]\nservices: { redis: { image: redis } }`;
+    expect(messageOf(onHost)).toBe(
+      "services are reached by name from steps in containers; give a step an image or remove the services",
+    );
+  });
+
   it("tells nothing about the inside of what is not supported", () => {
-    expect(locate(`${minimal}services: { Redis: { imge: 4 } }`)).toEqual(["4:1 services not_supported_yet"]);
+    expect(locate(`${minimal}resources: { cpu: 4 }`)).toEqual(["4:1 resources not_supported_yet"]);
   });
 
   it.each([

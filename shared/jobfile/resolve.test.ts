@@ -17,6 +17,17 @@ pool: big
 env: { AA: "1" }
 timeout: 30m
 abort: on-error
+services:
+  redis:
+    image: redis:7
+    command: [redis-server, --save, ""]
+    env: { CC: "3" }
+    tmpfs: ["/data:size=64m"]
+    health: { cmd: [redis-cli, ping], timeout: 2s, interval: 500ms, retries: 3, start_period: 1s }
+  web: { image: nginx, health: { http: ":8080/ready" } }
+  db: { image: mysql, health: { log: ready to accept } }
+  queue: { image: nats, health: { tcp: 4222 } }
+  plain: { image: busybox }
 steps:
   - { dockerfile: ./Dockerfile, options: [--pull] }
   - { image: "node:24", run: npm test, name: tests, timeout: 10m, workdir: /src }
@@ -30,6 +41,8 @@ artifacts: { paths: [out], retention: 30d }
 describe("toJobSpec", () => {
   it("turns a job file into what the API takes", () => {
     const spec = toJobSpec(parse(full), new Map([[0, imageId]]));
+    const service = { env: {}, tmpfs: [] };
+    const health = { timeoutMs: 5_000, intervalMs: 1_000, retries: 10, startPeriodMs: 0 };
     const container = { kind: "container", shipped: false, env: {} };
     expect(spec).toEqual({
       name: "full",
@@ -37,6 +50,25 @@ describe("toJobSpec", () => {
       env: { AA: "1" },
       timeoutMs: 1_800_000,
       abort: "on-error",
+      services: {
+        redis: {
+          image: "redis:7",
+          command: ["redis-server", "--save", ""],
+          env: { CC: "3" },
+          tmpfs: ["/data:size=64m"],
+          health: {
+            check: { kind: "cmd", command: ["redis-cli", "ping"] },
+            timeoutMs: 2_000,
+            intervalMs: 500,
+            retries: 3,
+            startPeriodMs: 1_000,
+          },
+        },
+        web: { ...service, image: "nginx", health: { ...health, check: { kind: "http", port: 8080, path: "/ready" } } },
+        db: { ...service, image: "mysql", health: { ...health, check: { kind: "log", text: "ready to accept" } } },
+        queue: { ...service, image: "nats", health: { ...health, check: { kind: "tcp", port: 4222 } } },
+        plain: { ...service, image: "busybox" },
+      },
       steps: [
         { ...container, name: "step-1", image: imageId, shipped: true, entry: null },
         {

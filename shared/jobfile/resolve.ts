@@ -1,5 +1,5 @@
-import type { JobSpec, StepEntry, StepSpec, TaskSpec } from "./job-spec.ts";
-import type { JobDocument, StepDocument } from "./schema.ts";
+import type { HealthSpec, JobSpec, ServiceSpec, StepEntry, StepSpec, TaskSpec } from "./job-spec.ts";
+import type { JobDocument, ServiceDocument, StepDocument } from "./schema.ts";
 import { parseDuration } from "./units.ts";
 
 /** An image that must be built before the job can be submitted; paths are relative to the job file's folder. */
@@ -30,6 +30,9 @@ export function toJobSpec(job: JobDocument, builtImages: ReadonlyMap<number, str
     env,
     ...timeoutOf(job),
     abort,
+    services: Object.fromEntries(
+      Object.entries(job.services).map(([serviceName, service]) => [serviceName, toServiceSpec(service)]),
+    ),
     steps: job.steps.map((step, index) => toStepSpec(step, index, builtImages)),
     tasks: job.tasks.map(toTaskSpec),
     artifacts: {
@@ -61,6 +64,35 @@ function entryOf(step: StepDocument): StepEntry | null {
   if (step.run !== undefined) return { run: step.run };
   if (step.command !== undefined) return { command: step.command };
   return null;
+}
+
+function toServiceSpec({ image, command, env, tmpfs, health }: ServiceDocument): ServiceSpec {
+  return {
+    image,
+    ...(command !== undefined && { command }),
+    env,
+    tmpfs,
+    ...(health !== undefined && { health: toHealthSpec(health) }),
+  };
+}
+
+function toHealthSpec(health: NonNullable<ServiceDocument["health"]>): HealthSpec {
+  return {
+    check: toCheck(health),
+    timeoutMs: toMs(health.timeout),
+    intervalMs: toMs(health.interval),
+    retries: health.retries,
+    startPeriodMs: toMs(health.start_period),
+  };
+}
+
+function toCheck({ cmd, tcp, http, log }: NonNullable<ServiceDocument["health"]>): HealthSpec["check"] {
+  if (cmd !== undefined) return { kind: "cmd", command: cmd };
+  if (tcp !== undefined) return { kind: "tcp", port: tcp };
+  if (log !== undefined) return { kind: "log", text: log };
+  const [, port, path] = /^:(\d+)(.*)$/.exec(http ?? "") ?? [];
+  if (port === undefined) throw new Error("a health check has neither cmd, tcp, http nor log");
+  return { kind: "http", port: Number(port), path: path || "/" };
 }
 
 function toTaskSpec(task: JobDocument["tasks"][number]): TaskSpec {

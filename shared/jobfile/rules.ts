@@ -1,5 +1,8 @@
 import { limits } from "../domain/limits.ts";
 
+const tmpfsOption =
+  "(size=\\d+[kmgKMG%]?|mode=[0-7]{3,4}|[ug]id=\\d+|nr_inodes=\\d+[kmgKMG]?|rw|ro|exec|noexec|nosuid|nodev|noatime)";
+
 /**
  * What names and sizes a job may have. The job file's schema and the API's schema are both built from these, so that
  * what `sluice validate` accepts is accepted by the API.
@@ -26,6 +29,16 @@ export const jobRules = {
   slotsPerTask: 1_024,
   /** Needs of one task: its item keeps the names of those that are not met yet. */
   needsPerTask: 1_000,
+  services: 20,
+  /** A host name in the task's network. */
+  serviceName: { pattern: /^[a-z0-9][a-z0-9_-]*$/, maxLength: 63 },
+  /** A path and mount options that the kernel's tmpfs knows and that give a service no rights. */
+  tmpfs: { pattern: new RegExp(`^/[^:,\\0]+(:${tmpfsOption}(,${tmpfsOption})*)?$`), maxLength: 1_024 },
+  tmpfsMounts: 100,
+  healthRetries: 10_000,
+  healthLogLength: 1_000,
+  /** Printable ASCII: what can stand in a request line. */
+  healthHttpPath: { pattern: /^\/[!-~]*$/, maxLength: 2_048 },
   artifactPaths: 100,
   artifactPathLength: 1_024,
   /** Timers of Node hold 2^31 - 1 ms (24.8 days); a longer one would fire at once. */
@@ -69,6 +82,23 @@ export function explainBadArtifactPath(pattern: string): string | undefined {
   if (pattern.includes("\0")) return "cannot hold a NUL character";
   return undefined;
 }
+
+/** Says why a service cannot have a name, or undefined where it can: its name is a host name of its own. */
+export function explainBadServiceName(name: string): string | undefined {
+  if (name === "localhost") return "means the step's own container";
+  // `getaddrinfo` takes them for IPv4 addresses and never asks for a name.
+  if (/^(\d+|0x[0-9a-f]*)$/.test(name)) return "reads as a network address; add a letter";
+  return undefined;
+}
+
+/** Says why nobody could use a job's services, or undefined where steps can. */
+export function explainUnreachableServices(services: number, hasContainerStep: boolean): string | undefined {
+  if (services === 0 || hasContainerStep) return undefined;
+  return "services are reached by name from steps in containers; give a step an image or remove the services";
+}
+
+/** The ways in which a service's health can be told; a health check has exactly one. */
+export const healthChecks = ["cmd", "tcp", "http", "log"] as const;
 
 /** Positions of the second and later uses of a name, each with the position of its first use. */
 export function findRepeats(names: readonly (string | undefined)[]): { index: number; firstIndex: number }[] {

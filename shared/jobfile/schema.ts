@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { reasonCodes } from "../domain/reason.ts";
 import { clipText } from "./problem.ts";
-import { abortPolicies, explainBadArtifactPath, jobRules } from "./rules.ts";
+import { abortPolicies, explainBadArtifactPath, explainBadServiceName, jobRules } from "./rules.ts";
 import { durationPattern, parseDuration, parseSize, sizePattern } from "./units.ts";
 
 /**
@@ -11,7 +11,7 @@ import { durationPattern, parseDuration, parseSize, sizePattern } from "./units.
  */
 
 /** Keys that this version knows but cannot run yet; `[]` stands for every item of a list. */
-export const notYetSupported: readonly string[] = ["retry", "secrets", "services", "resources", "artifacts.exclude"];
+export const notYetSupported: readonly string[] = ["retry", "secrets", "resources", "artifacts.exclude"];
 
 /** Keys whose plain YAML value is a number; everywhere else a plain value is taken as the text it is written as. */
 export const numberKeys: ReadonlySet<string> = new Set(["slots", "attempts", "retries", "cpus", "tcp"]);
@@ -113,34 +113,51 @@ const taskSchema = z.strictObject({
 });
 
 const healthSchema = z.strictObject({
-  cmd: command.optional(),
-  tcp: z.int().min(1).max(65_535).optional(),
+  cmd: command.describe("Program and arguments that end with 0 inside a healthy service.").optional(),
+  tcp: z.int().min(1).max(65_535).describe("Port that a healthy service takes connections on.").optional(),
   http: named(
-    { pattern: /^:\d{1,5}(\/\S*)?$/, maxLength: 2_048 },
+    {
+      pattern: /^:0*([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])(\/[!-~]*)?$/,
+      maxLength: 2_048,
+    },
     "is not a port and path; write one such as :8080/ready",
-  ).optional(),
-  log: filledText(1_000).optional(),
-  timeout: timeout.default("5s"),
-  interval: timeout.default("1s"),
-  retries: z.int().min(1).max(10_000).default(10),
-  start_period: duration({ minMs: 0, maxMs: jobRules.timeoutMs, maxText: "24d" }).default("0s"),
+  )
+    .describe("Port and path that a healthy service answers with a status of 200 to 399.")
+    .optional(),
+  log: filledText(jobRules.healthLogLength).describe("Text that a healthy service has printed.").optional(),
+  timeout: timeout.default("5s").describe("Longest time of one check."),
+  interval: timeout.default("1s").describe("Time between two checks; the first ones come faster."),
+  retries: z
+    .int()
+    .min(1)
+    .max(jobRules.healthRetries)
+    .default(10)
+    .describe("Failed checks in a row after which the service is started anew."),
+  start_period: duration({ minMs: 0, maxMs: jobRules.timeoutMs, maxText: "24d" })
+    .default("0s")
+    .describe("Time after the start in which failed checks do not count."),
 });
 
 const serviceSchema = z.strictObject({
-  image: named(jobRules.image, "is not an image reference; write one such as redis:7"),
-  command: command.optional(),
+  image: named(jobRules.image, "is not an image reference; write one such as redis:7").describe(
+    "Image that the worker pulls.",
+  ),
+  command: command.describe("Arguments for the image's entrypoint, instead of the image's own command.").optional(),
   env: env.default({}),
   tmpfs: z
-    .array(named({ pattern: /^\/[^\0]*$/, maxLength: 1_024 }, "is not a mount; write one such as /data:size=64m"))
-    .max(100)
-    .default([]),
-  health: healthSchema.optional(),
+    .array(named(jobRules.tmpfs, "is not a mount in memory; write one such as /data:size=64m"))
+    .max(jobRules.tmpfsMounts)
+    .default([])
+    .describe("Folders kept in memory, each with its mount options."),
+  health: healthSchema.describe("When the service is ready; without it, once it has started.").optional(),
 });
 
 const serviceName = named(
-  { pattern: /^[a-z0-9][a-z0-9_-]*$/, maxLength: 63 },
+  jobRules.serviceName,
   "is not a service name; use lower-case letters, digits, '-' and '_', starting with a letter or digit",
-);
+).refine((name) => explainBadServiceName(name) === undefined, {
+  error: (issue) => `${quote(issue.input)} ${explainBadServiceName(String(issue.input))}`,
+});
 
 const secretName = named(
   { pattern: /^[a-z0-9][a-z0-9/_-]*$/, maxLength: 256 },
@@ -194,7 +211,10 @@ export const jobSchema = z.strictObject({
     .describe(
       "When the rest of the job is aborted: never, when a task fails with exit 42, or on any other failure or timeout.",
     ),
-  services: z.record(serviceName, serviceSchema).optional(),
+  services: z
+    .record(serviceName, serviceSchema)
+    .default({})
+    .describe("Containers that run beside the steps of each task, which reach them by their names."),
   steps: z.array(stepSchema).min(1).max(jobRules.steps).describe("What every task does, in order."),
   tasks: z
     .array(
@@ -219,3 +239,4 @@ export const jobSchema = z.strictObject({
 /** A job as its file says it, defaults filled in, durations and sizes as text. */
 export type JobDocument = z.output<typeof jobSchema>;
 export type StepDocument = z.output<typeof stepSchema>;
+export type ServiceDocument = z.output<typeof serviceSchema>;

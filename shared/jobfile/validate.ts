@@ -1,7 +1,7 @@
 import { describeGraphProblems, type NeedProblem } from "./graph-problems.ts";
 import type { Path, ProblemCode } from "./problem.ts";
 import { formatPath } from "./problem.ts";
-import { findRepeats, jobRules, reservedEnvNames } from "./rules.ts";
+import { explainUnreachableServices, findRepeats, healthChecks, jobRules, reservedEnvNames } from "./rules.ts";
 import { type JobDocument, jobSchema, notYetSupported } from "./schema.ts";
 import { describeSchemaIssues, type JobIssue } from "./schema-issues.ts";
 
@@ -74,7 +74,46 @@ function checkJob(job: unknown, schemaIssues: readonly JobIssue[]): JobIssue[] {
     ...tasks.flatMap((task: unknown, index) => (isFields(task) ? checkEnv(task, ["tasks", index]) : [])),
     ...checkTaskNames(tasks),
     ...checkNeeds(tasks),
+    ...checkServices(job, steps, schemaIssues),
   ];
+}
+
+function checkServices(job: Fields, steps: readonly unknown[], schemaIssues: readonly JobIssue[]): JobIssue[] {
+  const { services } = job;
+  if (!isFields(services)) return [];
+  const misspelt = new Set(
+    schemaIssues.flatMap(({ path, code }) => (code === "unknown_key" ? [formatPath(path.slice(0, -1))] : [])),
+  );
+  const entries = Object.entries(services);
+  const issues = entries.flatMap(([name, service]) => {
+    const path = ["services", name];
+    if (!isFields(service)) return [];
+    return [...checkHealth(service.health, [...path, "health"], misspelt), ...checkEnv(service, path)];
+  });
+  if (entries.length > jobRules.services) {
+    issues.push(issueAt(["services"], "key", "out_of_range", `has more than ${jobRules.services} services`));
+  }
+  const hasContainerStep = steps.some(
+    (step) => isFields(step) && (Object.hasOwn(step, "image") || Object.hasOwn(step, "dockerfile")),
+  );
+  // Steps that are wrong themselves are told of elsewhere.
+  const stepsAreMaps = steps.length > 0 && steps.every(isFields);
+  const unreachable = stepsAreMaps ? explainUnreachableServices(entries.length, hasContainerStep) : undefined;
+  if (unreachable !== undefined) issues.push(issueAt(["services"], "key", "conflicting_keys", unreachable));
+  return issues;
+}
+
+function checkHealth(health: unknown, path: Path, misspelt: ReadonlySet<string>): JobIssue[] {
+  if (!isFields(health)) return [];
+  const [first, ...others] = healthChecks.filter((check) => Object.hasOwn(health, check));
+  if (first === undefined) {
+    if (misspelt.has(formatPath(path))) return [];
+    const message = `says not how to check; give it one of ${healthChecks.join(", ")}`;
+    return [issueAt(path, "key", "missing_key", message)];
+  }
+  return others.map((other) =>
+    issueAt([...path, other], "key", "conflicting_keys", `${first} and ${other} exclude each other; keep one of them`),
+  );
 }
 
 function checkStep(step: Fields, path: Path, isMisspelt: boolean): JobIssue[] {

@@ -185,6 +185,7 @@ export class FakeControlPlane {
           env: {},
           artifacts: { paths: ["**"] },
           images: {},
+          services: {},
           ...task.input,
           status: "claimed",
           attemptId: attempt.attemptId,
