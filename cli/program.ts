@@ -113,6 +113,7 @@ function addTaskCommands(program: Command, act: Act): void {
     .option("-n, --lines <count>", `only the last lines, ${maxTailLines} at most`, integer(0, maxTailLines))
     .option("-f, --follow", "go on until the task ends")
     .option("--step <number>", "only this step, counted from 1", integer(1, 1000))
+    .option("--service <name>", "the log of this service, instead of those of the steps")
     .option("--attempt <number>", "this attempt, not the newest", integer(1, 999_999))
     .option("-t, --timestamps", "begin each line with its time")
     .action((job, task, options) =>

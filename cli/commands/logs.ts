@@ -15,6 +15,7 @@ export interface LogsOptions {
   lines?: number;
   follow?: boolean;
   step?: number;
+  service?: string;
   attempt?: number;
   timestamps?: boolean;
 }
@@ -26,6 +27,9 @@ const waitMs = 1_000;
 export function logs(context: Context, job: string, taskName: string, options: LogsOptions): Promise<number> {
   return withInterrupt(context.runtime, async (signal) => {
     const api = context.api();
+    if (options.step !== undefined && options.service !== undefined) {
+      throw new CliError(exitCodes.usage, "--step and --service exclude each other; keep one of them");
+    }
     const task = await api.getTask(job, taskName, { signal });
     if (options.attempt !== undefined && options.attempt > task.attempt) {
       const had = task.attempt === 0 ? "it has not started yet" : `it had ${task.attempt}`;
@@ -77,7 +81,7 @@ async function readTask(
 ): Promise<void> {
   const attempt = options.attempt ?? task.attempt;
   if (attempt === 0) return context.note(explainNoLog(context, task));
-  const query = { attempt, step: options.step, tail: options.lines, limit: 5_000 };
+  const query = { attempt, step: options.step, service: options.service, tail: options.lines, limit: 5_000 };
   let isEmpty = true;
   for await (const page of api.eachLogPage(task.job, task.task, query, { signal })) {
     isEmpty = false;
@@ -85,7 +89,7 @@ async function readTask(
     // The reader may have had enough (`| head`).
     if (context.out.closed) return;
   }
-  if (isEmpty) context.note(`${oneLine(task.task)} has written nothing${task.status === "running" ? " yet" : ""}`);
+  if (isEmpty) context.note(explainEmpty(task, attempt, options.service));
 }
 
 async function followTask(
@@ -135,6 +139,7 @@ async function followOne(
       task,
       attempt,
       step: options.step,
+      service: options.service,
       tail: options.lines,
       signal: AbortSignal.any([signal, closed.signal]),
       isOver: async () => {
@@ -152,6 +157,18 @@ async function followOne(
   } catch (error) {
     if (!closed.signal.aborted || signal.aborted) throw error;
   }
+}
+
+/** A log that holds nothing; of a service that there is not, the attempt's services are told once it has ended. */
+function explainEmpty(task: Task, attempt: number, service: string | undefined): string {
+  const logs = task.attempts.find((candidate) => candidate.attempt === attempt)?.logs;
+  const services = logs?.flatMap((log) => log.service ?? []);
+  if (service !== undefined && services !== undefined && !services.includes(service)) {
+    const known = services.length === 0 ? "it has none" : `it has ${services.join(", ")}`;
+    return `${oneLine(task.task)} has no service ${service}: ${known}`;
+  }
+  const writer = `${oneLine(task.task)}${service === undefined ? "" : `'s service ${service}`}`;
+  return `${writer} has written nothing${task.status === "running" ? " yet" : ""}`;
 }
 
 function explainNoLog(context: Context, task: Task): string {

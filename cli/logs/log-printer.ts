@@ -22,14 +22,14 @@ export interface LogPrinter {
  * kept: a task's output must not move the cursor, rename the window or write into the clipboard.
  */
 export function createLogPrinter({ out, timestamps, prefix }: LogPrinterOptions): LogPrinter {
-  let open: { step: number; stream: string } | undefined;
+  let open: { step: number | undefined; stream: string } | undefined;
 
   function format(line: ApiLogLine): string {
     const text = out.isTty
       ? cleanForTerminal(line.text, out.style("red", "x") !== "x", prefix !== undefined)
       : line.text;
     // A piece of a line that was cut for its length goes on where the last piece stopped.
-    const continues = open?.step === line.step && open.stream === line.stream;
+    const continues = open !== undefined && open.step === line.step && open.stream === line.stream;
     const lineEnd = open && !continues ? "\n" : "";
     const start = continues ? "" : `${prefix?.() ?? ""}${timestamps ? `${out.style("dim", line.at)} ` : ""}`;
     open = line.partial === true ? { step: line.step, stream: line.stream } : undefined;

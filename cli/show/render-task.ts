@@ -59,6 +59,11 @@ function renderAttempt(attempt: Attempt, task: Task, { style, nowMs, width }: Sh
       { text: log ? `${formatNumber(log.lines)} lines` : "", style: "dim" as const },
     ];
   });
+  for (const { service, lines: count } of attempt.logs ?? []) {
+    if (service === undefined) continue;
+    const words = ["service", oneLine(service), "", "", `${formatNumber(count)} lines`];
+    rows.push(words.map((text, index) => (index === 4 ? { text, style: "dim" as const } : { text })));
+  }
   const columns = [{}, { shrinkTo: 10 }, { align: "right" as const }, {}, { align: "right" as const }];
   const table = columns.map((column) => ({ heading: "", ...column }));
   lines.push(...renderTable(table, rows, { width, style, headings: false, indent: 3 }));

@@ -3,7 +3,13 @@ import { zstdDecompress } from "node:zlib";
 import type { ApiLogLine } from "../../shared/api/schemas.ts";
 import { AppError } from "../../shared/domain/errors.ts";
 import { parseLogLine } from "../../shared/domain/log-line.ts";
-import { attemptPrefix, type LogChunkName, parseLogChunkName, stepLogPrefix } from "../../shared/domain/object-keys.ts";
+import {
+  attemptPrefix,
+  type LogChunkName,
+  parseLogChunkName,
+  serviceLogPrefix,
+  stepLogPrefix,
+} from "../../shared/domain/object-keys.ts";
 import type { Deps } from "../deps.ts";
 
 const decompress = promisify(zstdDecompress);
@@ -13,28 +19,34 @@ const pageBytes = 2 * 1024 * 1024;
 /** A place in the logs of an attempt: the next line to read. */
 export interface LogPosition {
   attempt: number;
+  /** 0 in the log of a service. */
   step: number;
   sequence: number;
   /** Lines of that chunk already read. */
   skip: number;
 }
 
-/** A piece of a step's log in the bucket. */
+/** A piece of a log in the bucket; `step` is 0 in that of a service. */
 interface LogChunk extends LogChunkName {
   key: string;
   step: number;
 }
 
-/** Which logs: of a task, all its steps or one. The attempt is part of a position. */
-export interface LogSource {
-  jobId: string;
-  task: string;
+/** Which logs of a task: all its steps, one of them, or one of its services. */
+export interface LogChoice {
   step?: number | undefined;
+  service?: string | undefined;
 }
 
-/** The first line of an attempt, or of its step that is asked for. */
-export function logStart(attempt: number, step: number | undefined): LogPosition {
-  return { attempt, step: step ?? 1, sequence: 0, skip: 0 };
+/** Where logs are. The attempt is part of a position. */
+export interface LogSource extends LogChoice {
+  jobId: string;
+  task: string;
+}
+
+/** The first line of an attempt, or of its step or service that is asked for. */
+export function logStart(attempt: number, { step, service }: LogChoice): LogPosition {
+  return { attempt, step: service === undefined ? (step ?? 1) : 0, sequence: 0, skip: 0 };
 }
 
 export function formatLogCursor(position: LogPosition): string {
@@ -103,7 +115,7 @@ async function readPage(
     const rows = await readRows(chunk);
     let skip = chunk.step === from.step && chunk.sequence === from.sequence ? from.skip : 0;
     for (; skip < rows.length; skip++) {
-      const entry = toEntry(rows[skip] ?? "", chunk, skip, from.attempt);
+      const entry = toEntry(source, rows[skip] ?? "", chunk, skip, from.attempt);
       bytes += Buffer.byteLength(entry.line.text);
       // At least one line, or a very long one would never be read.
       if (entries.length >= limit || (entries.length > 0 && bytes > pageBytes)) {
@@ -127,14 +139,14 @@ async function readTail(
 ): Promise<Omit<LogLines, "exhausted">> {
   const chunks = await listAllChunks(deps, source, attempt);
   const last = chunks.at(-1);
-  const next = last ? positionAfter(last, attempt) : logStart(attempt, source.step);
+  const next = last ? positionAfter(last, attempt) : logStart(attempt, source);
   const entries: LogEntry[] = [];
   let bytes = 0;
   for (const chunk of chunks.toReversed()) {
     if (entries.length >= count) break;
     const rows = await readRows(chunk);
     for (let index = rows.length - 1; index >= 0; index--) {
-      const entry = toEntry(rows[index] ?? "", chunk, index, attempt);
+      const entry = toEntry(source, rows[index] ?? "", chunk, index, attempt);
       bytes += Buffer.byteLength(entry.line.text);
       if (entries.length >= count || (entries.length > 0 && bytes > pageBytes)) {
         return { entries: entries.reverse(), next };
@@ -151,7 +163,7 @@ function positionAfter(chunk: LogChunk, attempt: number): LogPosition {
 
 async function listAllChunks(deps: Pick<Deps, "objects">, source: LogSource, attempt: number): Promise<LogChunk[]> {
   const all: LogChunk[] = [];
-  let from = logStart(attempt, source.step);
+  let from = logStart(attempt, source);
   for (;;) {
     const { chunks, more } = await listChunks(deps, source, from);
     all.push(...chunks);
@@ -161,30 +173,32 @@ async function listAllChunks(deps: Pick<Deps, "objects">, source: LogSource, att
   }
 }
 
-/** One list of the chunks from a position on: of all later steps, or of the one step asked for. */
+/** One list of the chunks from a position on: of all later steps, or of the one step or service asked for. */
 async function listChunks(deps: Pick<Deps, "objects">, source: LogSource, from: LogPosition) {
-  const { jobId, task, step } = source;
-  const prefix =
-    step === undefined
-      ? `${attemptPrefix(jobId, task, from.attempt)}logs/`
-      : stepLogPrefix(jobId, task, from.attempt, step);
+  const { jobId, task, step, service } = source;
+  const ownPrefix =
+    service === undefined
+      ? stepLogPrefix(jobId, task, from.attempt, from.step)
+      : serviceLogPrefix(jobId, task, from.attempt, service);
+  const all = step === undefined && service === undefined;
+  const prefix = all ? `${attemptPrefix(jobId, task, from.attempt)}logs/step-` : ownPrefix;
   // Names of chunks begin with eight digits: what sorts before this chunk's number sorts before its name.
-  const before = stepLogPrefix(jobId, task, from.attempt, from.step) + String(from.sequence).padStart(8, "0");
+  const before = ownPrefix + String(from.sequence).padStart(8, "0");
   const page = await deps.objects.list(prefix, { startAfter: before });
   const chunks = page.objects.flatMap(({ key }): LogChunk[] => {
-    const match = /\/step-(\d+)\/([^/]+)$/.exec(key);
+    const match = /\/(?:step-(\d+)|service-[^/]+)\/([^/]+)$/.exec(key);
     const name = match?.[2] ? parseLogChunkName(match[2]) : undefined;
-    return name ? [{ ...name, key, step: Number(match?.[1]) }] : [];
+    return name ? [{ ...name, key, step: Number(match?.[1] ?? 0) }] : [];
   });
   return { chunks, more: page.more };
 }
 
-function toEntry(row: string, chunk: LogChunk, index: number, attempt: number): LogEntry {
+function toEntry({ service }: LogSource, row: string, chunk: LogChunk, index: number, attempt: number): LogEntry {
   const { atMs, stream, text, partial } = parseLogLine(row);
   return {
     line: {
       line: chunk.firstLine + index,
-      step: chunk.step,
+      ...(service === undefined ? { step: chunk.step } : { service }),
       at: new Date(atMs).toISOString(),
       stream,
       text,

@@ -43,6 +43,8 @@ export interface LogQuery {
   attempt?: number | undefined;
   /** 1-based index of the step. */
   step?: number | undefined;
+  /** Name of a service, to read its log instead. */
+  service?: string | undefined;
   /** Only the last lines, this many. */
   tail?: number | undefined;
 }

@@ -117,9 +117,12 @@ export const eventPageSchema = z
 export type EventPage = z.infer<typeof eventPageSchema>;
 
 export const logLineSchema = z.object({
-  /** 0-based number of the line in its step's log. */
+  /** 0-based number of the line in the log of its step or service. */
   line: z.number().int().nonnegative(),
-  step: z.number().int().min(1),
+  /** Absent in the log of a service. */
+  step: z.number().int().min(1).optional(),
+  /** Absent in the log of a step. */
+  service: z.string().optional(),
   at: z.string(),
   stream: z.enum(["stdout", "stderr"]),
   text: z.string(),

@@ -29,9 +29,12 @@ const storedObjectSchema = z.object({
 export const artifactSchema = storedObjectSchema.extend({ name: z.string() });
 export type Artifact = z.infer<typeof artifactSchema>;
 
-/** Totals of one step's log: what a reader must have seen when it has seen all. Bytes are uncompressed. */
+/** Totals of the log of one step or service: what a reader must have seen when it has seen all. Bytes are uncompressed. */
 export const logSummarySchema = z.object({
-  step: z.number().int().min(1),
+  /** 1-based index of the step; absent for a service. */
+  step: z.number().int().min(1).optional(),
+  /** Name of the service; absent for a step. */
+  service: z.string().optional(),
   name: z.string(),
   chunks: z.number().int().nonnegative(),
   lines: z.number().int().nonnegative(),

@@ -21,7 +21,12 @@ export function stepLogPrefix(jobId: string, task: string, attempt: number, step
   return `${attemptPrefix(jobId, task, attempt)}logs/step-${String(step).padStart(3, "0")}/`;
 }
 
-/** What the name of a log chunk says: which lines and bytes (uncompressed) of the step's log it holds. */
+/** Prefix of the log chunks of one service. */
+export function serviceLogPrefix(jobId: string, task: string, attempt: number, service: string): string {
+  return `${attemptPrefix(jobId, task, attempt)}logs/service-${service}/`;
+}
+
+/** What the name of a log chunk says: which lines and bytes (uncompressed) of its log it holds. */
 export interface LogChunkName {
   /** 0-based position of the chunk. */
   sequence: number;

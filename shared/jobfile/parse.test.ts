@@ -33,6 +33,7 @@ describe("parseJobFile", () => {
       version: "1",
       name: "hello",
       pool: "default",
+      services: {},
       env: {},
       abort: "never",
       steps: [{ run: "echo", env: {} }],

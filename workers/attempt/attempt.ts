@@ -1,7 +1,7 @@
 import type { AttemptResult, ClaimedTask } from "../../shared/api/schemas.ts";
 import { isPassingFault, type ObjectStore } from "../../shared/clients/object-store.ts";
 import type { Artifact, AttemptOutcome, LogSummary, StepResult } from "../../shared/domain/manifest.ts";
-import { artifactKey, stepLogPrefix } from "../../shared/domain/object-keys.ts";
+import { artifactKey, serviceLogPrefix, stepLogPrefix } from "../../shared/domain/object-keys.ts";
 import { type Fault, reasonFor } from "../../shared/domain/reason.ts";
 import type { StepSpec } from "../../shared/jobfile/job-spec.ts";
 import type { Logger } from "../../shared/log.ts";
@@ -10,8 +10,9 @@ import { UnreadableOutput } from "../artifacts/unreadable-output.ts";
 import type { ExecutorKind } from "../config.ts";
 import type { ControlPlaneClient } from "../control-plane-client.ts";
 import { type Executor, StepFault, type TaskContext, type TaskSandbox } from "../executors/executor.ts";
-import { StepLog } from "../logs/step-log.ts";
+import { type LogOwner, StepLog } from "../logs/step-log.ts";
 import { messageOf, retryWithBackoff } from "../retry.ts";
+import { ServiceSet } from "../services/service-set.ts";
 import { createWorkspace, removeTree, type Workspace } from "../workspace.ts";
 import { commitManifest, reportResult } from "./commit.ts";
 import { AttemptInterrupted, formatDuration, type Interrupt } from "./interrupt.ts";
@@ -40,6 +41,11 @@ export type MessageFate = { kind: "delete" } | { kind: "release"; delaySeconds: 
 
 type Ended = Extract<AttemptResult["result"], { kind: "ended" }>;
 
+/** Services end beside the upload of the artifact, but their logs have to be whole before the attempt is committed. */
+const serviceGraceMs = 5_000;
+/** A worker that drains has little time left when its tasks have stopped. */
+const drainedServiceGraceMs = 1_000;
+
 /** How many times a whole artifact is put together and sent again that the bucket refused; an outage is waited out. */
 const artifactRetries = 2;
 
@@ -54,6 +60,7 @@ export class Attempt {
   readonly #logs: Promise<LogSummary>[] = [];
   readonly #startedAtMs = Date.now();
   #workspace: Workspace | undefined;
+  #servicesStopped: Promise<void> | undefined;
 
   constructor(deps: AttemptDeps, claimed: ClaimedTask, lease: Lease) {
     this.#deps = deps;
@@ -95,6 +102,7 @@ export class Attempt {
   /** Removes everything that was made for the attempt. Never throws: what is left is found at the next start. */
   async cleanUp(): Promise<void> {
     try {
+      await this.#servicesStopped;
       await Promise.all([...this.#sandboxes.values()].map((sandbox) => sandbox.close()));
       if (this.#workspace === undefined || (await removeTree(this.#workspace.root))) return;
       for (const sandbox of this.#sandboxes.values()) await sandbox.clearWorkspace();
@@ -108,24 +116,58 @@ export class Attempt {
     }
   }
 
-  /** Steps and their logs. Throws when the lease is lost. */
+  /** Services, steps and their logs. Throws when the lease is lost. */
   async #execute(): Promise<{ outcome: AttemptOutcome | undefined; steps: StepResult[] }> {
     const { jobId, task, attempt, slots, env, images, attemptId, steps } = this.#claimed;
     const workspace = await createWorkspace(this.#deps.workerDir, `${task}-${attempt}-${jobId.slice(-26)}`);
     this.#workspace = workspace;
     const context: TaskContext = { attemptId, jobId, task, attempt, slots, env, images, workspace };
-    const end = await runSteps({
-      steps,
-      sandboxFor: (kind) => this.#sandboxFor(kind, context),
-      openOutput: (index, name) => this.#openLog(index, name),
-      killGraceMs: this.#deps.killGraceMs,
-      stop: this.#stop.signal,
-      abandon: this.#lease.lost,
-      onStepStarted: (index) => this.#log.debug({ step: index }, "a step started"),
-      nowMs: Date.now,
+    const services = this.#openServices(context);
+    try {
+      const end = await runSteps({
+        steps,
+        sandboxFor: (kind) => this.#sandboxFor(kind, context),
+        openOutput: (step, name) => this.#openLog({ step, name }, stepLogPrefix(jobId, task, attempt, step)),
+        ready: services?.start(),
+        killGraceMs: this.#deps.killGraceMs,
+        stop: this.#stop.signal,
+        abandon: this.#lease.lost,
+        onStepStarted: (index) => this.#log.debug({ step: index }, "a step started"),
+        nowMs: Date.now,
+      });
+      this.#lease.lost.throwIfAborted();
+      return services === undefined ? end : { ...end, outcome: await blameServices(services, end.outcome) };
+    } finally {
+      this.#stopServices(services);
+    }
+  }
+
+  #openServices(context: TaskContext): ServiceSet | undefined {
+    const { jobId, task, attempt, services } = this.#claimed;
+    if (Object.keys(services).length === 0) return undefined;
+    return new ServiceSet({
+      services,
+      prepare: async (launch, signal) => {
+        const sandbox = this.#sandboxFor("container", context);
+        if (sandbox.prepareService === undefined) throw new Error("containers run without services here");
+        return sandbox.prepareService(launch, signal);
+      },
+      openLog: (service) => this.#openLog({ service, name: service }, serviceLogPrefix(jobId, task, attempt, service)),
+      signal: AbortSignal.any([this.#stop.signal, this.#lease.lost]),
+      onDied: (reason) => this.interrupt({ kind: "fault", reason }),
+      log: this.#log,
     });
-    this.#lease.lost.throwIfAborted();
-    return end;
+  }
+
+  /** Off the way of whatever comes next; the logs of the services wait for it. */
+  #stopServices(services: ServiceSet | undefined): void {
+    if (services === undefined) return;
+    const { reason } = this.#stop.signal;
+    const isDrained = reason instanceof AttemptInterrupted && reason.interrupt.kind === "drained";
+    const graceMs = Math.min(this.#deps.killGraceMs(), isDrained ? drainedServiceGraceMs : serviceGraceMs);
+    const { lost } = this.#lease;
+    const abandon = AbortSignal.any([lost, this.#deps.giveUp]);
+    this.#servicesStopped = services.stop(graceMs, abandon);
   }
 
   /** What keeps the steps from being run at all, such as a full disk, is told like any other end. */
@@ -153,12 +195,9 @@ export class Attempt {
     return sandbox;
   }
 
-  #openLog(step: number, name: string) {
-    const { jobId, task, attempt } = this.#claimed;
-    const prefix = stepLogPrefix(jobId, task, attempt, step);
+  #openLog(owner: LogOwner, prefix: string) {
     const log = new StepLog({
-      step,
-      name,
+      owner,
       putChunk: (chunk, content, signal) =>
         this.#deps.objects.put(`${prefix}${chunk}`, content, "application/zstd", signal),
       flushMs: this.#deps.logFlushMs,
@@ -166,7 +205,7 @@ export class Attempt {
       nowMs: Date.now,
       signal: this.#endSignal(),
       onFault: (error) => {
-        const detail = `the log of ${name} could not be stored: ${error.message}`;
+        const detail = `the log of ${owner.name} could not be stored: ${error.message}`;
         this.interrupt({ kind: "fault", reason: reasonFor("upload_failed", detail) });
       },
     });
@@ -193,7 +232,7 @@ export class Attempt {
   async #keep(outcome: AttemptOutcome): Promise<Pick<Ended, "outcome" | "logs" | "artifacts">> {
     const problems: UploadProblem[] = [];
     const [logs, artifact] = await Promise.all([
-      Promise.all(this.#logs).catch((error: unknown) => {
+      this.#closeLogs().catch((error: unknown) => {
         problems.push({ detail: `its log could not be stored: ${messageOf(error)}`, fault: "infrastructure" });
         return [];
       }),
@@ -208,6 +247,11 @@ export class Attempt {
       logs,
       artifacts: artifact === undefined ? [] : [artifact],
     };
+  }
+
+  async #closeLogs(): Promise<LogSummary[]> {
+    await this.#servicesStopped;
+    return Promise.all(this.#logs);
   }
 
   #storeArtifact(): Promise<Artifact | undefined> {
@@ -292,6 +336,16 @@ export class Attempt {
   #endSignal(): AbortSignal {
     return AbortSignal.any([this.#lease.lost, this.#deps.giveUp]);
   }
+}
+
+/** A step that fails because a service has died is not to blame, whichever end was heard of first. */
+async function blameServices(
+  services: ServiceSet,
+  outcome: AttemptOutcome | undefined,
+): Promise<AttemptOutcome | undefined> {
+  if (outcome?.exitCode === undefined || outcome.exitCode === 0) return outcome;
+  const reason = await services.findDead();
+  return reason === undefined ? outcome : { state: "failed", reason };
 }
 
 /** What of an attempt could not be kept, and whose fault that is: only infrastructure's is worth another attempt. */

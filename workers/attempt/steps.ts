@@ -10,17 +10,17 @@ import {
   type StepOutput,
   type TaskSandbox,
 } from "../executors/executor.ts";
-import { sleep, untilAborted, withDeadline } from "../retry.ts";
+import { untilAborted } from "../retry.ts";
+import { endWithGrace } from "./end-with-grace.ts";
 import { AttemptInterrupted, formatDuration, outcomeOfInterrupt } from "./interrupt.ts";
-
-/** After SIGKILL everything is over soon; longer than this only a broken machine takes. */
-const killedDeadlineMs = 30_000;
 
 export interface StepsOptions {
   steps: readonly StepSpec[];
   /** Where steps of this kind run; throws a `StepFault` where the worker does not run them. */
   sandboxFor: (kind: StepSpec["kind"]) => TaskSandbox;
   openOutput: (index: number, name: string) => StepOutput & { close: () => void };
+  /** What the first step waits for beside its own preparation; a rejection ends the task. */
+  ready?: Promise<void> | undefined;
   killGraceMs: () => number;
   /** Ends the running step with grace; its reason is an `AttemptInterrupted`. */
   stop: AbortSignal;
@@ -45,7 +45,7 @@ export async function runSteps(options: StepsOptions): Promise<StepsEnd> {
     const result = results[index];
     if (result === undefined) break;
     const outcome = await endWithOutcome(options, async () => {
-      const prepared = await ahead;
+      const [prepared] = await Promise.all([ahead, options.ready]);
       return runStep(options, prepared, spec, result, () => {
         // The next container is made while this one runs.
         ahead = prepareStep(options, index + 1, either);
@@ -137,23 +137,8 @@ async function superviseStep(
     const ownEnd = await untilAborted(running.ended, AbortSignal.any([options.stop, options.abandon, timeout.signal]));
     if (ownEnd !== undefined) return { exit: ownEnd, cause: "own" };
     const cause = options.stop.aborted || options.abandon.aborted ? "stopped" : "timed_out";
-    return { exit: await endStep(running, options), cause };
+    return { exit: await endWithGrace(running, options.killGraceMs(), options.abandon), cause };
   } finally {
     clearTimeout(timer);
   }
-}
-
-async function endStep(running: RunningStep, options: StepsOptions): Promise<StepExit> {
-  if (!options.abandon.aborted) {
-    running.terminate();
-    const grace = new AbortController();
-    const gentleEnd = await Promise.race([
-      running.ended,
-      sleep(options.killGraceMs(), AbortSignal.any([options.abandon, grace.signal])).then(() => undefined),
-    ]);
-    grace.abort();
-    if (gentleEnd !== undefined) return gentleEnd;
-  }
-  running.kill();
-  return withDeadline(running.ended, killedDeadlineMs, "the end of the step after SIGKILL");
 }

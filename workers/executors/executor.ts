@@ -1,5 +1,5 @@
 import type { Reason } from "../../shared/domain/reason.ts";
-import type { StepSpec } from "../../shared/jobfile/job-spec.ts";
+import type { ServiceSpec, StepSpec } from "../../shared/jobfile/job-spec.ts";
 import type { LogStream } from "../logs/line-cutter.ts";
 import type { Workspace } from "../workspace.ts";
 
@@ -50,8 +50,33 @@ export interface PreparedStep {
   start(output: StepOutput): Promise<RunningStep>;
 }
 
+/** A service about to be started. */
+export interface ServiceLaunch {
+  name: string;
+  spec: ServiceSpec;
+}
+
+/** A service whose container has started. */
+export interface RunningService extends RunningStep {
+  /** Its address in the task's network; undefined where it ended before anybody could ask for it. */
+  readonly address: string | undefined;
+  /** Runs a command inside; throws where that cannot be done. The signal ends the wait, not the command. */
+  runInside(command: readonly string[], signal: AbortSignal): Promise<{ exitCode: number; output: string }>;
+  /** Asks whether it still runs: its end may not have been told yet. */
+  isRunning(): Promise<boolean>;
+  /** Removes it, running or not, so that its name is free for another start. */
+  remove(): Promise<void>;
+}
+
+/** A service that can start at once. One that is never started goes with its sandbox. */
+export interface PreparedService {
+  start(output: StepOutput): Promise<RunningService>;
+}
+
 /** Where the steps of one attempt run. */
 export interface TaskSandbox {
+  /** Prepares a service, which steps and other services will reach by its name; absent where there are no containers. */
+  prepareService?(service: ServiceLaunch, signal: AbortSignal): Promise<PreparedService>;
   /** Prepares a step, also while the one before runs. The signal ends waits for images and networks. */
   prepareStep(step: StepLaunch, signal: AbortSignal): Promise<PreparedStep>;
   /** Ends and removes everything that was made for the attempt; resolves when it is gone. */

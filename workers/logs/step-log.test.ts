@@ -10,8 +10,7 @@ function openLog(overrides: Partial<StepLogOptions> = {}) {
   const faults: Error[] = [];
   const stop = new AbortController();
   const log = new StepLog({
-    step: 1,
-    name: "step 1",
+    owner: { step: 1, name: "step 1" },
     putChunk: async (name, content) => {
       chunks.push({ name, text: zstdDecompressSync(content).toString() });
     },

@@ -15,9 +15,11 @@ const pagesPerChunk = 4;
 /** Lines that are read but not stored yet; beyond this the step has to wait. */
 const defaultMaxBufferedBytes = 8 * pageBytes;
 
+/** Whose log it is: a step's (1-based index) or a service's. */
+export type LogOwner = { step: number; name: string } | { service: string; name: string };
+
 export interface StepLogOptions {
-  step: number;
-  name: string;
+  owner: LogOwner;
   /** Stores one chunk under its name (the last part of its key). */
   putChunk: (name: string, content: Uint8Array, signal: AbortSignal) => Promise<void>;
   flushMs: number;
@@ -32,7 +34,7 @@ export interface StepLogOptions {
 }
 
 /**
- * The log of one step on its way to the bucket: lines in chunks, stored one after the other, so that what is stored
+ * The log of one step or service on its way to the bucket: lines in chunks, stored one after the other, so that what is stored
  * is always the beginning of the log. A chunk leaves at most `flushMs` after its first byte was written.
  */
 export class StepLog {
@@ -85,13 +87,7 @@ export class StepLog {
     }
     await this.#sender;
     if (this.#fault !== undefined) throw this.#fault;
-    return {
-      step: this.#options.step,
-      name: this.#options.name,
-      chunks: this.#chunks,
-      lines: this.#lines,
-      bytes: this.#bytes,
-    };
+    return { ...this.#options.owner, chunks: this.#chunks, lines: this.#lines, bytes: this.#bytes };
   }
 
   get #bufferedBytes(): number {

@@ -4,12 +4,14 @@ import { logPageSchema } from "../../../shared/api/schemas.ts";
 import { AppError } from "../../../shared/domain/errors.ts";
 import { taskBucket } from "../../../shared/domain/ids.ts";
 import { isTerminalTaskState } from "../../../shared/domain/task-state.ts";
+import { jobRules } from "../../../shared/jobfile/rules.ts";
 import type { Logger } from "../../../shared/log.ts";
 import type { JobDigest, TaskItem } from "../../../shared/repository/items.ts";
 import type { Deps } from "../../deps.ts";
 import {
   createLogReader,
   formatLogCursor,
+  type LogChoice,
   type LogEntry,
   type LogPosition,
   type LogReader,
@@ -37,6 +39,12 @@ const logsRoute = securedRoute("viewer", {
     query: z.object({
       attempt: z.coerce.number().int().min(1).optional(),
       step: z.coerce.number().int().min(1).max(1000).optional(),
+      service: z
+        .string()
+        .max(jobRules.serviceName.maxLength)
+        .regex(jobRules.serviceName.pattern)
+        .optional()
+        .meta({ description: "Reads the log of this service instead of those of the steps." }),
       cursor: z.string().max(100).optional(),
       tail: z.coerce.number().int().min(0).max(maxLinesPerPage).optional(),
       limit: z.coerce.number().int().min(1).max(maxLinesPerPage).default(linesPerPage),
@@ -59,14 +67,15 @@ export function logRoutes(deps: Deps) {
   return createRouter().openapi(logsRoute, async (c) => {
     const { job, task: name } = c.req.valid("param");
     const query = c.req.valid("query");
+    const choice = readChoice(query);
     const { digest, task } = await findTask(deps, job, name);
     if (query.attempt !== undefined && query.attempt > task.attempt) {
       throw new AppError("not_found", `task ${name} has no attempt ${query.attempt}; it has had ${task.attempt}`);
     }
     const attempt = query.attempt ?? Math.max(1, task.attempt);
-    const reader = createLogReader(deps, { jobId: job, task: name, step: query.step });
+    const reader = createLogReader(deps, { jobId: job, task: name, ...choice });
     const resumeFrom = c.req.header("last-event-id") || query.cursor;
-    const from = resumeFrom ? parseLogCursor(resumeFrom) : logStart(attempt, query.step);
+    const from = resumeFrom ? parseLogCursor(resumeFrom) : logStart(attempt, choice);
     const tail = resumeFrom ? undefined : query.tail;
     if (wantsEventStream(c)) {
       return followLogs(c, deps, {
@@ -75,7 +84,7 @@ export function logRoutes(deps: Deps) {
         reader,
         from,
         tail,
-        step: query.step,
+        choice,
         pinned: query.attempt !== undefined,
       });
     }
@@ -94,6 +103,13 @@ export function logRoutes(deps: Deps) {
   });
 }
 
+function readChoice({ step, service }: LogChoice): LogChoice {
+  if (step !== undefined && service !== undefined) {
+    throw new AppError("invalid_request", "step and service exclude each other; keep one of them");
+  }
+  return { step, service };
+}
+
 /** Whether an attempt will write no more. The task was read before the log, so a "yes" holds for what was read. */
 function attemptEnded(task: TaskItem, attempt: number): boolean {
   return attempt < task.attempt || task.attempts[attempt - 1]?.endedAt !== undefined || isTerminalTaskState(task.state);
@@ -105,7 +121,7 @@ interface Follow {
   reader: LogReader;
   from: LogPosition;
   tail: number | undefined;
-  step: number | undefined;
+  choice: LogChoice;
   /** The attempt was named: do not go on with the next one. */
   pinned: boolean;
 }
@@ -134,7 +150,7 @@ function followLogs(c: Context<ApiEnv>, deps: Deps, follow: Follow): Response {
     if (page.entries.length > 0) return { messages: toMessages(page.entries), ended: false };
     if (!page.exhausted || !attemptEnded(task, position.attempt)) return { messages: [], ended: false };
     if (!pinned && position.attempt < task.attempt) {
-      position = logStart(position.attempt + 1, follow.step);
+      position = logStart(position.attempt + 1, follow.choice);
       return { messages: [], ended: false };
     }
     return { messages: [], ended: pinned || isTerminalTaskState(task.state) };

@@ -1,12 +1,16 @@
 import { writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import type { ContainerCreateOptions } from "dockerode";
 import { reasonFor } from "../../../shared/domain/reason.ts";
 import type { ContainerStepSpec } from "../../../shared/jobfile/job-spec.ts";
 import type { Logger } from "../../../shared/log.ts";
 import { withDeadline } from "../../retry.ts";
 import {
+  type PreparedService,
   type PreparedStep,
+  type RunningService,
   type RunningStep,
+  type ServiceLaunch,
   StepFault,
   type StepLaunch,
   type StepOutput,
@@ -20,6 +24,7 @@ import type { Namespace } from "./namespace.ts";
 import type { NamespacePool } from "./namespace-pool.ts";
 import { removeLabelled } from "./remains.ts";
 import { removeContainer } from "./removal.ts";
+import { buildServiceContainer, ContainerService } from "./service-container.ts";
 import {
   type AttachedContainer,
   attachOutput,
@@ -46,7 +51,17 @@ export interface DockerSandboxOptions {
   log: Logger;
 }
 
-/** The containers of one attempt, in one network namespace that it has for itself. */
+/** An image, and what to create from it in the attempt's namespace. */
+interface ContainerPlan {
+  image: string;
+  shipped: boolean;
+  build: (namespace: Namespace) => ContainerCreateOptions;
+}
+
+/**
+ * The containers of one attempt: steps in one network namespace that it has for itself, services on the network of that
+ * namespace.
+ */
 export class DockerSandbox implements TaskSandbox {
   readonly #task: TaskContext;
   readonly #options: DockerSandboxOptions;
@@ -58,6 +73,7 @@ export class DockerSandbox implements TaskSandbox {
   /** A call of which nobody knows how it ended may have left a container. */
   #uncertain = false;
   #lastImage: string | undefined;
+  #hasServices = false;
   #closed: Promise<void> | undefined;
 
   constructor(task: TaskContext, options: DockerSandboxOptions) {
@@ -68,18 +84,38 @@ export class DockerSandbox implements TaskSandbox {
   async prepareStep(step: StepLaunch, signal: AbortSignal): Promise<PreparedStep> {
     const spec = step.spec as ContainerStepSpec;
     const either = AbortSignal.any([signal, this.#stop.signal]);
-    let container = await this.#guard(either, () => this.#createAttached(step, spec, either));
+    const plan = this.#planStep(step, spec);
+    let container = await this.#guard(either, "the step", () => this.#createAttached(plan, either));
+    this.#lastImage = spec.image;
     return {
       start: (output) =>
-        this.#guard(this.#stop.signal, async () => {
+        this.#guard(this.#stop.signal, "the step", async () => {
           try {
             return await this.#start(container, output);
           } catch (error) {
-            if (!isNamespaceLost(error)) throw error;
-            container = await this.#createAttached(step, spec, this.#stop.signal);
+            if (!isNamespaceLost(error) || this.#hasServices) throw error;
+            container = await this.#createAttached(plan, this.#stop.signal);
             return this.#start(container, output);
           }
         }),
+    };
+  }
+
+  async prepareService(service: ServiceLaunch, signal: AbortSignal): Promise<PreparedService> {
+    this.#hasServices = true;
+    const { labels } = this.#options;
+    const { attemptId } = this.#task;
+    const plan: ContainerPlan = {
+      image: service.spec.image,
+      shipped: false,
+      build: ({ networkId }) => buildServiceContainer({ service, attemptId, networkId, labels }),
+    };
+    const either = AbortSignal.any([signal, this.#stop.signal]);
+    const what = `service ${service.name}`;
+    const container = await this.#guard(either, what, () => this.#createAttached(plan, either));
+    return {
+      start: (output) =>
+        this.#guard(this.#stop.signal, what, () => this.#startService(service.name, container, output)),
     };
   }
 
@@ -126,10 +162,10 @@ export class DockerSandbox implements TaskSandbox {
   }
 
   /** Runs something that `close` must wait for, and puts what the daemon says into the task's words. */
-  async #guard<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  async #guard<T>(signal: AbortSignal, what: string, work: () => Promise<T>): Promise<T> {
     const run = work().catch(async (error: unknown) => {
       if (signal.aborted) throw signal.reason;
-      throw await this.#toFault(error);
+      throw await this.#toFault(error, what);
     });
     this.#pending.add(run);
     try {
@@ -139,52 +175,60 @@ export class DockerSandbox implements TaskSandbox {
     }
   }
 
-  async #toFault(error: unknown): Promise<Error> {
+  async #toFault(error: unknown, what: string): Promise<Error> {
     if (error instanceof StepFault) return error;
     const detail = isConnectionError(error)
       ? await this.#options.explainAway()
-      : `Docker refused to run the step: ${dockerMessage(error)}`;
+      : `Docker refused to run ${what}: ${dockerMessage(error)}`;
     return new StepFault(reasonFor("internal", detail), error);
   }
 
-  async #createAttached(step: StepLaunch, spec: ContainerStepSpec, signal: AbortSignal): Promise<AttachedContainer> {
+  #planStep(step: StepLaunch, spec: ContainerStepSpec): ContainerPlan {
+    return {
+      image: spec.image,
+      shipped: spec.shipped,
+      build: ({ pauseId, nameFiles }) =>
+        buildStepContainer({
+          task: this.#task,
+          step,
+          spec,
+          labels: this.#options.labels,
+          pauseId,
+          nameFiles: nameFiles.map((file) => ({ hostPath: this.#nameFilePath(file.path), path: file.path })),
+        }),
+    };
+  }
+
+  async #createAttached(plan: ContainerPlan, signal: AbortSignal): Promise<AttachedContainer> {
     this.#connection = await this.#options.connect();
     const { docker } = this.#connection;
-    const containerId = await this.#create(step, spec, signal);
+    const containerId = await this.#create(plan, signal);
     signal.throwIfAborted();
     return { containerId, output: await attachOutput(docker, containerId) };
   }
 
-  /** Creates a step's container; brings the image first only where Docker misses it. */
-  async #create(step: StepLaunch, spec: ContainerStepSpec, signal: AbortSignal): Promise<string> {
+  /** Creates a container; brings the image first only where Docker misses it. */
+  async #create(plan: ContainerPlan, signal: AbortSignal): Promise<string> {
     for (let tries = 0; ; tries++) {
       const namespace = await this.#enterNamespace(signal);
       try {
-        return await this.#createOnce(step, spec, namespace);
+        return await this.#createOnce(plan.build(namespace));
       } catch (error) {
         if (tries >= 2) throw error;
-        if (isNamespaceLost(error)) await this.#leaveNamespace();
-        else if (isImageMissing(error)) await this.#bringImage(spec, signal);
+        if (isImageMissing(error)) await this.#bringImage(plan, signal);
+        // Services could not follow their task into another network; its next attempt begins in a whole one.
+        else if (isNamespaceLost(error) && !this.#hasServices) await this.#leaveNamespace();
         else throw error;
       }
     }
   }
 
-  async #createOnce(step: StepLaunch, spec: ContainerStepSpec, namespace: Namespace): Promise<string> {
-    const options = buildStepContainer({
-      task: this.#task,
-      step,
-      spec,
-      labels: this.#options.labels,
-      pauseId: namespace.pauseId,
-      nameFiles: namespace.nameFiles.map((file) => ({ hostPath: this.#nameFilePath(file.path), path: file.path })),
-    });
+  async #createOnce(options: ContainerCreateOptions): Promise<string> {
     const docker = this.#connection?.docker;
     if (docker === undefined) throw new Error("there is no connection to Docker");
     try {
       const { id } = await withDeadline(docker.createContainer(options), createDeadlineMs, "creating a container");
       this.#containerIds.add(id);
-      this.#lastImage = spec.image;
       return id;
     } catch (error) {
       if (isConnectionError(error)) this.#uncertain = true;
@@ -192,12 +236,10 @@ export class DockerSandbox implements TaskSandbox {
     }
   }
 
-  #bringImage(spec: ContainerStepSpec, signal: AbortSignal): Promise<void> {
+  #bringImage({ image, shipped }: ContainerPlan, signal: AbortSignal): Promise<void> {
     const images = this.#connection?.images;
     if (images === undefined) throw new Error("there is no connection to Docker");
-    return spec.shipped
-      ? images.load(spec.image, this.#task.images[spec.image], signal)
-      : images.pull(spec.image, signal);
+    return shipped ? images.load(image, this.#task.images[image], signal) : images.pull(image, signal);
   }
 
   /** The namespace of the attempt: taken with the first container, kept for all. */
@@ -248,6 +290,21 @@ export class DockerSandbox implements TaskSandbox {
       };
     }
     return new ContainerStep(docker, container, output, this.#options.log);
+  }
+
+  async #startService(name: string, container: AttachedContainer, output: StepOutput): Promise<RunningService> {
+    const docker = this.#connection?.docker;
+    if (docker === undefined) throw new Error("there is no connection to Docker");
+    try {
+      await startContainer(docker, container.containerId);
+    } catch (error) {
+      container.output.destroy();
+      if (exitCodeOfFailedStart(error) === undefined) throw error;
+      const detail = `service ${name} could not be started: ${dockerMessage(error)}`;
+      throw new StepFault(reasonFor("service_unhealthy", detail), error);
+    }
+    const remove = () => this.#remove(container.containerId);
+    return ContainerService.watch(docker, container, output, { name, remove, log: this.#options.log });
   }
 
   async #remove(containerId: string): Promise<boolean> {

@@ -32,14 +32,16 @@ export async function startContainer(docker: DockerClient, containerId: string):
   await withDeadline(docker.getContainer(containerId).start(), callDeadlineMs, "the start of a container");
 }
 
-/** A step in a container that was just started. */
+/** A step, or whatever else `what` says, in a container that was just started. */
 export class ContainerStep implements RunningStep {
   readonly ended: Promise<StepExit>;
   readonly #docker: DockerClient;
   readonly #container: AttachedContainer;
   readonly #log: Logger;
+  readonly #what: string;
 
-  constructor(docker: DockerClient, container: AttachedContainer, output: StepOutput, log: Logger) {
+  constructor(docker: DockerClient, container: AttachedContainer, output: StepOutput, log: Logger, what = "the step") {
+    this.#what = what;
     this.#docker = docker;
     this.#container = container;
     this.#log = log;
@@ -62,7 +64,7 @@ export class ContainerStep implements RunningStep {
     const exitCode = await this.#waitForExit();
     const outputFault = await copied;
     if (outputFault !== undefined) {
-      const detail = `the connection to the step's output broke: ${outputFault.message}`;
+      const detail = `the connection to the output of ${this.#what} broke: ${outputFault.message}`;
       throw new StepFault(reasonFor("internal", detail), outputFault);
     }
     return { exitCode, outOfMemory: exitCode !== 0 && (await this.#ranOutOfMemory()) };
@@ -80,8 +82,8 @@ export class ContainerStep implements RunningStep {
     } catch (error) {
       const detail =
         statusOf(error) === 404
-          ? "the step's container was removed by somebody else while it ran"
-          : `Docker lost the step's container: ${dockerMessage(error)}`;
+          ? `the container of ${this.#what} was removed by somebody else while it ran`
+          : `Docker lost the container of ${this.#what}: ${dockerMessage(error)}`;
       throw new StepFault(reasonFor("internal", detail), error);
     }
   }

@@ -1,0 +1,137 @@
+import { zstdDecompressSync } from "node:zlib";
+import Docker from "dockerode";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { ClaimedTask } from "../../shared/api/schemas.ts";
+import { createObjectStore } from "../../shared/clients/object-store.ts";
+import { createQueue } from "../../shared/clients/queue.ts";
+import { parseLogLine } from "../../shared/domain/log-line.ts";
+import { manifestSchema } from "../../shared/domain/manifest.ts";
+import { manifestKey, serviceLogPrefix } from "../../shared/domain/object-keys.ts";
+import { type ContainerStepSpec, jobSpecSchema } from "../../shared/jobfile/job-spec.ts";
+import { createLogger } from "../../shared/log.ts";
+import { parseConfig } from "../../workers/config.ts";
+import { createControlPlaneClient } from "../../workers/control-plane-client.ts";
+import { Worker } from "../../workers/worker.ts";
+import { listLeftovers, needDocker } from "../support/docker.ts";
+import { ensureRedisImage } from "../support/docker-images.ts";
+import { eventually } from "../support/eventually.ts";
+import { benchJobId, WorkerBench } from "../support/worker-bench.ts";
+
+const log = createLogger("test", { level: process.env.LOG_LEVEL ?? "silent" });
+const docker = new Docker();
+
+type ServiceInput = Record<string, unknown>;
+
+const busybox = { image: "busybox:stable" };
+const redis = { image: "redis:7", health: { check: { kind: "cmd", command: ["redis-cli", "ping"] } } };
+/** Answers with its own name on the port that all services of these tests use. */
+const web = (text: string) => ({
+  ...busybox,
+  command: ["sh", "-c", `mkdir /w; echo ${text} > /w/ready; exec httpd -f -p 8080 -h /w`],
+  health: { check: { kind: "http", port: 8080, path: "/ready" } },
+});
+
+function step(run: string, more: Partial<ContainerStepSpec> = {}): ContainerStepSpec {
+  return { kind: "container", name: "step 1", shipped: false, entry: { run }, env: {}, ...busybox, ...more };
+}
+
+describe("services of a task", () => {
+  let bench: WorkerBench;
+  let worker: Worker | undefined;
+
+  beforeEach(async (context) => {
+    if (await needDocker(context)) await startOnce();
+  });
+  beforeAll(async () => {
+    bench = await WorkerBench.open({ leaseMs: 20_000, visibilityTimeoutSeconds: 20 });
+  });
+  afterAll(async () => {
+    await worker?.drain("the tests are over");
+    await bench.close();
+    if (worker !== undefined) expect(await listLeftovers(`sluice.worker=${worker.workerId}`)).toEqual([]);
+  });
+
+  async function startOnce(): Promise<void> {
+    if (worker !== undefined) return;
+    await ensureRedisImage(docker);
+    const env = bench.workerEnv({ SLUICE_EXECUTORS: "docker", SLUICE_KILL_GRACE_MS: "1000", SLUICE_SLOTS: "3" });
+    const parsed = parseConfig(env, { cores: 2, cwd: "/" });
+    if (!parsed.ok) throw new Error(parsed.problems.join());
+    const { config } = parsed;
+    worker = new Worker({
+      config,
+      version: "0.0.0",
+      client: createControlPlaneClient(config.controlPlaneUrl, config.token),
+      openQueue: (url) => createQueue(bench.createSqsClient(), url),
+      openBucket: (bucket) => createObjectStore(bench.createS3Client(), bucket),
+      log,
+    });
+    await worker.start();
+  }
+
+  async function send(
+    task: string,
+    services: Record<string, ServiceInput>,
+    run: string,
+    more: Partial<ClaimedTask> = {},
+  ) {
+    const job = { name: "job", services, steps: [step(run)], tasks: [{ name: "x" }] };
+    const spec = jobSpecSchema.parse(job);
+    await bench.send(bench.plane.addTask(task, { services: spec.services, steps: spec.steps, ...more }));
+  }
+
+  const outcomeOf = (task: string) => eventually(() => bench.plane.outcome(task), `the end of ${task}`);
+
+  async function readServiceLog(task: string, service: string): Promise<string[]> {
+    const { objects } = await bench.objects.list(serviceLogPrefix(benchJobId, task, 1, service));
+    const chunks = await Promise.all(objects.map(({ key }) => bench.objects.get(key)));
+    const text = chunks.map((chunk) => zstdDecompressSync(chunk ?? Buffer.alloc(0)).toString("utf8")).join("");
+    return text
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => parseLogLine(line).text);
+  }
+
+  async function readLog(task: string): Promise<string[]> {
+    return (await bench.readLog(task)).map(({ text }) => text);
+  }
+
+  async function readManifest(task: string) {
+    const stored = await bench.objects.get(manifestKey(benchJobId, task, 1));
+    return manifestSchema.parse(JSON.parse(Buffer.from(stored ?? []).toString("utf8")));
+  }
+
+  it("are reached by name from steps and from each other, whatever says that they are healthy", async () => {
+    const services = {
+      redis: { ...redis, command: ["redis-server", "--save", "", "--protected-mode", "no"], tmpfs: ["/data:size=8m"] },
+      one: web("one"),
+      two: { ...web("two"), health: { check: { kind: "tcp", port: 8080 } } },
+      // It cannot be up before the others are, as it asks them.
+      front: {
+        ...busybox,
+        env: { GREETING: "front is up" },
+        command: [
+          "sh",
+          "-c",
+          'until wget -qO- one:8080/ready two:8080/ready; do sleep 0.1; done; echo "$GREETING"; exec sleep 600',
+        ],
+        health: { check: { kind: "log", text: "front is up" } },
+      },
+    };
+    const script =
+      "wget -qO- http://one:8080/ready; wget -qO- http://two:8080/ready; printf 'PING\\r\\n' | nc -w 2 redis 6379 | head -n 1";
+    await send("names", services, script);
+    expect(await outcomeOf("names")).toEqual({ state: "completed", exitCode: 0 });
+    expect(await readLog("names")).toEqual(["one", "two", "+PONG\r"]);
+    expect(await readServiceLog("names", "front")).toEqual(["one", "two", "front is up"]);
+    const { logs } = await readManifest("names");
+    expect(logs.map(({ step: index, service }) => service ?? index).sort()).toEqual([
+      1,
+      "front",
+      "one",
+      "redis",
+      "two",
+    ]);
+    expect((await readServiceLog("names", "redis")).join("\n")).toMatch(/Ready to accept[\s\S]*bye bye/);
+  });
+});

@@ -1,0 +1,153 @@
+import type { Readable } from "node:stream";
+import type { ContainerCreateOptions } from "dockerode";
+import { untilAborted, withDeadline } from "../../retry.ts";
+import type { RunningService, ServiceLaunch, StepOutput } from "../executor.ts";
+import { Demultiplexer } from "./demultiplexer.ts";
+import { type DockerClient, dockerLabels, dockerMessage, statusOf } from "./docker-client.ts";
+import { type AttachedContainer, ContainerStep } from "./step-container.ts";
+
+const callDeadlineMs = 60_000;
+/** What a command prints is for a sentence. */
+const maxOutputBytes = 4096;
+
+export interface ServiceContainerInput {
+  service: ServiceLaunch;
+  attemptId: string;
+  networkId: string;
+  labels: Readonly<Record<string, string>>;
+}
+
+/**
+ * What Docker is asked to create for a service: a container of its own on the task's network, where Docker's DNS knows
+ * it by its name. Two services may listen on the same port.
+ */
+export function buildServiceContainer(input: ServiceContainerInput): ContainerCreateOptions {
+  const { name, spec } = input.service;
+  return {
+    Image: spec.image,
+    // Beside the image's entrypoint, as `docker run` and compose files have it: entrypoints of databases set them up.
+    ...(spec.command === undefined ? {} : { Cmd: spec.command }),
+    Hostname: name,
+    Env: Object.entries({ TINI_KILL_PROCESS_GROUP: "1", ...spec.env }).map(([key, value]) => `${key}=${value}`),
+    Labels: { ...input.labels, [dockerLabels.attempt]: input.attemptId, [dockerLabels.role]: "service" },
+    AttachStdin: false,
+    AttachStdout: true,
+    AttachStderr: true,
+    NetworkingConfig: { EndpointsConfig: { [input.networkId]: { Aliases: [name] } } },
+    HostConfig: {
+      NetworkMode: input.networkId,
+      Init: true,
+      LogConfig: { Type: "none", Config: {} },
+      AutoRemove: false,
+      SecurityOpt: ["no-new-privileges"],
+      Tmpfs: Object.fromEntries(spec.tmpfs.map((mount) => splitMount(mount))),
+    },
+  };
+}
+
+/** `/path:options`; the options may be absent. */
+function splitMount(mount: string): [path: string, options: string] {
+  const at = mount.indexOf(":");
+  return at < 0 ? [mount, ""] : [mount.slice(0, at), mount.slice(at + 1)];
+}
+
+/** A service in a container that was just started. */
+export class ContainerService implements RunningService {
+  readonly address: string | undefined;
+  readonly #docker: DockerClient;
+  readonly #containerId: string;
+  readonly #step: ContainerStep;
+  readonly #remove: () => Promise<unknown>;
+
+  private constructor(
+    docker: DockerClient,
+    containerId: string,
+    step: ContainerStep,
+    address: string | undefined,
+    remove: () => Promise<unknown>,
+  ) {
+    this.#docker = docker;
+    this.#containerId = containerId;
+    this.#step = step;
+    this.address = address;
+    this.#remove = remove;
+  }
+
+  /** Watches a container that has started; `remove` takes it away with all that is known of it. */
+  static async watch(
+    docker: DockerClient,
+    container: AttachedContainer,
+    output: StepOutput,
+    options: { name: string; remove: () => Promise<unknown>; log: ConstructorParameters<typeof ContainerStep>[3] },
+  ): Promise<ContainerService> {
+    const { containerId } = container;
+    const step = new ContainerStep(docker, container, output, options.log, `service ${options.name}`);
+    const inspection = docker.getContainer(containerId).inspect();
+    const { NetworkSettings } = await withDeadline(inspection, callDeadlineMs, "the inspection of a container");
+    const address = Object.values(NetworkSettings.Networks)[0]?.IPAddress;
+    return new ContainerService(docker, containerId, step, address || undefined, options.remove);
+  }
+
+  get ended(): RunningService["ended"] {
+    return this.#step.ended;
+  }
+
+  terminate(): void {
+    this.#step.terminate();
+  }
+
+  kill(): void {
+    this.#step.kill();
+  }
+
+  async isRunning(): Promise<boolean> {
+    const inspection = this.#docker.getContainer(this.#containerId).inspect();
+    try {
+      return (await withDeadline(inspection, callDeadlineMs, "the inspection of a container")).State.Running;
+    } catch (error) {
+      if (statusOf(error) === 404) return false;
+      throw error;
+    }
+  }
+
+  async remove(): Promise<void> {
+    await this.#remove();
+  }
+
+  async runInside(command: readonly string[], signal: AbortSignal): Promise<{ exitCode: number; output: string }> {
+    try {
+      const exec = await this.#docker
+        .getContainer(this.#containerId)
+        .exec({ Cmd: [...command], AttachStdout: true, AttachStderr: true, abortSignal: signal });
+      const stream = await exec.start({ hijack: true, stdin: false, abortSignal: signal });
+      const output = await readOutput(stream, signal);
+      signal.throwIfAborted();
+      const { ExitCode } = await exec.inspect({ abortSignal: signal });
+      return { exitCode: ExitCode ?? -1, output };
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      throw new Error(`${command[0] ?? ""} could not be run inside it: ${dockerMessage(error)}`, { cause: error });
+    }
+  }
+}
+
+/** What a command prints, its beginning. */
+async function readOutput(stream: Readable, signal: AbortSignal): Promise<string> {
+  const demultiplexer = new Demultiplexer();
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  const read = async () => {
+    for await (const piece of stream as AsyncIterable<Buffer>) {
+      for (const run of demultiplexer.push(piece)) {
+        if (bytes < maxOutputBytes) pieces.push(Buffer.from(run.bytes));
+        bytes += run.bytes.length;
+      }
+    }
+  };
+  try {
+    await untilAborted(read(), signal);
+  } finally {
+    stream.destroy();
+  }
+  return Buffer.concat(pieces).toString("utf8").slice(0, maxOutputBytes);
+}

@@ -1,0 +1,48 @@
+import type { StepOutput } from "../executors/executor.ts";
+import { LimitedOutput } from "../logs/limited-output.ts";
+import type { LogStream } from "../logs/line-cutter.ts";
+import { LogTail } from "./log-tail.ts";
+import { TextFinder } from "./text-finder.ts";
+
+/** Bytes of a service's log that are kept for one attempt: a chatty service must not fill the bucket. */
+export const maxServiceLogBytes = 32 * 1024 * 1024;
+
+/** What a service prints over all its starts: into its log, past who looks for a text, into its last words. */
+export class ServiceOutput implements StepOutput {
+  readonly #log: StepOutput;
+  readonly #limited: LimitedOutput;
+  readonly #text: string;
+  readonly #tail = new LogTail();
+  #finder: TextFinder;
+
+  /** `text` is what its health check looks for, if it does. */
+  constructor(log: StepOutput, text: string | undefined, maxBytes = maxServiceLogBytes) {
+    this.#log = log;
+    this.#text = text ?? "";
+    this.#finder = new TextFinder(this.#text);
+    const notice = `sluice: the log of this service ends here: it has reached its limit of ${maxBytes} bytes`;
+    this.#limited = new LimitedOutput(log, { maxBytes, notice });
+  }
+
+  /** What is found, and what the last words are, counts from here: a new start of the service. */
+  beginStart(): TextFinder {
+    this.#tail.clear();
+    this.#finder = new TextFinder(this.#text);
+    return this.#finder;
+  }
+
+  write(stream: LogStream, bytes: Buffer): Promise<void> | undefined {
+    this.#tail.push(bytes);
+    if (this.#text !== "") this.#finder.push(stream, bytes);
+    return this.#limited.write(stream, bytes);
+  }
+
+  /** A line of Sluice's own in the log; also where the service's own lines have reached their limit. */
+  note(text: string): void {
+    void this.#log.write("stderr", Buffer.from(`sluice: ${text}\n`));
+  }
+
+  lastLines(): string[] {
+    return this.#tail.lastLines();
+  }
+}
