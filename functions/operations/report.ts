@@ -53,6 +53,7 @@ function answerRepeat(key: AttemptKey, leaseToken: string, task: TaskItem): Resu
   const taken = record?.leaseToken === leaseToken && record.endedAt !== undefined && task.attempt === key.attempt;
   if (!taken) return { status: "lost" };
   if (isTerminalTaskState(task.state)) return { status: "accepted" };
-  const decision = decideRetry(record.outcome?.reason, task.infrastructureFailures);
+  const counts = { ...task, userFailures: task.userFailures ?? 0 };
+  const decision = decideRetry(record.outcome ?? {}, counts, task.retry);
   return { status: "retry", retryAfterSeconds: decision.retry ? decision.delaySeconds : 0 };
 }

@@ -1,6 +1,6 @@
 import type { AttemptKey } from "../../shared/domain/ids.ts";
 import { type Reason, reasonFor } from "../../shared/domain/reason.ts";
-import { decideRetry } from "../../shared/domain/retry-policy.ts";
+import { decideRetry, type FailureCounts } from "../../shared/domain/retry-policy.ts";
 import type { TaskItem } from "../../shared/repository/items.ts";
 import type { AttemptEnd, LeaseProof, Requeue } from "../../shared/repository/task-moves.ts";
 import type { Deps } from "../deps.ts";
@@ -15,7 +15,7 @@ export type Settlement =
 /** Characters kept of the reason of an attempt that others follow: one item holds them all. */
 const passingDetailLength = 500;
 
-/** Ends the task of an attempt that ended or, where infrastructure is to blame and the policy allows, tries it again. */
+/** Ends the task of an attempt that ended or, where the retry policy says so, tries it again. */
 export async function settleAttempt(
   deps: Deps,
   key: AttemptKey,
@@ -24,9 +24,9 @@ export async function settleAttempt(
 ): Promise<Settlement> {
   const end = boundEnd(reported);
   const { state, reason } = end.outcome;
-  if (reason?.fault === "infrastructure" && state !== "completed" && state !== "aborted") {
+  if (reason && (state === "failed" || state === "timed_out")) {
     const task = await deps.tasks.get(key.jobId, key.bucket, key.task);
-    const decision = task && decideRetry(reason, task.infrastructureFailures + 1);
+    const decision = task && decideRetry(end.outcome, countOneMore(task), task.retry);
     if (decision?.retry) {
       const { delaySeconds, counted } = decision;
       return requeueAttempt(deps, key, proof, { reason, counted, end, delaySeconds, nowMs: deps.now() });
@@ -35,9 +35,14 @@ export async function settleAttempt(
   return endTask(deps, key, proof, end);
 }
 
+/** The failures of a task as they are with the attempt that ends now. */
+function countOneMore({ attempt, infrastructureFailures, userFailures = 0 }: TaskItem): FailureCounts {
+  return { attempt, infrastructureFailures: infrastructureFailures + 1, userFailures: userFailures + 1 };
+}
+
 /** Puts the task of an attempt back that was given up unspent. */
 export function releaseAttempt(deps: Deps, key: AttemptKey, proof: LeaseProof, reason: Reason): Promise<Settlement> {
-  return requeueAttempt(deps, key, proof, { reason, counted: false, delaySeconds: 0, nowMs: deps.now() });
+  return requeueAttempt(deps, key, proof, { reason, counted: "nobody", delaySeconds: 0, nowMs: deps.now() });
 }
 
 /** What a program printed may stand in a reason: it is cut, or the task's item would outgrow what the table takes. */

@@ -2,7 +2,7 @@ import pLimit from "p-limit";
 import { type Announcement, nextAnnouncement } from "../../shared/domain/announcement.ts";
 import { reasonFor } from "../../shared/domain/reason.ts";
 import type { TaskItem } from "../../shared/repository/items.ts";
-import { foldDueMs, type TaskAddress } from "../../shared/repository/task-moves.ts";
+import { foldDueMs, type Requeue, type TaskAddress } from "../../shared/repository/task-moves.ts";
 import type { Deps } from "../deps.ts";
 import { dispatchTasks, findPool } from "../operations/dispatch.ts";
 import { rescueAttempt } from "../operations/rescue.ts";
@@ -66,6 +66,11 @@ async function takeBack(deps: Deps, task: TaskItem): Promise<boolean> {
   if (rescue.kind === "requeued" || !task.lease) return true;
   const detail = `attempt ${task.attempt}: worker ${task.lease.workerId} stopped renewing its lease`;
   const proof = { token: task.lease.token, seenUntilMs: task.lease.untilMs };
-  const requeue = { reason: reasonFor("worker_lost", detail), counted: true, delaySeconds: 0, nowMs: deps.now() };
+  const requeue: Requeue = {
+    reason: reasonFor("worker_lost", detail),
+    counted: "infrastructure",
+    delaySeconds: 0,
+    nowMs: deps.now(),
+  };
   return (await deps.tasks.requeue(task, proof, requeue)).moved;
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { retryClasses } from "../domain/retry-policy.ts";
 import { describeGraphProblems } from "./graph-problems.ts";
 import { maxProblems } from "./problem.ts";
 import {
@@ -144,6 +145,12 @@ const artifactsSpecSchema = z.strictObject({
   retentionMs: z.int().min(1).max(jobRules.retentionMs).optional(),
 });
 
+const retrySchema = z.strictObject({
+  /** Tries in all, the first included. */
+  attempts: z.int().min(1).max(jobRules.retryAttempts),
+  on: z.array(z.enum(retryClasses)).min(1).max(retryClasses.length).default(["exit_code"]),
+});
+
 /** What `POST /v1/jobs` accepts as a job; absent parts get their defaults. */
 export const jobSpecSchema = z
   .strictObject({
@@ -151,6 +158,7 @@ export const jobSpecSchema = z
     pool: named(jobRules.poolName).default("default"),
     env: envSchema.default({}),
     timeoutMs: timeoutMsSchema.optional(),
+    retry: retrySchema.optional(),
     abort: z.enum(abortPolicies).default("never"),
     /** By name, which is also their host name. */
     services: servicesSchema.default({}),

@@ -12,13 +12,14 @@ describe("buildJobJsonSchema", () => {
       "pool",
       "env",
       "timeout",
+      "retry",
       "abort",
       "services",
       "steps",
       "tasks",
       "artifacts",
     ]);
-    expect(JSON.stringify(schema)).not.toMatch(/"(exclude|secrets|retry|resources)"/);
+    expect(JSON.stringify(schema)).not.toMatch(/"(exclude|secrets|resources)"/);
     expect(schema).toMatchObject({ required: ["name", "steps", "tasks"], additionalProperties: false });
   });
 

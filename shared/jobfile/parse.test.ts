@@ -171,7 +171,7 @@ artifacts: { paths: [../x, /etc], retention: soon }
       "unknown key 'imgae' in steps[0]; did you mean 'image'?",
     );
     expect(messageOf(`${minimal}script: x`)).toBe(
-      "unknown key 'script'; known keys are version, name, pool, env, timeout, abort, services, steps, tasks, artifacts",
+      "unknown key 'script'; known keys are version, name, pool, env, timeout, retry, abort, services, steps, tasks, artifacts",
     );
     expect(messageOf(`name: hello\n${steps}\ntasks: [{ name: a, slot: 2 }]`)).toContain("did you mean 'slots'?");
     expect(messageOf(`name: hello\n${steps}\ntasks: [{ nam: a }]`)).toContain("did you mean 'name'?");
@@ -185,15 +185,13 @@ artifacts: { paths: [../x, /etc], retention: soon }
     expect(key).toMatchObject({ line: 5, column: 1, related: { line: 4, column: 1, message: "first written here" } });
   });
 
-  it.each([
-    "retry: { attempts: 2 }",
-    "secrets: { DB_PASSWORD: prod/db }",
-    "resources: { cpus: 2 }",
-    "artifacts: { exclude: [x] }",
-  ])("says that it cannot run '%s' yet", (line) => {
-    const key = line.startsWith("artifacts") ? "exclude in artifacts" : line.split(":")[0];
-    expect(messageOf(minimal + line)).toBe(`${key} is not supported yet by this version of Sluice; remove it`);
-  });
+  it.each(["secrets: { DB_PASSWORD: prod/db }", "resources: { cpus: 2 }", "artifacts: { exclude: [x] }"])(
+    "says that it cannot run '%s' yet",
+    (line) => {
+      const key = line.startsWith("artifacts") ? "exclude in artifacts" : line.split(":")[0];
+      expect(messageOf(minimal + line)).toBe(`${key} is not supported yet by this version of Sluice; remove it`);
+    },
+  );
 
   it.each([
     [
@@ -224,6 +222,19 @@ artifacts: { paths: [../x, /etc], retention: soon }
     const text = `name: hello\n${steps}\ntasks: ${tasks}`;
     expect(locate(text)).toEqual([place]);
     expect(messageOf(text)).toBe(message);
+  });
+
+  it.each([
+    ["retry: { attempts: 11 }", "4:20 retry.attempts out_of_range", "must be at most 10"],
+    ["retry: {}", "4:8 retry.attempts missing_key", "attempts is missing"],
+    [
+      "retry: { attempts: 2, on: [exit_code, exit-code] }",
+      "4:39 retry.on[1] invalid_value",
+      "must be one of exit_code, failures, timed_out, out_of_memory, service_unhealthy, secret_missing, not 'exit-code'; did you mean 'exit_code'?",
+    ],
+  ])("points to what is wrong with '%s'", (line, place, message) => {
+    expect(locate(minimal + line)).toEqual([place]);
+    expect(messageOf(minimal + line)).toBe(message);
   });
 
   it("lists a circle of many tasks only in part", () => {

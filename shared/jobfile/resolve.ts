@@ -23,12 +23,13 @@ export function listImageBuilds(job: JobDocument): ImageBuild[] {
  * throws where one is absent, for that is a mistake of the caller, not of the user.
  */
 export function toJobSpec(job: JobDocument, builtImages: ReadonlyMap<number, string> = new Map()): JobSpec {
-  const { name, pool, env, abort, artifacts } = job;
+  const { name, pool, env, abort, artifacts, retry } = job;
   return {
     name,
     pool,
     env,
     ...timeoutOf(job),
+    ...(retry !== undefined && { retry }),
     abort,
     services: Object.fromEntries(
       Object.entries(job.services).map(([serviceName, service]) => [serviceName, toServiceSpec(service)]),

@@ -27,6 +27,8 @@ export const jobRules = {
   steps: 100,
   tasks: limits.tasksPerJob,
   slotsPerTask: 1_024,
+  /** Tries of one task in all that a job may ask for. */
+  retryAttempts: 10,
   /** Needs of one task: its item keeps the names of those that are not met yet. */
   needsPerTask: 1_000,
   services: 20,

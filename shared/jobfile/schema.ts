@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { reasonCodes } from "../domain/reason.ts";
+import { retryClasses } from "../domain/retry-policy.ts";
 import { clipText } from "./problem.ts";
 import { abortPolicies, explainBadArtifactPath, explainBadServiceName, jobRules } from "./rules.ts";
 import { durationPattern, parseDuration, parseSize, sizePattern } from "./units.ts";
@@ -11,7 +11,7 @@ import { durationPattern, parseDuration, parseSize, sizePattern } from "./units.
  */
 
 /** Keys that this version knows but cannot run yet; `[]` stands for every item of a list. */
-export const notYetSupported: readonly string[] = ["retry", "secrets", "resources", "artifacts.exclude"];
+export const notYetSupported: readonly string[] = ["secrets", "resources", "artifacts.exclude"];
 
 /** Keys whose plain YAML value is a number; everywhere else a plain value is taken as the text it is written as. */
 export const numberKeys: ReadonlySet<string> = new Set(["slots", "attempts", "retries", "cpus", "tcp"]);
@@ -203,7 +203,20 @@ export const jobSchema = z.strictObject({
     .optional(),
   timeout: timeout.describe("Longest time for the whole job.").optional(),
   retry: z
-    .strictObject({ attempts: z.int().min(1).max(20), on: z.array(z.enum(reasonCodes)).min(1).default(["exit_code"]) })
+    .strictObject({
+      attempts: z
+        .int()
+        .min(1)
+        .max(jobRules.retryAttempts)
+        .describe("How often a task is tried in all, as long as it fails in one of these ways."),
+      on: z
+        .array(z.enum(retryClasses))
+        .min(1)
+        .max(retryClasses.length)
+        .default(["exit_code"])
+        .describe("Which failures are tried again; failures is exit code 42, exit_code any other."),
+    })
+    .describe("Further tries after failures of the job's own; those of infrastructure are tried again anyway.")
     .optional(),
   abort: z
     .enum(abortPolicies)

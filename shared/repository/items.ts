@@ -2,6 +2,7 @@ import type { JobEvent, Unsequenced } from "../../events/index.ts";
 import type { Announcement } from "../domain/announcement.ts";
 import type { JobState } from "../domain/job-state.ts";
 import type { Artifact, AttemptOutcome, LogSummary, StepResult } from "../domain/manifest.ts";
+import type { UserRetryPolicy } from "../domain/retry-policy.ts";
 import type { TaskCounts } from "../domain/task-counts.ts";
 import type { TaskState } from "../domain/task-state.ts";
 import type { AbortPolicy } from "../jobfile/rules.ts";
@@ -40,6 +41,8 @@ export interface JobDigest {
   endedAt?: string;
   cancel?: CancelRequest;
   timeoutAt?: string;
+  /** What the job says about failures of its own: each of its tasks is created with it. */
+  retry?: UserRetryPolicy;
   /** Set where tasks of the job need others. */
   graph?: true;
   /** Set until every message of the job is known to have been sent. */
@@ -84,6 +87,10 @@ export interface TaskItem {
   attempt: number;
   attempts: AttemptRecord[];
   infrastructureFailures: number;
+  /** Attempts that ended by failures of the user's that `retry` names. */
+  userFailures?: number;
+  /** What the job says about failures of its own. */
+  retry?: UserRetryPolicy;
   /** On a pending task: the tasks it needs that have not completed, as far as was noticed. Absent where none is left. */
   waitingFor?: Set<string>;
   /** How often a retry of what it needs has touched the task: whoever looked before must look again. */

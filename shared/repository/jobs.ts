@@ -207,6 +207,7 @@ async function createJob(table: Table, job: NewJob): Promise<CreateJobOutcome> {
     submittedBy: job.submittedBy,
     createdAt,
     ...(job.spec.timeoutMs === undefined ? {} : { timeoutAt: new Date(job.nowMs + job.spec.timeoutMs).toISOString() }),
+    ...(job.spec.retry ? { retry: job.spec.retry } : {}),
     ...(pending > 0 ? { graph: true as const } : {}),
     ...(whole ? { dispatchPending: true } : {}),
   };

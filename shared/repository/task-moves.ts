@@ -160,10 +160,10 @@ export async function endAttempt(
   );
 }
 
-/** How a task goes back to `queued`. `counted`: infrastructure failed under it, which is tried only so often. */
+/** How a task goes back to `queued`. `counted`: whose failure it was, each is tried only so often. */
 export interface Requeue {
   reason: Reason;
-  counted: boolean;
+  counted: "infrastructure" | "user" | "nobody";
   end?: AttemptEnd;
   /** Nobody should claim the task sooner. */
   delaySeconds: number;
@@ -188,7 +188,8 @@ export async function requeueTask(
         "SET #state = :queued, #rev = #rev + :one, outbox = list_append(if_not_exists(outbox, :none), :outbox)",
         `unfolded = if_not_exists(unfolded, :zero) + :one, ${record}.endedAt = :at, ${record}.outcome = :outcome`,
         `${record}.steps = :steps, ${record}.logs = :logs, ${record}.artifacts = :artifacts`,
-        `infrastructureFailures = infrastructureFailures + :${counted ? "one" : "zero"}`,
+        ...(counted === "infrastructure" ? ["infrastructureFailures = infrastructureFailures + :one"] : []),
+        ...(counted === "user" ? ["userFailures = if_not_exists(userFailures, :zero) + :one"] : []),
         "announce = :announce, duePk = :duePk, dueAt = :dueAt REMOVE lease",
       ].join(", "),
       ConditionExpression: `${held.condition} AND attribute_not_exists(cancel)`,
@@ -274,7 +275,7 @@ export async function reviveTask(table: Table, task: TaskItem, nowMs: number): P
       UpdateExpression: [
         "SET #state = :queued, #rev = #rev + :one, outbox = list_append(if_not_exists(outbox, :none), :outbox)",
         "unfolded = if_not_exists(unfolded, :zero) + :one, infrastructureFailures = :zero",
-        "announce = :announce, duePk = :duePk, dueAt = :dueAt REMOVE endedAt, outcome",
+        "announce = :announce, duePk = :duePk, dueAt = :dueAt REMOVE endedAt, outcome, userFailures",
       ].join(", "),
       ConditionExpression: "#rev = :rev AND #state IN (:s0, :s1, :s2, :s3, :s4)",
       ExpressionAttributeNames: { "#state": "state", "#rev": "rev" },

@@ -1,6 +1,7 @@
 import type { Announcement } from "../domain/announcement.ts";
 import type { AttemptKey } from "../domain/ids.ts";
 import type { Reason } from "../domain/reason.ts";
+import type { UserRetryPolicy } from "../domain/retry-policy.ts";
 import { isTerminalTaskState } from "../domain/task-state.ts";
 import { timing } from "../domain/timing.ts";
 import type { TaskSpec } from "../jobfile/job-spec.ts";
@@ -76,7 +77,7 @@ export function firstState(spec: TaskSpec): "pending" | "queued" {
 /** A new task item in its first state, with the moves that its digest has not counted yet (normally none). */
 export function newTaskItem(
   spec: TaskSpec,
-  job: { jobId: string; pool: string; bucket: number; createdAt: string },
+  job: Pick<TaskItem, "jobId" | "pool" | "bucket" | "createdAt"> & { retry?: UserRetryPolicy | undefined },
   transitions: TaskTransition[] = [],
 ): Record<string, unknown> {
   const last = transitions.at(-1);
@@ -95,6 +96,7 @@ export function newTaskItem(
     attempt: 0,
     attempts: [],
     infrastructureFailures: 0,
+    ...(job.retry ? { retry: job.retry } : {}),
     ...(needs.length > 0 && !last ? { waitingFor: new Set(needs) } : {}),
     createdAt: job.createdAt,
   };

@@ -8,6 +8,7 @@ import {
   completed,
   ended,
   failedByInfrastructure,
+  failedWith,
   type ReportedResult,
   released,
 } from "../support/control-plane-worker.ts";
@@ -59,6 +60,46 @@ describe("a report of a result", () => {
       .createWorker()
       .claim([{ jobId, task: "a", bucket: 0 }]);
     expect(await worker.report(first, failedByInfrastructure())).toEqual({ status: "lost" });
+  });
+
+  it("is tried again where the job says so, with a delay that doubles, until its tries are used up", async () => {
+    const jobId = await plane().submit(noopJob(["a"], { retry: { attempts: 3 } }));
+    const worker = plane().createWorker();
+    const address = { jobId, task: "a", bucket: 0 };
+    const answers = [];
+    for (const result of [failedWith(7), failedByInfrastructure(), failedWith(8), failedWith(9)]) {
+      const [claim] = await worker.claim([address]);
+      if (claim?.status !== "claimed") throw new Error("not claimed");
+      const answer = await worker.report(claim, result);
+      answers.push(answer.status === "retry" ? answer.retryAfterSeconds : answer.status);
+      expect(await worker.report(claim, result), "told again").toEqual(answer);
+    }
+    expect(answers).toEqual([1, 1, 2, "accepted"]);
+    await plane().foldAll();
+    const task = await plane().call<Task>(`/v1/jobs/${jobId}/tasks/a`);
+    expect(task).toMatchObject({ status: "failed", attempt: 4, reason: { detail: "true exited with 9" } });
+    expect(task.attempts.map(({ outcome }) => outcome?.exitCode)).toEqual([7, undefined, 8, 9]);
+  });
+
+  it.each([
+    ["exit code 42 unless it names failures", 42, { attempts: 2 }, "accepted"],
+    ["exit code 42 where it names failures", 42, { attempts: 2, on: ["failures" as const] }, "retry"],
+    ["what it does not name", 7, { attempts: 2, on: ["timed_out" as const] }, "accepted"],
+    ["anything where it gives one try", 7, { attempts: 1 }, "accepted"],
+  ])("as a job's retry policy takes %s: exit %i, %j: %s", async (_, exitCode, retry, status) => {
+    await plane().submit(noopJob(["a"], { retry }));
+    const worker = plane().createWorker();
+    expect(await worker.report(await worker.claimOne(), failedWith(exitCode))).toMatchObject({ status });
+  });
+
+  it("of a task that was cancelled meanwhile ends it, whatever the job's retry policy", async () => {
+    const jobId = await plane().submit(noopJob(["a"], { retry: { attempts: 3 } }));
+    const worker = plane().createWorker();
+    const claimed = await worker.claimOne();
+    await plane().call(`/v1/jobs/${jobId}/cancel`, { method: "POST" });
+    await plane().foldAll();
+    expect(await worker.report(claimed, failedWith(7))).toEqual({ status: "accepted" });
+    expect(await readTask(claimed)).toMatchObject({ status: "aborted" });
   });
 
   it("is accepted again when it is repeated", async () => {
