@@ -3,6 +3,7 @@ import type { Server } from "node:http";
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { DynamoDBStreamsClient } from "@aws-sdk/client-dynamodb-streams";
 import { awsClientOptions, withoutCallLogging } from "../shared/clients/aws-options.ts";
+import { PlainJsonProtocol } from "../shared/clients/plain-json.ts";
 import { schedules } from "../shared/infrastructure/schedules.ts";
 import { streamBatchSize, streamConsumers } from "../shared/infrastructure/table.ts";
 import { createLogger } from "../shared/log.ts";
@@ -35,7 +36,7 @@ const sweep = await import("../functions/schedules/sweep-main.ts");
 const checkpoints = openCheckpoints(settings.checkpointFile);
 const dynamoDb = new DynamoDBClient({});
 const source = createStreamSource({
-  client: withoutCallLogging(new DynamoDBStreamsClient(awsClientOptions)),
+  client: withoutCallLogging(new DynamoDBStreamsClient({ ...awsClientOptions, protocol: PlainJsonProtocol })),
   streamArn: settings.streamArn,
   functions: [
     { name: "fold", patterns: streamConsumers.fold, batchSize: streamBatchSize, handler: fold.handler },

@@ -8,6 +8,7 @@ import {
 } from "@aws-sdk/client-sqs";
 import { AppError } from "../domain/errors.ts";
 import { awsClientOptions, withoutCallLogging } from "./aws-options.ts";
+import { PlainJsonProtocol } from "./plain-json.ts";
 
 /** Most entries of one SQS batch call, and most messages of one receive. */
 export const queueBatchSize = 10;
@@ -39,7 +40,7 @@ export interface Queue {
 
 /** The SQS client of this process. */
 export function createSqsClient(): SQSClient {
-  return withoutCallLogging(new SQSClient(awsClientOptions));
+  return withoutCallLogging(new SQSClient({ ...awsClientOptions, protocol: PlainJsonProtocol }));
 }
 
 /** A queue behind its URL. */

@@ -3,7 +3,7 @@ import {
   TransactionCanceledException,
   TransactionConflictException,
 } from "@aws-sdk/client-dynamodb";
-import { BatchGetCommand, type BatchGetCommandInput } from "@aws-sdk/lib-dynamodb";
+import { BatchGetCommand, type BatchGetCommandInput, type TransactWriteCommand } from "@aws-sdk/lib-dynamodb";
 import { describe, expect, it } from "vitest";
 import { getItems, type Table, updateItem, writeTransaction } from "./table.ts";
 
@@ -45,6 +45,14 @@ describe("a transaction", () => {
       expect(sent).toHaveLength(3);
     },
   );
+
+  it("has a token of its own at each try, by which the table knows one that comes twice", async () => {
+    const { table, sent } = createTable([cancelled("TransactionConflict"), {}]);
+    await writeTransaction(table, []);
+    const tokens = sent.map((command) => (command as TransactWriteCommand).input.ClientRequestToken);
+    expect(tokens.every((token) => token?.length === 36)).toBe(true);
+    expect(new Set(tokens).size).toBe(2);
+  });
 
   it("throws what trying again does not mend", async () => {
     await expect(writeTransaction(createTable([cancelled("ValidationError")]).table, [])).rejects.toThrow();

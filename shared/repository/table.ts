@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   ConditionalCheckFailedException,
@@ -15,6 +16,7 @@ import {
 } from "@aws-sdk/lib-dynamodb";
 import { unmarshall } from "@aws-sdk/util-dynamodb";
 import { awsClientOptions, withoutCallLogging } from "../clients/aws-options.ts";
+import { PlainJsonProtocol } from "../clients/plain-json.ts";
 import { AppError } from "../domain/errors.ts";
 import type { ItemKey } from "./keys.ts";
 
@@ -30,7 +32,7 @@ const maxBatchGetKeys = 100;
 const conflictTries = 8;
 
 export function createDynamoDbClient(): DynamoDBClient {
-  return withoutCallLogging(new DynamoDBClient(awsClientOptions));
+  return withoutCallLogging(new DynamoDBClient({ ...awsClientOptions, protocol: PlainJsonProtocol }));
 }
 
 /** A table by its name. */
@@ -56,8 +58,9 @@ export type TransactionOutcome = { ok: true } | { ok: false; failedConditions: n
 export async function writeTransaction(table: Table, items: TransactItems): Promise<TransactionOutcome> {
   for (let tries = 1; ; tries++) {
     try {
-      // The SDK gives each a token of its own: sent twice, as after a broken connection, it is written once.
-      await table.client.send(new TransactWriteCommand({ TransactItems: items }));
+      // A token for each: sent twice by the SDK, as after a broken connection, it is written once.
+      const ClientRequestToken = randomUUID();
+      await table.client.send(new TransactWriteCommand({ TransactItems: items, ClientRequestToken }));
       return { ok: true };
     } catch (error) {
       if (!(error instanceof TransactionCanceledException)) throw error;
