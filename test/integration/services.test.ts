@@ -31,6 +31,13 @@ const web = (text: string) => ({
   health: { check: { kind: "http", port: 8080, path: "/ready" } },
 });
 
+/** Never becomes healthy: nobody listens there. */
+const deaf = (health: Record<string, unknown>) => ({
+  ...busybox,
+  command: ["sh", "-c", "echo listening to nothing; exec sleep 600"],
+  health: { check: { kind: "tcp", port: 9 }, ...health },
+});
+
 function step(run: string, more: Partial<ContainerStepSpec> = {}): ContainerStepSpec {
   return { kind: "container", name: "step 1", shipped: false, entry: { run }, env: {}, ...busybox, ...more };
 }
@@ -54,7 +61,12 @@ describe("services of a task", () => {
   async function startOnce(): Promise<void> {
     if (worker !== undefined) return;
     await ensureRedisImage(docker);
-    const env = bench.workerEnv({ SLUICE_EXECUTORS: "docker", SLUICE_KILL_GRACE_MS: "1000", SLUICE_SLOTS: "3" });
+    const env = bench.workerEnv({
+      SLUICE_EXECUTORS: "docker",
+      SLUICE_KILL_GRACE_MS: "1000",
+      SLUICE_SLOTS: "3",
+      SLUICE_DRAIN_MS: "5000",
+    });
     const parsed = parseConfig(env, { cores: 2, cwd: "/" });
     if (!parsed.ok) throw new Error(parsed.problems.join());
     const { config } = parsed;
@@ -133,5 +145,81 @@ describe("services of a task", () => {
       "two",
     ]);
     expect((await readServiceLog("names", "redis")).join("\n")).toMatch(/Ready to accept[\s\S]*bye bye/);
+  });
+
+  it("fail their task with their own last words when they do not become healthy", async () => {
+    await send("deaf", { deaf: deaf({ intervalMs: 50, retries: 2 }) }, "echo never");
+    const { reason, ...outcome } = await outcomeOf("deaf");
+    expect(outcome).toEqual({ state: "failed" });
+    expect(reason).toMatchObject({ code: "service_unhealthy", fault: "user" });
+    expect(reason?.detail).toMatch(
+      /^service deaf did not become healthy: no connection to port 9: .*ECONNREFUSED.* \(started 3 times\)\. Its last log lines:\nlistening to nothing$/,
+    );
+    const lines = await readServiceLog("deaf", "deaf");
+    expect(lines.filter((line) => line === "listening to nothing")).toHaveLength(3);
+    expect(lines.filter((line) => line.startsWith("sluice: service deaf did not become healthy"))).toHaveLength(2);
+    expect(lines.at(-2)).toMatch(/it is started again \(3 of 3\)$/);
+    expect((await readManifest("deaf")).logs).toMatchObject([{ service: "deaf", lines: 5 }]);
+  });
+
+  it("are ready once they run where nothing else is said; their end is told all the same", async () => {
+    await send("nope", { nope: { ...busybox, command: ["no-such-program"] } }, "sleep 600");
+    expect((await outcomeOf("nope")).reason).toMatchObject({
+      code: "service_unhealthy",
+      detail: expect.stringMatching(/^service nope ended with exit code 127 while .*\n.*no-such-program/),
+    });
+  });
+
+  it("end the step that runs when one of them ends", async () => {
+    const mortal = {
+      ...busybox,
+      command: ["sh", "-c", "echo up; nc -l -p 8080 >/dev/null; echo going; exit 3"],
+      health: { check: { kind: "log", text: "up" } },
+    };
+    const run =
+      "trap 'echo told; exit 0' TERM; until nc mortal 8080 </dev/null; do sleep 0.1; done; while :; do sleep 0.1; done";
+    await send("mortal", { mortal }, run);
+    expect(await outcomeOf("mortal")).toMatchObject({
+      state: "failed",
+      reason: {
+        code: "service_unhealthy",
+        detail: "service mortal ended with exit code 3 while the task needed it. Its last log lines:\nup\ngoing",
+      },
+    });
+    expect(await readLog("mortal")).toContain("told");
+    expect(await readServiceLog("mortal", "mortal")).toEqual(["up", "going"]);
+  });
+
+  it("are not waited for any more when the task is cancelled, times out or loses its lease", async () => {
+    const services = { slow: deaf({ intervalMs: 600_000, startPeriodMs: 600_000 }) };
+    const isUp = (task: string) =>
+      eventually(async () => (await readServiceLog(task, "slow")).length > 0, `the service of ${task}`);
+    const tasks = ["cancelled", "late", "lost"];
+    await Promise.all(
+      tasks.map((task) => send(task, services, "echo never", task === "late" ? { timeoutMs: 4_000 } : {})),
+    );
+    await Promise.all([isUp("cancelled"), isUp("lost")]);
+    bench.plane.cancel("cancelled");
+    bench.plane.loseLease("lost");
+    expect(await outcomeOf("cancelled")).toMatchObject({ state: "aborted", reason: { code: "cancelled" } });
+    expect(await outcomeOf("late")).toMatchObject({ state: "timed_out", reason: { code: "timed_out" } });
+    expect(await readServiceLog("late", "slow")).toEqual(["listening to nothing"]);
+    for (const task of tasks) {
+      const { attemptId } = bench.plane.task(task).attempts[0] ?? {};
+      await eventually(async () => (await listLeftovers(`sluice.attempt=${attemptId}`)).length === 0, `no ${task}`);
+    }
+  });
+
+  it("belong to one task: another one at the same time has its own of the same name and port", async () => {
+    const run = "wget -qO- http://web:8080/ready; while :; do sleep 0.1; done";
+    await send("left", { web: web("of the left") }, run);
+    await send("right", { web: web("of the right") }, run);
+    await eventually(async () => [...(await readLog("left")), ...(await readLog("right"))].length === 2, "both logs");
+    expect([await readLog("left"), await readLog("right")]).toEqual([["of the left"], ["of the right"]]);
+    bench.plane.cancel("left");
+    expect(await outcomeOf("left")).toMatchObject({ state: "aborted" });
+    // The other one goes on until its worker drains; it is given back.
+    await worker?.drain("the test is over");
+    expect(bench.plane.task("right").attempts[0]?.result).toMatchObject({ kind: "released" });
   });
 });

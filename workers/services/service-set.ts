@@ -18,7 +18,7 @@ import type { TextFinder } from "./text-finder.ts";
 
 /** Starts of one service, the first included, before the task fails. */
 export const maxServiceStarts = 3;
-const restartDelayMs = 500;
+const defaultRestartDelayMs = 500;
 /** A service that is started anew gets this long for its last words. */
 const failedGraceMs = 2_000;
 const endDeadlineMs = 5_000;
@@ -32,6 +32,8 @@ export interface ServiceSetOptions {
   /** Told once where a service ends after all were ready. */
   onDied: (reason: Reason) => void;
   log: Logger;
+  /** Between the end of one start and the next. */
+  restartDelayMs?: number;
 }
 
 interface Service {
@@ -124,7 +126,7 @@ export class ServiceSet {
       output.note(`service ${launch.name} ${failure}; it is started again (${starts + 1} of ${maxServiceStarts})`);
       this.#options.log.info({ service: launch.name, failure, starts }, "a service is started again");
       await this.#remove(service);
-      await sleep(restartDelayMs, this.#signal);
+      await sleep(this.#options.restartDelayMs ?? defaultRestartDelayMs, this.#signal);
       this.#signal.throwIfAborted();
     }
   }
@@ -221,7 +223,7 @@ function describeFailedStarts({ launch, output }: Service, failure: string): Rea
 }
 
 function describeDeath({ launch, output }: Service, failure: string): Reason {
-  return tellLastLines(`service ${launch.name} ${failure} while the task's steps needed it`, output);
+  return tellLastLines(`service ${launch.name} ${failure} while the task needed it`, output);
 }
 
 function tellLastLines(sentence: string, output: ServiceOutput): Reason {
