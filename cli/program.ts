@@ -120,6 +120,10 @@ function addTaskCommands(program: Command, act: Act): void {
       act(async (context) => (await import("./commands/logs.ts")).logs(context, job, task, options)),
     );
   program
+    .command("why <job> <task>")
+    .description("why a task waits, where it runs, or why it ended so, with evidence")
+    .action((job, task) => act(async (context) => (await import("./commands/why.ts")).why(context, job, task)));
+  program
     .command("artifact <job> [tasks...]")
     .description("fetch artifacts, checked: of all tasks where none is named")
     .requiredOption("-o, --output <folder>", "where to put them")

@@ -54,6 +54,7 @@ const roleByRoute: Record<string, Role> = {
   "POST /v1/jobs/x/tasks/x/cancel": "submitter",
   "GET /v1/jobs/x/tasks/x/artifacts": "viewer",
   "GET /v1/jobs/x/tasks/x/logs": "viewer",
+  "GET /v1/jobs/x/tasks/x/why": "viewer",
   "POST /v1/images": "submitter",
   "GET /v1/workers": "viewer",
   "POST /v1/workers": "worker",

@@ -4,7 +4,7 @@ import type { ApiLogLine } from "../../shared/api/schemas.ts";
 import { AppError } from "../../shared/domain/errors.ts";
 import { parseLogLine } from "../../shared/domain/log-line.ts";
 import {
-  attemptPrefix,
+  attemptLogPrefix,
   type LogChunkName,
   parseLogChunkName,
   serviceLogPrefix,
@@ -77,8 +77,11 @@ export interface LogLines {
 export interface LogReader {
   /** Costs one list, and one read a chunk. */
   readPage(from: LogPosition, limit: number): Promise<LogLines>;
-  /** The last lines of an attempt, from as many chunks as it takes; fewer where they are too much for one answer. */
-  readTail(attempt: number, count: number): Promise<Omit<LogLines, "exhausted">>;
+  /**
+   * The last lines of an attempt, from as many chunks as it takes; fewer where they are too much for one answer. `from`:
+   * a chunk that the last lines are known not to be before, which saves listing those before it.
+   */
+  readTail(attempt: number, count: number, from?: LogPosition): Promise<Omit<LogLines, "exhausted">>;
 }
 
 /** A reader that remembers the chunk it read last: pages are smaller than chunks, so the next page often needs it. */
@@ -94,7 +97,7 @@ export function createLogReader(deps: Pick<Deps, "objects">, source: LogSource):
   };
   return {
     readPage: (from, limit) => readPage(deps, source, readRows, from, limit),
-    readTail: (attempt, count) => readTail(deps, source, readRows, attempt, count),
+    readTail: (attempt, count, from = logStart(attempt, source)) => readTail(deps, source, readRows, count, from),
   };
 }
 
@@ -134,12 +137,13 @@ async function readTail(
   deps: Pick<Deps, "objects">,
   source: LogSource,
   readRows: ReadRows,
-  attempt: number,
   count: number,
+  from: LogPosition,
 ): Promise<Omit<LogLines, "exhausted">> {
-  const chunks = await listAllChunks(deps, source, attempt);
+  const { attempt } = from;
+  const chunks = await listAllChunks(deps, source, from);
   const last = chunks.at(-1);
-  const next = last ? positionAfter(last, attempt) : logStart(attempt, source);
+  const next = last ? positionAfter(last, attempt) : from;
   const entries: LogEntry[] = [];
   let bytes = 0;
   for (const chunk of chunks.toReversed()) {
@@ -161,15 +165,15 @@ function positionAfter(chunk: LogChunk, attempt: number): LogPosition {
   return { attempt, step: chunk.step, sequence: chunk.sequence + 1, skip: 0 };
 }
 
-async function listAllChunks(deps: Pick<Deps, "objects">, source: LogSource, attempt: number): Promise<LogChunk[]> {
+async function listAllChunks(deps: Pick<Deps, "objects">, source: LogSource, start: LogPosition): Promise<LogChunk[]> {
   const all: LogChunk[] = [];
-  let from = logStart(attempt, source);
+  let from = start;
   for (;;) {
     const { chunks, more } = await listChunks(deps, source, from);
     all.push(...chunks);
     const last = chunks.at(-1);
     if (!more || !last) return all;
-    from = positionAfter(last, attempt);
+    from = positionAfter(last, from.attempt);
   }
 }
 
@@ -181,7 +185,7 @@ async function listChunks(deps: Pick<Deps, "objects">, source: LogSource, from: 
       ? stepLogPrefix(jobId, task, from.attempt, from.step)
       : serviceLogPrefix(jobId, task, from.attempt, service);
   const all = step === undefined && service === undefined;
-  const prefix = all ? `${attemptPrefix(jobId, task, from.attempt)}logs/step-` : ownPrefix;
+  const prefix = all ? `${attemptLogPrefix(jobId, task, from.attempt)}step-` : ownPrefix;
   // Names of chunks begin with eight digits: what sorts before this chunk's number sorts before its name.
   const before = ownPrefix + String(from.sequence).padStart(8, "0");
   const page = await deps.objects.list(prefix, { startAfter: before });

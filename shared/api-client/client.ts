@@ -12,6 +12,7 @@ import type {
   Task,
   TaskPage,
   TaskSummary,
+  Why,
 } from "../api/schemas.ts";
 import type { JobState } from "../domain/job-state.ts";
 import { limits } from "../domain/limits.ts";
@@ -69,6 +70,8 @@ export interface ApiClient {
   /** All tasks of a job, page by page as they are taken. */
   eachTask(job: string, query?: { status?: TaskState }, options?: CallOptions): AsyncGenerator<TaskSummary>;
   getTask(job: string, task: string, options?: CallOptions): Promise<Task>;
+  /** Why a task waits, where it runs, or why it ended so. */
+  explainTask(job: string, task: string, options?: CallOptions): Promise<Why>;
   /** A page of events after a sequence number. */
   listEvents(job: string, query?: { after?: number; limit?: number }, options?: CallOptions): Promise<EventPage>;
   /** Events after a sequence number as they happen, each once and in order, until the job has ended. */
@@ -142,6 +145,7 @@ export function createApiClient(options: TransportOptions): ApiClient {
       for await (const page of pages) yield* page.tasks;
     },
     getTask: (job, task, call) => get(taskPath(job, task), {}, call),
+    explainTask: (job, task, call) => get(`${taskPath(job, task)}/why`, {}, call),
     listEvents: (job, query = {}, call) => get(`${jobPath(job)}/events`, { ...query }, call),
     followEvents: async function* (job, after, follow = {}) {
       let newest = after;

@@ -10,6 +10,7 @@ import {
   stepResultSchema,
 } from "../domain/manifest.ts";
 import { taskStates } from "../domain/task-state.ts";
+import { whyCodes, whyFactSchema } from "../domain/why-facts.ts";
 import { jobSpecSchema } from "../jobfile/job-spec.ts";
 
 /**
@@ -110,6 +111,20 @@ export const taskSchema = taskSummarySchema
   .extend({ job: z.string(), cancelRequestedAt: z.string().optional(), attempts: z.array(attemptSchema) })
   .meta({ id: "Task" });
 export type Task = z.infer<typeof taskSchema>;
+
+/** Why a task waits, where it runs, or why it ended so: a sentence, and the evidence it rests on. */
+export const whySchema = z
+  .object({
+    job: z.string(),
+    task: z.string(),
+    status: z.enum(taskStates),
+    code: z.enum(whyCodes),
+    summary: z.string(),
+    facts: z.array(whyFactSchema),
+    at: z.string(),
+  })
+  .meta({ id: "Why" });
+export type Why = z.infer<typeof whySchema>;
 
 export const eventPageSchema = z
   .object({ events: z.array(jobEventSchema), next: z.number().int() })

@@ -34,6 +34,8 @@ export interface ObjectStore {
     prefix: string,
     options?: { startAfter?: string; limit?: number },
   ): Promise<{ objects: ListedObject[]; more: boolean }>;
+  /** Names of the folders right under a prefix that ends with `/`, in key order, a thousand at most. */
+  listFolders(prefix: string): Promise<string[]>;
   presignGet(key: string, options: { expiresSeconds: number; fileName?: string }): Promise<string>;
   presignPut(key: string, options: { expiresSeconds: number }): Promise<string>;
 }
@@ -113,6 +115,10 @@ export function createObjectStore(client: S3Client, bucket: string): ObjectStore
       );
       const objects = (answer.Contents ?? []).map((object) => ({ key: object.Key ?? "", size: object.Size ?? 0 }));
       return { objects, more: answer.IsTruncated ?? false };
+    },
+    async listFolders(prefix) {
+      const answer = await client.send(new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, Delimiter: "/" }));
+      return (answer.CommonPrefixes ?? []).map((folder) => (folder.Prefix ?? "").slice(prefix.length, -1));
     },
     presignGet(key, { expiresSeconds, fileName }) {
       const command = new GetObjectCommand({

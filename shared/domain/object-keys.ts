@@ -16,14 +16,29 @@ export function artifactKey(jobId: string, task: string, attempt: number): strin
   return `${attemptPrefix(jobId, task, attempt)}artifact.tar.zst`;
 }
 
+/** Prefix of the logs of an attempt: a folder for each step or service that wrote something. */
+export function attemptLogPrefix(jobId: string, task: string, attempt: number): string {
+  return `${attemptPrefix(jobId, task, attempt)}logs/`;
+}
+
 /** Prefix of the log chunks of one step (1-based). */
 export function stepLogPrefix(jobId: string, task: string, attempt: number, step: number): string {
-  return `${attemptPrefix(jobId, task, attempt)}logs/step-${String(step).padStart(3, "0")}/`;
+  return `${attemptLogPrefix(jobId, task, attempt)}${formatStepFolder(step)}/`;
+}
+
+function formatStepFolder(step: number): string {
+  return `step-${String(step).padStart(3, "0")}`;
+}
+
+/** The step (1-based) whose log a folder of an attempt's logs holds, or undefined where it is none. */
+export function parseStepFolder(folder: string): number | undefined {
+  const digits = /^step-(\d+)$/.exec(folder)?.[1];
+  return digits === undefined ? undefined : Number(digits);
 }
 
 /** Prefix of the log chunks of one service. */
 export function serviceLogPrefix(jobId: string, task: string, attempt: number, service: string): string {
-  return `${attemptPrefix(jobId, task, attempt)}logs/service-${service}/`;
+  return `${attemptLogPrefix(jobId, task, attempt)}service-${service}/`;
 }
 
 /** What the name of a log chunk says: which lines and bytes (uncompressed) of its log it holds. */

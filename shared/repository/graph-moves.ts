@@ -44,7 +44,7 @@ async function queuePending(table: Table, task: TaskItem, nowMs: number): Promis
         "SET #state = :queued, #rev = #rev + :one, outbox = list_append(if_not_exists(outbox, :none), :outbox)",
         "unfolded = if_not_exists(unfolded, :zero) + :one",
         // Its message is sent after this write: where that does not happen the sweep sends it.
-        "announce = :announce, duePk = :duePk, dueAt = :dueAt REMOVE waitingFor",
+        "announce = :announce, queuedAt = :at, duePk = :duePk, dueAt = :dueAt REMOVE waitingFor",
       ].join(", "),
       ConditionExpression: `#rev = :rev AND #state = :pending AND ${untouched.condition}`,
       ExpressionAttributeNames: { "#state": "state", "#rev": "rev" },
@@ -57,6 +57,7 @@ async function queuePending(table: Table, task: TaskItem, nowMs: number): Promis
         ":none": [],
         ":outbox": [move],
         ":announce": firstAnnouncement(nowMs),
+        ":at": at,
         ...untouched.values,
         ...dueValues(task.task, nowMs + foldDueMs),
       },

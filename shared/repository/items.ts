@@ -98,6 +98,8 @@ export interface TaskItem {
   lease?: { token: string; workerId: string; untilMs: number };
   /** On a queued task whose message may be lost: when the sweep sends it again. */
   announce?: Announcement;
+  /** Since when it waits; absent where that is since its creation. */
+  queuedAt?: string;
   cancel?: CancelRequest;
   watchedUntilMs?: number;
   createdAt: string;

@@ -28,6 +28,7 @@ export interface WorkerRepository {
     beat: { state: "alive" | "draining" | "stopped"; slotsFree: number; held: number },
     nowMs: number,
   ): Promise<WorkerItem | undefined>;
+  get(workerId: string): Promise<WorkerItem | undefined>;
   /** Workers of a pool that have not said that they stopped, whether they live or fell silent. */
   listActive(pool: string, limit: number): Promise<ActivePage<WorkerItem>>;
   requestDrain(workerId: string, nowMs: number): Promise<boolean>;
@@ -73,6 +74,10 @@ export function createWorkerRepository(table: Table): WorkerRepository {
         },
       });
       return outcome.ok ? (outcome.item as unknown as WorkerItem) : undefined;
+    },
+    async get(workerId) {
+      const [item] = await getItems(table, [workerKey(workerId)]);
+      return item as WorkerItem | undefined;
     },
     listActive: (pool, limit) => listActiveWorkers(table, pool, limit),
     async requestDrain(workerId, nowMs) {

@@ -1,47 +1,12 @@
-import { zstdCompressSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import type { ApiLogLine, ClaimedTask, LogPage } from "../../shared/api/schemas.ts";
-import { formatLogLine } from "../../shared/domain/log-line.ts";
-import { formatLogChunkName, stepLogPrefix } from "../../shared/domain/object-keys.ts";
 import { noopJob } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
+import { createShipper } from "../support/control-plane-logs.ts";
 import { readEvents } from "../support/control-plane-sse.ts";
 import { completed, type FakeWorker, failedByInfrastructure } from "../support/control-plane-worker.ts";
 
 const plane = useControlPlane();
-
-interface StepCounters {
-  sequence: number;
-  lines: number;
-  bytes: number;
-}
-
-/** Writes chunks of logs as a worker does. */
-function createShipper(claimed: ClaimedTask) {
-  const counters = new Map<number, StepCounters>();
-  return {
-    async ship(step: number, texts: readonly string[], stream: "stdout" | "stderr" = "stdout"): Promise<void> {
-      const at = counters.get(step) ?? { sequence: 0, lines: 0, bytes: 0 };
-      const content = texts
-        .map((text) => formatLogLine({ atMs: plane().clock.now(), stream, text, partial: false }))
-        .join("");
-      const name = formatLogChunkName({
-        sequence: at.sequence,
-        firstLine: at.lines,
-        lines: texts.length,
-        firstByte: at.bytes,
-        bytes: content.length,
-      });
-      const key = stepLogPrefix(claimed.jobId, claimed.task, claimed.attempt, step) + name;
-      await plane().deps.objects.put(key, zstdCompressSync(content), "application/zstd");
-      counters.set(step, {
-        sequence: at.sequence + 1,
-        lines: at.lines + texts.length,
-        bytes: at.bytes + content.length,
-      });
-    },
-  };
-}
 
 const numbered = (prefix: string, count: number, from = 0) =>
   Array.from({ length: count }, (_, index) => `${prefix}-${from + index}`);
@@ -55,7 +20,7 @@ async function startTask(): Promise<{ worker: FakeWorker; claimed: ClaimedTask; 
 /** Two steps in five chunks: one-0 … one-6, two-0 … two-4. */
 async function runLoggedTask() {
   const task = await startTask();
-  const { ship } = createShipper(task.claimed);
+  const { ship } = createShipper(plane(), task.claimed);
   await ship(1, numbered("one", 3));
   await ship(1, numbered("one", 1, 3));
   await ship(1, numbered("one", 3, 4));
@@ -113,7 +78,7 @@ describe("pages of a log", () => {
 
   it("are not complete while the attempt may write more, and go on where they stopped", async () => {
     const { path, claimed, worker } = await startTask();
-    const { ship } = createShipper(claimed);
+    const { ship } = createShipper(plane(), claimed);
     await ship(1, ["first"]);
     const page = await plane().call<LogPage>(`${path}?limit=10`);
     expect(page).toMatchObject({ attempt: 1, complete: false, lines: [{ text: "first" }] });
@@ -125,7 +90,7 @@ describe("pages of a log", () => {
 
   it("hold at most so many bytes, but at least one line", async () => {
     const { path, claimed, worker } = await startTask();
-    const { ship } = createShipper(claimed);
+    const { ship } = createShipper(plane(), claimed);
     const long = Array.from({ length: 6 }, (_, index) => `${index}`.padEnd(900_000, "x"));
     await ship(1, long);
     await worker.report(claimed, completed());
@@ -136,11 +101,11 @@ describe("pages of a log", () => {
 
   it("are of the newest attempt, or of the one named", async () => {
     const { path, claimed, worker } = await startTask();
-    await createShipper(claimed).ship(1, ["of the first"]);
+    await createShipper(plane(), claimed).ship(1, ["of the first"]);
     await worker.report(claimed, failedByInfrastructure());
     const [second] = await worker.claim([{ jobId: claimed.jobId, task: "a", bucket: 0 }]);
     if (second?.status !== "claimed") throw new Error("not claimed");
-    await createShipper(second).ship(1, ["of the second"]);
+    await createShipper(plane(), second).ship(1, ["of the second"]);
     expect(await plane().call(`${path}?limit=5`)).toMatchObject({ attempt: 2, lines: [{ text: "of the second" }] });
     const first = await plane().call<LogPage>(`${path}?attempt=1`);
     expect(first).toMatchObject({ attempt: 1, complete: true, lines: [{ text: "of the first" }] });
@@ -185,7 +150,7 @@ describe("the tail of a log", () => {
 
   it("holds at most so many bytes as one answer takes", async () => {
     const { path, claimed, worker } = await startTask();
-    const { ship } = createShipper(claimed);
+    const { ship } = createShipper(plane(), claimed);
     const long = Array.from({ length: 9 }, (_, index) => `${index}`.padEnd(900_000, "x"));
     await ship(1, long.slice(0, 4));
     await ship(1, long.slice(4));
@@ -215,12 +180,12 @@ describe("a log as text", () => {
 
   it("goes on after a cursor, also of an earlier attempt", async () => {
     const { path, claimed, worker } = await startTask();
-    await createShipper(claimed).ship(1, ["first-0", "first-1"]);
+    await createShipper(plane(), claimed).ship(1, ["first-0", "first-1"]);
     const { cursor } = await plane().call<LogPage>(`${path}?limit=1`);
     await worker.report(claimed, failedByInfrastructure());
     const [second] = await worker.claim([{ jobId: claimed.jobId, task: "a", bucket: 0 }]);
     if (second?.status !== "claimed") throw new Error("not claimed");
-    await createShipper(second).ship(1, ["second-0", "second-1"]);
+    await createShipper(plane(), second).ship(1, ["second-0", "second-1"]);
     expect(await readText(`${path}?cursor=${cursor}`)).toBe("first-1\n");
   });
 
@@ -260,7 +225,7 @@ describe("a followed log", () => {
 
   it("goes on with the next attempt, and with lines as they come", async () => {
     const { path, claimed, worker } = await startTask();
-    const first = createShipper(claimed);
+    const first = createShipper(plane(), claimed);
     await first.ship(1, ["first-0"]);
     const response = await plane().request(path, { headers: { accept: "text/event-stream" } });
     const reader = readEvents(response);
@@ -271,7 +236,7 @@ describe("a followed log", () => {
     await worker.report(claimed, failedByInfrastructure());
     const [second] = await worker.claim([{ jobId: claimed.jobId, task: "a", bucket: 0 }]);
     if (second?.status !== "claimed") throw new Error("not claimed");
-    await createShipper(second).ship(1, ["second-0"]);
+    await createShipper(plane(), second).ship(1, ["second-0"]);
     await worker.report(second, completed());
     const rest = await reader.readAll();
     expect(rest.map(({ event, data }) => (event === "line" ? (JSON.parse(data) as ApiLogLine).text : event))).toEqual([
@@ -282,7 +247,7 @@ describe("a followed log", () => {
 
   it("stays with the attempt that was named", async () => {
     const { path, claimed, worker } = await startTask();
-    await createShipper(claimed).ship(1, ["first-0"]);
+    await createShipper(plane(), claimed).ship(1, ["first-0"]);
     await worker.report(claimed, failedByInfrastructure());
     expect(await readStream(`${path}?attempt=1`)).toMatchObject({ texts: ["first-0"], ended: true });
   });
@@ -292,7 +257,7 @@ describe("a followed log", () => {
     await worker.register();
     expect(await worker.beat([claimed])).toMatchObject({ attempts: [{ watched: false }] });
     const response = await plane().request(path, { headers: { accept: "text/event-stream" } });
-    await createShipper(claimed).ship(1, ["line"]);
+    await createShipper(plane(), claimed).ship(1, ["line"]);
     const reader = readEvents(response);
     await reader.next();
     expect(await worker.beat([claimed])).toMatchObject({ attempts: [{ watched: true }] });

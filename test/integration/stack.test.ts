@@ -47,6 +47,21 @@ describe("the examples", () => {
     expect(stdout.trimEnd().split("\n").at(-1)).toMatch(/: failed/);
   });
 
+  it("tell why a task of mixed.yaml failed, with its last lines", async () => {
+    const { stdout } = await runCli(stack, ["ps", "--name", "mixed", "--json"]);
+    const jobId = (JSON.parse(stdout) as { jobs: Job[] }).jobs[0]?.job ?? "";
+    const page = await callApi<TaskPage>(stack, `/v1/jobs/${jobId}/tasks?status=failed`);
+    const task = page.tasks.find(({ exitCode }) => exitCode === 7)?.task ?? "";
+    const told = await runCli(stack, ["why", jobId, task]);
+    expect(told.code).toBe(0);
+    expect(told.stdout).toContain(`${task} failed: `);
+    expect(told.stdout).toContain("last lines of step 1, attempt 1:");
+    const json = JSON.parse((await runCli(stack, ["why", jobId, task, "--json"])).stdout);
+    expect(json).toMatchObject({ job: jobId, task, status: "failed", code: "failed" });
+    expect((await runCli(stack, ["why", jobId, "no-such"])).code).toBe(5);
+    expect((await runCli(stack, ["why", "no-such", task])).code).toBe(5);
+  });
+
   it("run hello.yaml in containers and fetch its artifacts", async (context) => {
     if (!(await needDocker(context))) return;
     const out = join(folder, "hello");

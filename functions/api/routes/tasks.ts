@@ -1,10 +1,17 @@
 import { z } from "zod";
-import { artifactListSchema, cancelledSchema, taskPageSchema, taskSchema } from "../../../shared/api/schemas.ts";
+import {
+  artifactListSchema,
+  cancelledSchema,
+  taskPageSchema,
+  taskSchema,
+  whySchema,
+} from "../../../shared/api/schemas.ts";
 import { AppError } from "../../../shared/domain/errors.ts";
 import { limits } from "../../../shared/domain/limits.ts";
 import { taskStates } from "../../../shared/domain/task-state.ts";
 import type { Deps } from "../../deps.ts";
 import { cancelTask } from "../../operations/cancel.ts";
+import { explainWhy } from "../../operations/why.ts";
 import { findJob, findTask } from "../find.ts";
 import { createRouter, jobParam, jsonAnswer, pageQuery, securedRoute, taskParam } from "../route.ts";
 import { summarizeTask, viewTask } from "../views.ts";
@@ -36,6 +43,16 @@ const cancelRoute = securedRoute("submitter", {
   summary: "Cancel a task",
   request: { params: taskParam },
   responses: { 202: jsonAnswer(cancelledSchema, "It is being ended, or has ended already.") },
+});
+
+const whyRoute = securedRoute("viewer", {
+  method: "get",
+  path: "/v1/jobs/{job}/tasks/{task}/why",
+  summary: "Say why a task waits, where it runs, or why it ended so",
+  description:
+    "`code` is stable, `summary` is for people, `facts` is the evidence, each of a `kind`; leave out kinds you do not know.",
+  request: { params: taskParam },
+  responses: { 200: jsonAnswer(whySchema, "The answer, with its evidence.") },
 });
 
 const artifactsRoute = securedRoute("viewer", {
@@ -70,6 +87,10 @@ export function taskRoutes(deps: Deps) {
       const at = new Date(deps.now()).toISOString();
       const detail = `cancelled by ${c.var.principal.name}`;
       return c.json({ job, task: name, status: await cancelTask(deps, task, { cause: "user", detail, at }) }, 202);
+    })
+    .openapi(whyRoute, async (c) => {
+      const { job, task } = c.req.valid("param");
+      return c.json(await explainWhy(deps, await findJob(deps, job), task), 200);
     })
     .openapi(artifactsRoute, async (c) => {
       const { job, task: name } = c.req.valid("param");
