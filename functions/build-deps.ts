@@ -2,6 +2,7 @@ import { createObjectStore, type createS3Client } from "../shared/clients/object
 import { createQueue, type createSqsClient } from "../shared/clients/queue.ts";
 import type { Logger } from "../shared/log.ts";
 import { createClaimReader } from "../shared/repository/claim-reads.ts";
+import { createDeadLetterRepository } from "../shared/repository/dead-letters.ts";
 import { createEventRepository } from "../shared/repository/events.ts";
 import { createFoldRepository } from "../shared/repository/fold.ts";
 import { createJobRepository } from "../shared/repository/jobs.ts";
@@ -41,6 +42,7 @@ export function buildDeps(sources: DepsSources): Deps {
     fold: createFoldRepository(table),
     workers: createWorkerRepository(table),
     tokens: createTokenRepository(table),
+    deadLetters: createDeadLetterRepository(table),
     readForClaims: createClaimReader(table),
     objects,
     graphs: createGraphReader(objects),

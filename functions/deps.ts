@@ -2,6 +2,7 @@ import type { ObjectStore } from "../shared/clients/object-store.ts";
 import type { Queue } from "../shared/clients/queue.ts";
 import type { Logger } from "../shared/log.ts";
 import type { ClaimInputs, TaskAddress } from "../shared/repository/claim-reads.ts";
+import type { DeadLetterRepository } from "../shared/repository/dead-letters.ts";
 import type { EventRepository } from "../shared/repository/events.ts";
 import type { FoldRepository } from "../shared/repository/fold.ts";
 import type { JobRepository } from "../shared/repository/jobs.ts";
@@ -26,6 +27,7 @@ export interface Deps {
   fold: FoldRepository;
   workers: WorkerRepository;
   tokens: TokenRepository;
+  deadLetters: DeadLetterRepository;
   readForClaims: (addresses: readonly TaskAddress[]) => Promise<ClaimInputs>;
   objects: ObjectStore;
   graphs: GraphReader;

@@ -4,12 +4,15 @@ import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { DynamoDBStreamsClient } from "@aws-sdk/client-dynamodb-streams";
 import { awsClientOptions, withoutCallLogging } from "../shared/clients/aws-options.ts";
 import { PlainJsonProtocol } from "../shared/clients/plain-json.ts";
+import { createSqsClient } from "../shared/clients/queue.ts";
+import { deadLetterConsumer } from "../shared/infrastructure/queues.ts";
 import { schedules } from "../shared/infrastructure/schedules.ts";
 import { streamBatchSize, streamConsumers } from "../shared/infrastructure/table.ts";
 import { createLogger } from "../shared/log.ts";
 import { sweepExpiredItems } from "./dynamodb/index.ts";
 import { openCheckpoints } from "./lambda/checkpoints.ts";
 import { createFunctionUrl, installStreamingRuntime } from "./lambda/http-function.ts";
+import { createQueueSource } from "./lambda/queue-source.ts";
 import { startSchedules } from "./lambda/scheduler.ts";
 import { createStreamSource } from "./lambda/stream-source.ts";
 import { isPortTaken, retryTakenPort } from "./stack/ports.ts";
@@ -20,6 +23,7 @@ export interface FunctionsSettings {
   tableName: string;
   streamArn: string;
   checkpointFile: string;
+  deadLetterQueues: readonly { queueUrl: string; queueArn: string }[];
 }
 
 const expirySweepSeconds = 300;
@@ -31,6 +35,7 @@ installStreamingRuntime();
 const api = await import("../functions/api/main.ts");
 const fold = await import("../functions/consumers/fold-main.ts");
 const chores = await import("../functions/consumers/chores-main.ts");
+const deadLetters = await import("../functions/consumers/dead-letters-main.ts");
 const sweep = await import("../functions/schedules/sweep-main.ts");
 
 const checkpoints = openCheckpoints(settings.checkpointFile);
@@ -43,6 +48,13 @@ const source = createStreamSource({
     { name: "chores", patterns: streamConsumers.chores, batchSize: streamBatchSize, handler: chores.handler },
   ],
   checkpoints,
+  log,
+});
+const queueSource = createQueueSource({
+  client: createSqsClient(),
+  functions: settings.deadLetterQueues.map((queue) => {
+    return { name: "dead-letters", ...queue, ...deadLetterConsumer, handler: deadLetters.handler };
+  }),
   log,
 });
 const server = createFunctionUrl("api", api.handler as never, {
@@ -80,7 +92,7 @@ async function listen(target: Server, port: number): Promise<void> {
 async function close(): Promise<void> {
   server.close();
   server.closeAllConnections();
-  await Promise.all([source.close(), scheduler.close()]);
+  await Promise.all([source.close(), queueSource.close(), scheduler.close()]);
   checkpoints.close();
   process.exit(0);
 }

@@ -9,6 +9,7 @@ import { authenticate } from "./auth.ts";
 import { renderDocs } from "./docs-page.ts";
 import { answerError, answerProblem } from "./problem.ts";
 import { createRouter } from "./route.ts";
+import { deadLetterRoutes } from "./routes/dead-letters.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { imageRoutes } from "./routes/images.ts";
 import { jobRoutes } from "./routes/jobs.ts";
@@ -56,7 +57,7 @@ export function createApp(deps: Deps) {
   });
   app.openAPIRegistry.registerComponent("securitySchemes", "token", { type: "http", scheme: "bearer" });
   app.use("/v1/*", authenticate(deps));
-  for (const routes of [jobRoutes, taskRoutes, eventRoutes, logRoutes, imageRoutes, workerRoutes]) {
+  for (const routes of [jobRoutes, taskRoutes, eventRoutes, logRoutes, imageRoutes, workerRoutes, deadLetterRoutes]) {
     app.route("/", routes(deps));
   }
   app.doc31("/openapi.json", document);

@@ -1,4 +1,5 @@
-import type { Job, Task, TaskSummary, Worker } from "../../shared/api/schemas.ts";
+import type { DeadLetter, Job, Task, TaskSummary, Worker } from "../../shared/api/schemas.ts";
+import type { DeadLetterItem } from "../../shared/repository/dead-letters.ts";
 import type { JobDigest, TaskItem } from "../../shared/repository/items.ts";
 import type { WorkerItem } from "../../shared/repository/workers.ts";
 
@@ -60,4 +61,30 @@ export function viewWorker(worker: WorkerItem): Worker {
   const { workerId, pool, state, slots, slotsFree, held, provider, host, version, startedAt } = worker;
   const lastSeenAt = new Date(worker.lastSeenMs).toISOString();
   return { workerId, pool, state, slots, slotsFree, held, provider, host, version, startedAt, lastSeenAt };
+}
+
+/** Characters of a dead letter's body in a list: a page of them must fit into an answer. */
+const listedBodyLength = 4096;
+
+/** A dead letter as lists show it. */
+export function summarizeDeadLetter(letter: DeadLetterItem): DeadLetter {
+  return viewDeadLetter({ ...letter, body: letter.body.slice(0, listedBodyLength) });
+}
+
+/** A dead letter with all of its body that was kept. */
+export function viewDeadLetter(letter: DeadLetterItem): DeadLetter {
+  const { messageId, pool, body, bodyBytes, receiveCount, sentAt, firstReceivedAt, recordedAt, detail } = letter;
+  return {
+    id: messageId,
+    pool,
+    body,
+    bodyBytes,
+    receiveCount,
+    sentAt,
+    firstReceivedAt,
+    recordedAt,
+    detail,
+    ...(letter.task ? { job: letter.task.jobId, task: letter.task.task } : {}),
+    ...(letter.redrivenAt ? { redrivenAt: letter.redrivenAt } : {}),
+  };
 }

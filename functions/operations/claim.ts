@@ -84,7 +84,7 @@ async function refuseWaiting(deps: Deps, task: TaskItem, digest: JobDigest): Pro
 }
 
 /** Why a job starts nothing more: it was cancelled, or its timeout has passed, though the sweep has not ended it yet. */
-function endOfJob(deps: Deps, digest: JobDigest): Pick<CancelRequest, "cause" | "detail"> | undefined {
+export function endOfJob(deps: Deps, digest: JobDigest): Pick<CancelRequest, "cause" | "detail"> | undefined {
   if (digest.cancel) return digest.cancel;
   if (digest.timeoutAt === undefined || Date.parse(digest.timeoutAt) > deps.now()) return undefined;
   return { cause: "job_timeout", detail: "the job's timeout has passed" };

@@ -8,8 +8,8 @@ export interface DispatchableTask {
   task: string;
   bucket: number;
   slots: number;
-  /** Attempts so far. */
-  attempt?: number;
+  /** Absent is the first. */
+  rev?: number;
 }
 
 /** The pool of a job; a pool that is not known is the caller's error. */
@@ -23,8 +23,8 @@ export function findPool(deps: Pick<Deps, "pools">, name: string): Pool {
 /** Sends one message for each task. Sending one twice does no harm: a claim decides, not a message. */
 export async function dispatchTasks(pool: Pool, tasks: readonly DispatchableTask[]): Promise<void> {
   await pool.queue.send(
-    tasks.map(({ jobId, task, bucket, slots, attempt }) => {
-      const message: TaskMessage = { v: 1, jobId, task, bucket, slots, ...(attempt ? { attempt } : {}) };
+    tasks.map(({ jobId, task, bucket, slots, rev = 1 }) => {
+      const message: TaskMessage = { v: 1, jobId, task, bucket, slots, ...(rev > 1 ? { rev } : {}) };
       return { body: JSON.stringify(message), groupId: jobId };
     }),
   );

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from "node:timers/promises";
+
 /** Wakes those who wait. A ring between a look and the wait that follows it is not missed: rings are counted. */
 export interface Bell {
   ring(): void;
@@ -28,4 +30,11 @@ export function createBell(): Bell {
         waiting.add(wake);
       }),
   };
+}
+
+/** Waits for a time, or until the signal. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch((error: unknown) => {
+    if (!signal.aborted) throw error;
+  });
 }

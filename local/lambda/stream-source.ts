@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import {
   DescribeStreamCommand,
   type DynamoDBStreamsClient,
@@ -9,7 +8,7 @@ import {
 } from "@aws-sdk/client-dynamodb-streams";
 import type { Context, DynamoDBBatchResponse, DynamoDBRecord, DynamoDBStreamEvent } from "aws-lambda";
 import type { Logger } from "../../shared/log.ts";
-import { createBell } from "./bell.ts";
+import { createBell, pause } from "./bell.ts";
 import { createLambdaContext } from "./context.ts";
 import { type EventPattern, matchesAnyPattern } from "./event-filter.ts";
 
@@ -257,10 +256,4 @@ async function callFunction(
     log.warn({ err: error, function: fn.name }, "a stream function failed; calling it with the same records again");
     return { finished: 0 };
   }
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal }).catch((error: unknown) => {
-    if (!signal.aborted) throw error;
-  });
 }

@@ -8,7 +8,14 @@ import {
   UpdateTimeToLiveCommand,
 } from "@aws-sdk/client-dynamodb";
 import { BucketAlreadyOwnedByYou, CreateBucketCommand, type S3Client } from "@aws-sdk/client-s3";
-import { CreateQueueCommand, GetQueueAttributesCommand, type SQSClient } from "@aws-sdk/client-sqs";
+import {
+  CreateQueueCommand,
+  GetQueueAttributesCommand,
+  GetQueueUrlCommand,
+  QueueNameExists,
+  SetQueueAttributesCommand,
+  type SQSClient,
+} from "@aws-sdk/client-sqs";
 import {
   deadLetterQueueAttributes,
   queueAttributes,
@@ -94,21 +101,39 @@ export async function provisionBucket(client: S3Client, bucket: string): Promise
   }
 }
 
-/** Creates a pool's queue and its dead-letter queue, unless they exist; answers the queue's URL. */
-export async function provisionPool(client: SQSClient, stage: string, pool: string): Promise<string> {
+/** A pool's queue and its dead-letter queue. */
+export interface PoolQueues {
+  queueUrl: string;
+  deadLetters: { queueUrl: string; queueArn: string };
+}
+
+/** Creates a pool's queue and its dead-letter queue; those that exist are set up like new ones. */
+export async function provisionPool(client: SQSClient, stage: string, pool: string): Promise<PoolQueues> {
   const names = queueNames(stage, pool);
-  const dead = await client.send(
-    new CreateQueueCommand({ QueueName: names.deadLetterQueue, Attributes: toStrings(deadLetterQueueAttributes) }),
-  );
+  const deadUrl = await provisionQueue(client, names.deadLetterQueue, toStrings(deadLetterQueueAttributes));
   const { Attributes } = await client.send(
-    new GetQueueAttributesCommand({ QueueUrl: dead.QueueUrl, AttributeNames: ["QueueArn"] }),
+    new GetQueueAttributesCommand({ QueueUrl: deadUrl, AttributeNames: ["QueueArn"] }),
   );
-  const RedrivePolicy = JSON.stringify(redrivePolicy(Attributes?.QueueArn ?? ""));
-  const queue = await client.send(
-    new CreateQueueCommand({ QueueName: names.queue, Attributes: { ...toStrings(queueAttributes), RedrivePolicy } }),
-  );
-  if (!queue.QueueUrl) throw new Error(`the queue ${names.queue} has no URL`);
-  return queue.QueueUrl;
+  const queueArn = Attributes?.QueueArn ?? "";
+  const RedrivePolicy = JSON.stringify(redrivePolicy(queueArn));
+  const queueUrl = await provisionQueue(client, names.queue, { ...toStrings(queueAttributes), RedrivePolicy });
+  return { queueUrl, deadLetters: { queueUrl: deadUrl, queueArn } };
+}
+
+async function provisionQueue(
+  client: SQSClient,
+  QueueName: string,
+  Attributes: Record<string, string>,
+): Promise<string> {
+  try {
+    const { QueueUrl } = await client.send(new CreateQueueCommand({ QueueName, Attributes }));
+    return QueueUrl ?? "";
+  } catch (error) {
+    if (!(error instanceof QueueNameExists)) throw error;
+    const { QueueUrl } = await client.send(new GetQueueUrlCommand({ QueueName }));
+    await client.send(new SetQueueAttributesCommand({ QueueUrl, Attributes }));
+    return QueueUrl ?? "";
+  }
 }
 
 function toStrings(attributes: Record<string, number>): Record<string, string> {

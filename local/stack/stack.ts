@@ -16,7 +16,7 @@ import type { FunctionsSettings } from "../functions-main.ts";
 import { type SupervisedChild, superviseChild } from "./child.ts";
 import type { DataDir } from "./data-dir.ts";
 import { retryTakenPort } from "./ports.ts";
-import { provisionBucket, provisionPool, provisionTable } from "./provision.ts";
+import { type PoolQueues, provisionBucket, provisionPool, provisionTable } from "./provision.ts";
 import { startStreamTrim } from "./stream-trim.ts";
 
 const region = "us-east-1";
@@ -86,8 +86,8 @@ export async function startStack(dataDir: DataDir, options: StackOptions, log: L
     const dynamoDbUrl = dynamoDbFaults?.url ?? dynamoDb.url;
     const aws = { dynamodb: dynamoDbUrl, sqs: sqs.url, s3: s3.url, region, ...credentials };
     const awsEnv = describeCloud(options.env, aws);
-    const { streamArn, queueUrl } = await provision(dataDir, aws);
-    const functions = await startFunctions(options, log, logs, awsEnv, { dataDir, streamArn, queueUrl });
+    const { streamArn, pool } = await provision(dataDir, aws);
+    const functions = await startFunctions(options, log, logs, awsEnv, { dataDir, streamArn, pool });
     const streamTrim = startStreamTrim(
       {
         target: dynamoDb.server,
@@ -137,13 +137,13 @@ function describeCloud(env: NodeJS.ProcessEnv, aws: Stack["aws"]): NodeJS.Proces
   };
 }
 
-async function provision(dataDir: DataDir, aws: Stack["aws"]): Promise<{ streamArn: string; queueUrl: string }> {
+async function provision(dataDir: DataDir, aws: Stack["aws"]): Promise<{ streamArn: string; pool: PoolQueues }> {
   const base = { region, credentials: { accessKeyId: aws.accessKeyId, secretAccessKey: aws.secretAccessKey } };
   const dynamoDb = new DynamoDBClient({ ...base, endpoint: aws.dynamodb });
   const sqs = new SQSClient({ ...base, endpoint: aws.sqs });
   const s3 = new S3Client({ ...base, endpoint: aws.s3, forcePathStyle: true });
   try {
-    const [streamArn, queueUrl] = await Promise.all([
+    const [streamArn, pool] = await Promise.all([
       provisionTable(dynamoDb, tableName),
       provisionPool(sqs, stage, defaultPool),
       provisionBucket(s3, bucketName),
@@ -151,7 +151,7 @@ async function provision(dataDir: DataDir, aws: Stack["aws"]): Promise<{ streamA
     const tokens = createTokenRepository(createTable(dynamoDb, tableName));
     await tokens.put(dataDir.state.adminToken, { name: "local", role: "admin" });
     await tokens.put(dataDir.state.workerToken, { name: "local-worker", role: "worker" });
-    return { streamArn, queueUrl };
+    return { streamArn, pool };
   } finally {
     for (const client of [dynamoDb, sqs, s3]) client.destroy();
   }
@@ -162,13 +162,14 @@ function startFunctions(
   log: Logger,
   logs: string,
   awsEnv: NodeJS.ProcessEnv,
-  { dataDir, streamArn, queueUrl }: { dataDir: DataDir; streamArn: string; queueUrl: string },
+  { dataDir, streamArn, pool }: { dataDir: DataDir; streamArn: string; pool: PoolQueues },
 ): Promise<SupervisedChild<unknown>> {
   const settings: FunctionsSettings = {
     port: options.port,
     tableName,
     streamArn,
     checkpointFile: checkpointFileOf(dataDir),
+    deadLetterQueues: [pool.deadLetters],
   };
   const env = () => ({
     ...awsEnv,
@@ -176,7 +177,7 @@ function startFunctions(
     SST_RESOURCE_App: JSON.stringify({ name: "sluice", stage }),
     SST_RESOURCE_Table: JSON.stringify({ name: tableName }),
     SST_RESOURCE_Bucket: JSON.stringify({ name: bucketName }),
-    SST_RESOURCE_Pools: JSON.stringify({ [defaultPool]: { queueUrl } }),
+    SST_RESOURCE_Pools: JSON.stringify({ [defaultPool]: { queueUrl: pool.queueUrl } }),
   });
   const entry = entryFile("../functions-main.ts");
   return superviseChild({ name: "functions", entry, env, logFile: join(logs, "functions.log"), saysReady: true }, log);

@@ -203,6 +203,55 @@ export const workerPageSchema = z
   .meta({ id: "WorkerPage" });
 export type WorkerPage = z.infer<typeof workerPageSchema>;
 
+/** A message that was received too often, as it was when it was taken from its queue. */
+export const deadLetterSchema = z
+  .object({
+    id: z.string(),
+    pool: z.string(),
+    /** Its body, cut to 4,096 characters in a list and to 256 KiB otherwise; `bodyBytes` is the length of all of it. */
+    body: z.string(),
+    bodyBytes: z.number().int(),
+    receiveCount: z.number().int(),
+    sentAt: z.string(),
+    firstReceivedAt: z.string(),
+    recordedAt: z.string(),
+    /** What was wrong with it. */
+    detail: z.string(),
+    /** The task that failed because of it. */
+    job: z.string().optional(),
+    task: z.string().optional(),
+    redrivenAt: z.string().optional(),
+  })
+  .meta({ id: "DeadLetter" });
+export type DeadLetter = z.infer<typeof deadLetterSchema>;
+
+export const deadLetterPageSchema = z
+  .object({ deadLetters: z.array(deadLetterSchema), cursor: z.string().optional() })
+  .meta({ id: "DeadLetterPage" });
+export type DeadLetterPage = z.infer<typeof deadLetterPageSchema>;
+
+/** Without `ids` one page of all that the pool has; the answer's `cursor` leads to the next. */
+export const redriveRequestSchema = z
+  .object({
+    pool: z.string().max(64),
+    ids: z.array(z.string().max(100)).min(1).max(100).optional(),
+    cursor: z.string().max(2000).optional(),
+    apply: z.boolean().default(false),
+  })
+  .meta({ id: "RedriveRequest" });
+
+/** `redriven`: what was queued again or, where `applied` is false, would be. */
+export const redriveSchema = z
+  .object({
+    pool: z.string(),
+    applied: z.boolean(),
+    redriven: z.array(z.object({ id: z.string(), job: z.string(), task: z.string() })),
+    refused: z.array(z.object({ id: z.string(), detail: z.string() })),
+    cursor: z.string().optional(),
+  })
+  .meta({ id: "Redrive" });
+export type Redrive = z.infer<typeof redriveSchema>;
+
 // ---- workers only ----
 
 export const registerWorkerSchema = z

@@ -7,7 +7,7 @@ export const taskMessageSchema = z.object({
   task: z.string(),
   bucket: z.number().int().nonnegative(),
   slots: z.number().int().positive(),
-  /** Attempts the task had had when it was announced so; absent is none. */
-  attempt: z.number().int().positive().optional(),
+  /** The task's revision when it was announced so; absent is its first. Tells whether it has moved since. */
+  rev: z.number().int().positive().optional(),
 });
 export type TaskMessage = z.infer<typeof taskMessageSchema>;

@@ -7,6 +7,8 @@ export const timing = {
   heartbeatMs: 5_000,
   /** Without a renewal for this long an attempt may be taken from its worker. */
   leaseMs: 30_000,
+  /** A worker that was not heard of for this long, three heartbeats, counts as silent. */
+  workerSilentMs: 15_000,
   /** SQS hides a received message this long; renewed with the lease. */
   visibilityTimeoutSeconds: 30,
   /** Longest wait of one receive call (the most SQS allows). */

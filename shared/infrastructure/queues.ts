@@ -6,7 +6,12 @@ export const defaultPool = "default";
 /** Name of a pool's queue and of its dead-letter queue. */
 export function queueNames(stage: string, pool: string): { queue: string; deadLetterQueue: string } {
   const queue = `sluice-${stage}-${pool}`;
-  return { queue, deadLetterQueue: `${queue}-dead` };
+  return { queue, deadLetterQueue: nameDeadLetterQueue(queue) };
+}
+
+/** Name of the dead-letter queue that belongs to a pool's queue. */
+export function nameDeadLetterQueue(queue: string): string {
+  return `${queue}-dead`;
 }
 
 /** Attributes of every pool queue, in SQS's own names and units; the redrive policy names the dead-letter queue. */
@@ -16,7 +21,19 @@ export const queueAttributes = {
   ReceiveMessageWaitTimeSeconds: timing.receiveWaitSeconds,
 } as const;
 
-export const deadLetterQueueAttributes = { MessageRetentionPeriod: timing.messageRetentionSeconds } as const;
+/** The function that works off the dead-letter queues. It names each message it could not work off, which stays there. */
+export const deadLetterConsumer = { batchSize: 10, timeoutSeconds: 60 } as const;
+
+export const deadLetterQueueAttributes = {
+  MessageRetentionPeriod: timing.messageRetentionSeconds,
+  /** Lambda wants it no shorter than the function's timeout; a message that could not be worked off comes back so late. */
+  VisibilityTimeout: 2 * deadLetterConsumer.timeoutSeconds,
+} as const;
+
+/** The name of a queue at the end of its URL or ARN. */
+export function queueNameOf(urlOrArn: string): string {
+  return urlOrArn.slice(Math.max(urlOrArn.lastIndexOf("/"), urlOrArn.lastIndexOf(":")) + 1);
+}
 
 /** The redrive policy of a pool's queue. */
 export function redrivePolicy(deadLetterQueueArn: string): { deadLetterTargetArn: string; maxReceiveCount: number } {

@@ -46,6 +46,10 @@ export function workerKey(workerId: string): ItemKey {
   return { pk: `WORKER#${workerId}`, sk: "WORKER" };
 }
 
+export function deadLetterKey(pool: string, messageId: string): ItemKey {
+  return { pk: `DEADLETTER#${pool}#${messageId}`, sk: "DEADLETTER" };
+}
+
 /** Tokens are found by their SHA-256: the table never holds one. */
 export function tokenKey(tokenSha256: string): ItemKey {
   return { pk: `TOKEN#${tokenSha256}`, sk: "TOKEN" };
@@ -74,6 +78,15 @@ export function activeWorkerEntry(pool: string, workerId: string): ActiveEntry {
 export interface ActiveEntry {
   activePk: string;
   activeSk: string;
+}
+
+/** Index attributes that put a dead letter into the list of its pool, by when it was recorded. */
+export function deadLetterListEntry(
+  pool: string,
+  recordedAt: string,
+  messageId: string,
+): { listPk: string; listSk: string } {
+  return { listPk: `DEADLETTERS#${pool}`, listSk: `${recordedAt}#${messageId}` };
 }
 
 /** Index attributes that bring an item before the sweep once `dueAt` has passed. */

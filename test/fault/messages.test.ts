@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { DynamoDBDocumentClient, UpdateCommand } from "@aws-sdk/lib-dynamodb";
 import { afterEach, describe, expect, it } from "vitest";
-import type { Job, Task } from "../../shared/api/schemas.ts";
+import type { DeadLetterPage, Job, Task } from "../../shared/api/schemas.ts";
 import { digestKey, dueEntry } from "../../shared/repository/keys.ts";
 import { type FaultStack, greet, planCompleting, useFaultStacks } from "../support/chaos/fault-fixture.ts";
 import { announce, PoolQueues } from "../support/chaos/queues.ts";
@@ -56,16 +56,30 @@ describe("messages that come more than once", () => {
 });
 
 describe("messages that are no task", () => {
-  it("end in the dead-letter queue with their bodies, and hold up nobody", { timeout: 240_000 }, async () => {
+  it("end as dead letters with their bodies, as does one whose task fits no worker, and hold up nobody", {
+    timeout: 240_000,
+  }, async () => {
     const { running, queues } = await start({ workers: 1, slots: 2 });
+    const readLetters = () => running.read<DeadLetterPage>("/v1/admin/dead-letters?pool=default");
     const poison = ["no JSON", "{}", '{"v":2,"jobId":"a-1","task":"t","bucket":0,"slots":1}', '{"v":1,"jobId":7}'];
     await queues.hurryDeadLetters({ receives: 2, hideSeconds: 1 });
     for (const body of poison) await queues.send(body);
-    const dead = async () => (await queues.countMessages("deadLetterQueue")).waiting === poison.length;
+    const dead = async () => (await readLetters()).deadLetters.length === poison.length;
     await eventually(dead, "the dead letters", 120_000);
     await queues.hurryDeadLetters(undefined);
-    const bodies = (await queues.receive("deadLetterQueue", 30)).map(({ Body }) => Body);
-    expect(bodies.sort()).toEqual(poison.sort());
+    const large = planCompleting("large", [step({ run: greet })], ["l"]);
+    const spec = { ...large.spec, tasks: [{ name: "l", slots: 3 }] };
+    const largeId = await running.submit({ ...large, spec });
+    const { deadLetters } = await readLetters();
+    expect(deadLetters.map(({ body }) => body).sort()).toEqual(poison.sort());
+    // The worker hides what it cannot fit for minutes, twenty times: so long nobody waits here.
+    for (const body of announce({ ...large, spec }, largeId)) await queues.send(body, largeId, "deadLetterQueue");
+    expect(await running.waitForEnd(largeId)).toMatchObject({ status: "failed" });
+    const task = await running.read<Task>(`/v1/jobs/${largeId}/tasks/l`);
+    expect(task).toMatchObject({ attempt: 0, reason: { code: "dead_lettered" } });
+    expect(task.reason?.detail).toContain("it needs 3 slots, the largest live worker of pool default has 2");
+    const settled = async () => (await queues.countMessages("deadLetterQueue")).inFlight === 0;
+    await eventually(settled, "an empty dead-letter queue");
 
     for (const body of poison) await queues.send(body);
     const plan = planCompleting("healthy", [step({ run: greet })], ["a", "b", "c", "d"]);

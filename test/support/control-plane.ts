@@ -6,20 +6,24 @@ import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { DynamoDBStreamsClient } from "@aws-sdk/client-dynamodb-streams";
 import { S3Client } from "@aws-sdk/client-s3";
 import { SQSClient } from "@aws-sdk/client-sqs";
+import type { SQSEvent } from "aws-lambda";
 import { createApp } from "../../functions/api/app.ts";
 import { buildDeps } from "../../functions/build-deps.ts";
 import { workOnChores } from "../../functions/consumers/chores.ts";
+import { settleDeadLetters } from "../../functions/consumers/dead-letters.ts";
 import { foldRecords } from "../../functions/consumers/fold.ts";
 import type { Deps } from "../../functions/deps.ts";
 import { sweepDue } from "../../functions/schedules/sweep.ts";
 import type { SweepReport } from "../../functions/schedules/sweep-report.ts";
 import { startDynamoDb } from "../../local/dynamodb/index.ts";
 import { matchesAnyPattern } from "../../local/lambda/event-filter.ts";
+import { deliverBatch } from "../../local/lambda/queue-source.ts";
 import { createS3Server } from "../../local/s3/index.ts";
 import { createSqsServer } from "../../local/sqs/index.ts";
-import { provisionBucket, provisionPool, provisionTable } from "../../local/stack/provision.ts";
+import { type PoolQueues, provisionBucket, provisionPool, provisionTable } from "../../local/stack/provision.ts";
 import { PlainJsonProtocol } from "../../shared/clients/plain-json.ts";
 import type { Role } from "../../shared/domain/roles.ts";
+import { deadLetterConsumer } from "../../shared/infrastructure/queues.ts";
 import { streamBatchSize, streamConsumers } from "../../shared/infrastructure/table.ts";
 import type { JobSpecInput } from "../../shared/jobfile/job-spec.ts";
 import { createLogger } from "../../shared/log.ts";
@@ -91,6 +95,8 @@ export interface ControlPlane {
   /** Hands new stream records to the fold and to the chores, as their triggers do, until nothing new comes. */
   foldAll(): Promise<void>;
   sweep(remainingMs?: number): Promise<SweepReport>;
+  /** Hands the dead letters of all pools to their function, until there are none; answers how many there were. */
+  settleDeadLetters(): Promise<number>;
   close(): void;
 }
 
@@ -111,8 +117,11 @@ export async function createControlPlane(
   const streamArn = await provisionTable(dynamoDb, tableName);
   await provisionBucket(s3, bucketName);
   const queueUrls: Record<string, string> = {};
+  const deadLetterQueues: PoolQueues["deadLetters"][] = [];
   for (const pool of options.pools ?? ["default"]) {
-    queueUrls[pool] = await provisionPool(sqs, suffix.slice(0, 8), pool);
+    const queues = await provisionPool(sqs, suffix.slice(0, 8), pool);
+    queueUrls[pool] = queues.queueUrl;
+    deadLetterQueues.push(queues.deadLetters);
   }
   const requests = createRequestRecorder();
   requests.watch("dynamodb", dynamoDb);
@@ -185,6 +194,15 @@ export async function createControlPlane(
         const chores = records.filter((record) => matchesAnyPattern(streamConsumers.chores, record));
         await workOnChores(deps, { Records: chores }, choreMs);
       }
+    },
+    async settleDeadLetters() {
+      let settled = 0;
+      for (const queue of deadLetterQueues) {
+        const handler = (event: SQSEvent) => settleDeadLetters(deps, event);
+        const fn = { name: "dead-letters", ...queue, ...deadLetterConsumer, handler };
+        for (let count = 1; count > 0; settled += count) count = await deliverBatch(sqs, fn, { waitSeconds: 0 });
+      }
+      return settled;
     },
     sweep: (remainingMs = choreMs) => sweepDue(deps, remainingMs),
     close() {

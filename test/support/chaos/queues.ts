@@ -43,8 +43,8 @@ export class PoolQueues {
     this.#sqs.destroy();
   }
 
-  async send(body: string, group = "chaos"): Promise<void> {
-    const QueueUrl = await this.#url("queue");
+  async send(body: string, group = "chaos", name: PoolQueueName = "queue"): Promise<void> {
+    const QueueUrl = await this.#url(name);
     await this.#sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: body, MessageGroupId: group }));
   }
 
