@@ -60,6 +60,9 @@ export class Worker {
   readonly #ended = Promise.withResolvers<void>();
   #state: Heartbeat["state"] = "alive";
   #killGraceMs: number;
+  #docker: DockerExecutor | undefined;
+  /** `missed`: Docker does not answer, and the worker has other work; `needed`: it takes no tasks until Docker does. */
+  #dockerState: "there" | "missed" | "needed" = "there";
   #workerDir = "";
   #parts: { held: HeldMessages; intake: Intake; heartbeats: HeartbeatLoop; objects: ObjectStore } | undefined;
   #starting: Promise<boolean> | undefined;
@@ -102,16 +105,38 @@ export class Worker {
     return true;
   }
 
-  /** Removes what workers left that died on this machine; Docker's part fails where Docker is away. */
+  /** Removes what workers left that died on this machine. */
   async #removeRemains(owner: Owner): Promise<void> {
-    const docker = this.#executors.get("docker");
-    const [problem] = await Promise.all([
-      docker instanceof DockerExecutor ? docker.removeRemains() : undefined,
+    await Promise.all([
+      this.#docker?.removeRemains(),
       removeHostRemains(this.#deps.config.workDir, owner, this.#log).catch((error: unknown) =>
         this.#log.error({ err: error }, "what dead workers left could not be removed"),
       ),
     ]);
-    if (problem !== undefined) this.#log.warn({ reason: problem }, "Docker cannot be used: container steps will fail");
+  }
+
+  /** Docker answers: it may hold what dead workers left there while it was away. */
+  #welcomeDocker(): void {
+    if (this.#dockerState === "there") return;
+    this.#dockerState = "there";
+    this.#log.info("Docker answers: its tasks are taken");
+    this.#parts?.intake.resume();
+    void this.#docker?.removeRemains();
+  }
+
+  /**
+   * A worker without its Docker would fail one task after the other: it takes none until Docker is back. One that runs
+   * host processes too, on a machine where Docker never answered, has them to run.
+   */
+  #missDocker(why: string, wasThere: boolean): void {
+    if (!wasThere && this.#deps.config.executors.includes("process")) {
+      this.#dockerState = "missed";
+      this.#log.warn({ reason: why }, "Docker cannot be used: container steps will fail");
+      return;
+    }
+    this.#log.warn({ reason: why }, "Docker does not answer: no tasks are taken until it does");
+    this.#dockerState = "needed";
+    this.#parts?.intake.pause();
   }
 
   /** Stops taking tasks, lets the running ones finish for a time, gives the rest back, removes everything. */
@@ -140,10 +165,18 @@ export class Worker {
     }
     if (!config.executors.includes("docker")) return;
     const { workerId } = this;
-    const docker = new DockerExecutor({ address: config.docker, slots: config.slots, workerId, owner, log });
-    this.#executors.set("docker", docker);
-    // Connects while the worker registers; `removeRemains` says what is wrong where that fails.
-    void docker.warmUp();
+    this.#docker = new DockerExecutor({
+      address: config.docker,
+      slots: config.slots,
+      workerId,
+      owner,
+      log,
+      onThere: () => this.#welcomeDocker(),
+      onAway: (why, wasThere) => this.#missDocker(why, wasThere),
+    });
+    this.#executors.set("docker", this.#docker);
+    // Connects while the worker registers.
+    this.#docker.start();
   }
 
   /** Undefined where the worker was told to stop before the control plane answered. */
@@ -215,6 +248,7 @@ export class Worker {
     });
     this.#parts = { held, intake, heartbeats, objects: openBucket(settings.bucket) };
     heartbeats.start();
+    if (this.#dockerState === "needed") intake.pause();
     intake.start();
     log.info({ pool: config.pool, slots: config.slots, executors: config.executors }, "the worker takes tasks");
   }
@@ -320,6 +354,7 @@ export class Worker {
   }
 
   async #removeEverything(): Promise<void> {
+    this.#docker?.stopWaiting();
     while (this.#cleanups.size > 0) await Promise.all(this.#cleanups);
     const closed = await Promise.allSettled([...this.#executors.values()].map((executor) => executor.close()));
     for (const result of closed) {

@@ -30,8 +30,7 @@ async function prepareDocker(): Promise<string | undefined> {
 }
 
 /** Names of the containers and networks that carry a label of Sluice with this value (`<label>=<value>`). */
-export async function listLeftovers(label: string): Promise<string[]> {
-  const docker = new Docker();
+export async function listLeftovers(label: string, docker = new Docker()): Promise<string[]> {
   const filters = { label: [label] };
   const containers = await docker.listContainers({ all: true, filters });
   const networks = await docker.listNetworks({ filters });

@@ -8,7 +8,7 @@ import { ControlPlaneError } from "../control-plane-call.ts";
 import type { ControlPlaneClient } from "../control-plane-client.ts";
 import { messageOf, retryWithBackoff, sleep } from "../retry.ts";
 import type { HeldMessages } from "./held-messages.ts";
-import { SlotPlacement } from "./placement.ts";
+import { type Placement, SlotPlacement } from "./placement.ts";
 
 /** A received message with what it says. */
 export interface IntakeItem {
@@ -57,14 +57,16 @@ export class Intake {
   #stuckClaims = 0;
   /** The last poll brought all it asked for: more is waiting. */
   #backlog = false;
+  #paused = false;
 
   constructor(options: IntakeOptions) {
     this.#options = options;
     this.#placement = new SlotPlacement({ slots: options.slots, maxHeld, passWindowMs });
   }
 
+  /** Slots that tasks could get right now. */
   get freeSlots(): number {
-    return this.#placement.freeSlots;
+    return this.#paused ? 0 : this.#placement.freeSlots;
   }
 
   start(): void {
@@ -78,6 +80,17 @@ export class Intake {
     for (const item of this.#placement.takeHeld()) this.#options.held.release(item.message, 0);
     await this.#polling;
     while (this.#claims.size > 0) await Promise.all(this.#claims);
+  }
+
+  /** Takes nothing until `resume`: what waits here, and what a poll under way still brings, is left to others. */
+  pause(): void {
+    this.#paused = true;
+    for (const item of this.#placement.takeHeld()) this.#options.held.release(item.message, surplusDelaySeconds);
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#wake?.();
   }
 
   /** Gives the slots of a started task back and fills them again. */
@@ -113,7 +126,7 @@ export class Intake {
   }
 
   #pollSize(nowMs: number): number {
-    if (this.#stuckClaims > 0) return 0;
+    if (this.#paused || this.#stuckClaims > 0) return 0;
     const size = Math.min(queueBatchSize, this.#placement.pollSize(nowMs));
     return size < queueBatchSize && this.#backlog && this.#claims.size > 0 ? 0 : size;
   }
@@ -133,7 +146,7 @@ export class Intake {
     held.hold(items.map((item) => item.message));
     const placed: IntakeItem[] = [];
     for (const item of items) {
-      const placement = this.#stop.signal.aborted ? "stopped" : this.#placement.offer(item, nowMs());
+      const placement = this.#place(item, nowMs());
       if (placement === "placed") placed.push(item);
       if (placement === "stopped") held.release(item.message, 0);
       if (placement === "surplus") held.release(item.message, surplusDelaySeconds);
@@ -144,6 +157,11 @@ export class Intake {
       }
     }
     this.#claim(placed);
+  }
+
+  #place(item: IntakeItem, nowMs: number): Placement | "stopped" {
+    if (this.#stop.signal.aborted) return "stopped";
+    return this.#paused ? "surplus" : this.#placement.offer(item, nowMs);
   }
 
   /** A body that says nothing is left to its fate: after enough receives it is in the dead-letter queue. */

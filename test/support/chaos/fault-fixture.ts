@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import Docker from "dockerode";
 import { afterEach, expect } from "vitest";
 import type { Job, SubmittedJob } from "../../../shared/api/schemas.ts";
 import { isTerminalJobState } from "../../../shared/domain/job-state.ts";
@@ -23,10 +24,12 @@ const jobDeadlineMs = 150_000;
 export class FaultStack {
   readonly stack: RunningStack;
   readonly family: FamilyRecord;
+  readonly #docker: Docker;
   readonly #workerIds = new Set<string>();
 
-  constructor(stack: RunningStack) {
+  constructor(stack: RunningStack, docker: Docker) {
     this.stack = stack;
+    this.#docker = docker;
     this.family = new FamilyRecord(stack.pid);
     this.family.start(familyLookMs);
   }
@@ -101,7 +104,7 @@ export class FaultStack {
       dataDir: this.stack.dataDir,
       family: this.family,
       workerIds: [...this.#workerIds],
-      docker: true,
+      docker: this.#docker,
     };
     try {
       const code = await this.stack.stop();
@@ -115,7 +118,7 @@ export class FaultStack {
 }
 
 /** Stacks for the tests of a file; after each test its stacks are stopped, and nothing of them may be left. */
-export function useFaultStacks(): (start?: StackStart) => Promise<FaultStack> {
+export function useFaultStacks(): (start?: StackStart, docker?: Docker) => Promise<FaultStack> {
   const open: { faultStack: FaultStack; folder: string }[] = [];
   afterEach(async ({ task }) => {
     for (const { faultStack, folder } of open.splice(0)) {
@@ -127,9 +130,9 @@ export function useFaultStacks(): (start?: StackStart) => Promise<FaultStack> {
       expect(findings).toEqual([]);
     }
   });
-  return async (start = {}) => {
+  return async (start = {}, docker = new Docker()) => {
     const folder = await mkdtemp(join(tmpdir(), "sluice-fault-"));
-    const faultStack = new FaultStack(await startLocalStack({ dataDir: join(folder, "data"), ...start }));
+    const faultStack = new FaultStack(await startLocalStack({ dataDir: join(folder, "data"), ...start }), docker);
     open.push({ faultStack, folder });
     return faultStack;
   };

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import Docker from "dockerode";
+import type Docker from "dockerode";
 import { listLeftovers } from "../docker.ts";
 import { listFolder } from "./fault-injector.ts";
 import { type FamilyRecord, findProcessesOf, type ProcessEntry, signalProcess } from "./processes.ts";
@@ -15,8 +15,8 @@ export interface StackTraces {
   dataDir: string;
   family: FamilyRecord;
   workerIds: readonly string[];
-  /** Whether Docker was used at all. */
-  docker: boolean;
+  /** The Docker that was used, if any was. */
+  docker: Docker | undefined;
 }
 
 /** Tells what of a stack that has stopped is still there. */
@@ -49,7 +49,7 @@ async function listDockerRemains({ workerIds, docker }: StackTraces): Promise<st
   if (!docker) return [];
   const names = await Promise.all(
     workerIds.map(async (workerId) =>
-      (await listLeftovers(`sluice.worker=${workerId}`)).map((name) => `${name} of ${workerId} in Docker`),
+      (await listLeftovers(`sluice.worker=${workerId}`, docker)).map((name) => `${name} of ${workerId} in Docker`),
     ),
   );
   return names.flat();
@@ -61,8 +61,8 @@ export async function removeByForce(traces: StackTraces): Promise<void> {
     signalProcess(pid, "SIGCONT");
     signalProcess(pid, "SIGKILL");
   }
-  if (!traces.docker) return;
-  const docker = new Docker();
+  const { docker } = traces;
+  if (!docker) return;
   for (const workerId of traces.workerIds) {
     const filters = { label: [`sluice.worker=${workerId}`] };
     for (const { Id } of await docker.listContainers({ all: true, filters })) {

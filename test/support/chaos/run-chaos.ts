@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { GetQueueAttributesCommand, ListQueuesCommand, SQSClient } from "@aws-sdk/client-sqs";
+import Docker from "dockerode";
 import type { Job, SubmittedJob } from "../../../shared/api/schemas.ts";
 import { isTerminalJobState } from "../../../shared/domain/job-state.ts";
 import { timing } from "../../../shared/domain/timing.ts";
@@ -82,7 +83,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosVerdict> {
     dataDir,
     family,
     workerIds: [...workerIds],
-    docker: options.image !== undefined,
+    docker: options.image === undefined ? undefined : new Docker(),
   });
   const run = new ChaosRun(stack, options, workerIds);
   let stopped = false;

@@ -18,10 +18,13 @@ export const dockerLabels = {
   role: "sluice.role",
 } as const;
 
-/** A client with kept connections. The library is loaded here, late: it takes a fifth of a second. */
-export async function createDockerClient(address: DockerAddress): Promise<DockerClient> {
+/**
+ * A client; `keep` its connections for the next calls, or make a new one for each. The library is loaded here, late: it
+ * takes a fifth of a second.
+ */
+export async function createDockerClient(address: DockerAddress, keep: boolean): Promise<DockerClient> {
   const { default: DockerConstructor } = await import("dockerode");
-  const agent = new Agent({ keepAlive: true });
+  const agent = new Agent({ keepAlive: keep });
   return address.kind === "socket"
     ? // Without an explicit host the library would follow DOCKER_HOST on its own.
       new DockerConstructor({ socketPath: address.path, host: undefined, agent } as never)

@@ -2,8 +2,9 @@ import { reasonFor } from "../../../shared/domain/reason.ts";
 import type { Logger } from "../../../shared/log.ts";
 import type { DockerAddress } from "../../docker-address.ts";
 import { formatOwner, type Owner } from "../../owner.ts";
-import { messageOf } from "../../retry.ts";
+import { messageOf, retryWithBackoff } from "../../retry.ts";
 import { type Executor, StepFault, type TaskContext, type TaskSandbox } from "../executor.ts";
+import { DaemonWatch } from "./daemon-watch.ts";
 import { createDockerClient, type DockerClient, dockerLabels, explainUnreachable } from "./docker-client.ts";
 import { type DockerConnection, DockerSandbox } from "./docker-sandbox.ts";
 import { ImageLoader } from "./images.ts";
@@ -17,6 +18,8 @@ const maxReadyNamespaces = 4;
 const maxSurplusNamespaces = 2;
 /** A fresh one from time to time bounds how long anything unseen could stay in one. */
 const maxNamespaceUses = 50;
+const firstConnectDelayMs = 500;
+const maxConnectDelayMs = 5_000;
 
 export interface DockerExecutorOptions {
   address: DockerAddress;
@@ -24,14 +27,22 @@ export interface DockerExecutorOptions {
   workerId: string;
   owner: Owner;
   log: Logger;
+  /** Docker answers, for the first time or again after it was away. */
+  onThere?: () => void;
+  /** Docker does not answer, from the start or not any more. */
+  onAway?: (why: string, wasThere: boolean) => void;
 }
 
 /** Runs steps in containers of a Docker daemon on the same machine. */
 export class DockerExecutor implements Executor {
   readonly #options: DockerExecutorOptions;
   readonly #labels: Readonly<Record<string, string>>;
+  readonly #closing = new AbortController();
+  readonly #removals = new Set<Promise<unknown>>();
   #client: Promise<DockerClient> | undefined;
   #connection: Promise<DockerConnection> | undefined;
+  #daemon: DaemonWatch | undefined;
+  #pool: NamespacePool | undefined;
   #namespaceCount = 0;
 
   constructor(options: DockerExecutorOptions) {
@@ -40,6 +51,22 @@ export class DockerExecutor implements Executor {
       [dockerLabels.worker]: options.workerId,
       [dockerLabels.owner]: formatOwner(options.owner),
     };
+  }
+
+  /** Makes ready what the first step would wait for, as soon as Docker answers; `onThere` and `onAway` tell. */
+  start(): void {
+    let told = false;
+    retryWithBackoff(() => this.#connect(), {
+      signal: this.#closing.signal,
+      firstDelayMs: firstConnectDelayMs,
+      maxDelayMs: maxConnectDelayMs,
+      onFailure: (error) => {
+        if (!told) this.#options.onAway?.(error.message, false);
+        told = true;
+      },
+    }).catch((error: unknown) => {
+      if (!this.#closing.signal.aborted) this.#options.log.error({ err: error }, "Docker is not waited for any more");
+    });
   }
 
   /** Makes ready what the first step would wait for. Tells why Docker cannot be used where it cannot; steps try again. */
@@ -78,12 +105,24 @@ export class DockerExecutor implements Executor {
     // There is no time to wait for the daemon.
   }
 
+  /** From now on a Docker that is away is not waited for: the next start of a worker removes what is left there. */
+  stopWaiting(): void {
+    this.#closing.abort(new Error("the worker is stopping"));
+    this.#daemon?.stopWaiting();
+  }
+
   async close(): Promise<void> {
+    this.stopWaiting();
     const connection = await this.#connection?.catch(() => undefined);
     if (connection === undefined) return;
-    await connection.namespaces.close();
+    const { docker, daemon, namespaces } = connection;
+    await namespaces.close();
+    await Promise.all(this.#removals);
     // Also what a call made whose answer never came.
-    await removeLabelled(connection.docker, dockerLabels.worker, this.#options.workerId, this.#options.log);
+    if (!daemon.session.aborted) {
+      await removeLabelled(docker, dockerLabels.worker, this.#options.workerId, this.#options.log);
+    }
+    daemon.close();
   }
 
   #connect(): Promise<DockerConnection> {
@@ -96,30 +135,58 @@ export class DockerExecutor implements Executor {
 
   async #connectOnce(): Promise<DockerConnection> {
     const { address, slots, log } = this.#options;
-    this.#client ??= createDockerClient(address);
+    this.#client ??= createDockerClient(address, true);
     const docker = await this.#client;
     const unreachable = await explainUnreachable(docker, address);
     if (unreachable !== undefined) throw new StepFault(reasonFor("internal", unreachable));
     const pauseImage = await ensurePauseImage(docker);
+    const daemon = this.#watch(await createDockerClient(address, false));
+    const remove = async (namespace: { pauseId: string; networkId: string }) => {
+      await daemon.persist(() => removeNamespace(docker, namespace, log));
+    };
+    const create = async (signal: AbortSignal) => {
+      const name = `sluice-${this.#options.workerId.slice(2)}-${this.#namespaceCount++}`;
+      try {
+        return await createNamespace({ docker, pauseImage, name, labels: this.#labels, log, signal });
+      } catch (error) {
+        // Who waits for a namespace need not wait for this too.
+        this.#track(remove({ pauseId: name, networkId: name }));
+        throw error;
+      }
+    };
     const namespaces = new NamespacePool({
-      create: (signal) =>
-        createNamespace({
-          docker,
-          pauseImage,
-          name: `sluice-${this.#options.workerId.slice(2)}-${this.#namespaceCount++}`,
-          labels: this.#labels,
-          log,
-          signal,
-        }),
-      remove: (namespace) => removeNamespace(docker, namespace, log),
+      create,
+      remove,
       ready: Math.min(slots, maxReadyNamespaces),
       // A task that is over gives its slot back a little before its namespace.
       max: slots + maxSurplusNamespaces,
       maxUses: maxNamespaceUses,
       log,
     });
-    namespaces.fill();
-    return { docker, namespaces, images: new ImageLoader(docker, log) };
+    this.#pool = namespaces;
+    await daemon.open();
+    return { docker, daemon, namespaces, images: new ImageLoader(docker, log) };
+  }
+
+  #watch(docker: DockerClient): DaemonWatch {
+    const { onThere, onAway, log } = this.#options;
+    this.#daemon = new DaemonWatch({
+      docker,
+      log,
+      onThere: () => {
+        this.#pool?.discardIdle();
+        onThere?.();
+      },
+      onAway: () => onAway?.("the connection to Docker broke", true),
+    });
+    return this.#daemon;
+  }
+
+  #track(removal: Promise<unknown>): void {
+    const tracked = removal
+      .catch((error: unknown) => this.#options.log.error({ err: error }, "a namespace could not be removed"))
+      .finally(() => this.#removals.delete(tracked));
+    this.#removals.add(tracked);
   }
 
   async #explainAway(): Promise<string> {

@@ -18,6 +18,7 @@ import {
   type TaskSandbox,
 } from "../executor.ts";
 import { buildStepContainer } from "./container-options.ts";
+import type { DaemonWatch } from "./daemon-watch.ts";
 import { type DockerClient, dockerLabels, dockerMessage, isConnectionError, statusOf } from "./docker-client.ts";
 import type { ImageLoader } from "./images.ts";
 import type { Namespace } from "./namespace.ts";
@@ -39,6 +40,7 @@ const clearDeadlineMs = 60_000;
 /** A daemon that answers, and what the worker keeps there. */
 export interface DockerConnection {
   docker: DockerClient;
+  daemon: DaemonWatch;
   namespaces: NamespacePool;
   images: ImageLoader;
 }
@@ -70,6 +72,8 @@ export class DockerSandbox implements TaskSandbox {
   readonly #pending = new Set<Promise<unknown>>();
   #connection: DockerConnection | undefined;
   #namespace: Promise<Namespace> | undefined;
+  /** The daemon's session in which the namespace was taken. */
+  #session: AbortSignal | undefined;
   /** A call of which nobody knows how it ended may have left a container. */
   #uncertain = false;
   #lastImage: string | undefined;
@@ -129,12 +133,15 @@ export class DockerSandbox implements TaskSandbox {
     this.#stop.abort(new Error("the attempt is over"));
     await Promise.allSettled(this.#pending);
     if (this.#connection === undefined) return;
-    const { docker, namespaces } = this.#connection;
-    const removed = await Promise.all([...this.#containerIds].map((containerId) => this.#remove(containerId)));
-    if (this.#uncertain) await removeLabelled(docker, dockerLabels.attempt, this.#task.attemptId, this.#options.log);
+    const { docker, daemon, namespaces } = this.#connection;
+    const removed = await daemon.persist(async () => {
+      const gone = await Promise.all([...this.#containerIds].map((containerId) => this.#remove(containerId)));
+      if (this.#uncertain) await removeLabelled(docker, dockerLabels.attempt, this.#task.attemptId, this.#options.log);
+      return gone.every((one) => one);
+    });
     const namespace = await this.#namespace?.catch(() => undefined);
     if (namespace === undefined) return;
-    const clean = removed.every((gone) => gone) && !this.#uncertain;
+    const clean = removed && !this.#uncertain && !this.#session?.aborted;
     namespaces.release(namespace, clean ? "clean" : "dirty");
   }
 
@@ -201,10 +208,11 @@ export class DockerSandbox implements TaskSandbox {
 
   async #createAttached(plan: ContainerPlan, signal: AbortSignal): Promise<AttachedContainer> {
     this.#connection = await this.#options.connect();
-    const { docker } = this.#connection;
+    const { docker, daemon } = this.#connection;
     const containerId = await this.#create(plan, signal);
     signal.throwIfAborted();
-    return { containerId, output: await attachOutput(docker, containerId) };
+    const { session } = daemon;
+    return { containerId, session, output: await attachOutput(docker, containerId) };
   }
 
   /** Creates a container; brings the image first only where Docker misses it. */
@@ -252,8 +260,9 @@ export class DockerSandbox implements TaskSandbox {
   }
 
   async #takeNamespace(signal: AbortSignal): Promise<Namespace> {
-    const pool = this.#connection?.namespaces;
-    if (pool === undefined) throw new Error("there is no connection to Docker");
+    if (this.#connection === undefined) throw new Error("there is no connection to Docker");
+    const { namespaces: pool, daemon } = this.#connection;
+    this.#session = daemon.session;
     const namespace = await pool.acquire(signal);
     try {
       await Promise.all(
@@ -273,8 +282,8 @@ export class DockerSandbox implements TaskSandbox {
   }
 
   async #start(container: AttachedContainer, output: StepOutput): Promise<RunningStep> {
-    const docker = this.#connection?.docker;
-    if (docker === undefined) throw new Error("there is no connection to Docker");
+    if (this.#connection === undefined) throw new Error("there is no connection to Docker");
+    const { docker, daemon } = this.#connection;
     try {
       await startContainer(docker, container.containerId);
     } catch (error) {
@@ -289,12 +298,12 @@ export class DockerSandbox implements TaskSandbox {
         kill: () => undefined,
       };
     }
-    return new ContainerStep(docker, container, output, this.#options.log);
+    return new ContainerStep({ docker, daemon, container, output, what: "the step", log: this.#options.log });
   }
 
   async #startService(name: string, container: AttachedContainer, output: StepOutput): Promise<RunningService> {
-    const docker = this.#connection?.docker;
-    if (docker === undefined) throw new Error("there is no connection to Docker");
+    if (this.#connection === undefined) throw new Error("there is no connection to Docker");
+    const { docker, daemon } = this.#connection;
     try {
       await startContainer(docker, container.containerId);
     } catch (error) {
@@ -304,7 +313,8 @@ export class DockerSandbox implements TaskSandbox {
       throw new StepFault(reasonFor("service_unhealthy", detail), error);
     }
     const remove = () => this.#remove(container.containerId);
-    return ContainerService.watch(docker, container, output, { name, remove, log: this.#options.log });
+    const what = `service ${name}`;
+    return ContainerService.watch({ docker, daemon, container, output, what, log: this.#options.log }, remove);
   }
 
   async #remove(containerId: string): Promise<boolean> {

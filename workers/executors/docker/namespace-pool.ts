@@ -101,8 +101,17 @@ export class NamespacePool {
    * (a restarted daemon, somebody cleaning up) did not stop there.
    */
   discardLost(namespace: Namespace): void {
-    for (const suspect of this.#idle.splice(0)) this.#track(this.#options.remove(suspect));
+    this.discardIdle();
     this.release(namespace, "dirty");
+  }
+
+  /** Replaces those that are ready: a daemon that came back has ended their containers. */
+  discardIdle(): void {
+    for (const suspect of this.#idle.splice(0)) this.#track(this.#options.remove(suspect));
+    this.#failures = 0;
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = undefined;
+    this.fill();
   }
 
   /** Removes everything; resolves when it is gone. */

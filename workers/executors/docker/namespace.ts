@@ -44,28 +44,25 @@ export interface NamespaceOptions {
   signal: AbortSignal;
 }
 
-/** Makes a namespace; leaves nothing behind where that fails. */
+/** Makes a namespace. Where that fails something may be left: `removeNamespace` finds it by its name. */
 export async function createNamespace(options: NamespaceOptions): Promise<Namespace> {
   const networkId = await createNetwork(options);
-  let pauseId: string | undefined;
-  try {
-    pauseId = await createPauseContainer(options);
-    await withDeadline(options.docker.getContainer(pauseId).start(), callDeadlineMs, "the start of a namespace");
-    return { pauseId, networkId, uses: 0, nameFiles: await readNameFiles(options.docker, pauseId) };
-  } catch (error) {
-    await removeNamespace(options.docker, { pauseId, networkId }, options.log);
-    throw error;
-  }
+  const pauseId = await createPauseContainer(options);
+  await withDeadline(options.docker.getContainer(pauseId).start(), callDeadlineMs, "the start of a namespace");
+  return { pauseId, networkId, uses: 0, nameFiles: await readNameFiles(options.docker, pauseId) };
 }
 
-/** Removes a namespace, first its container, then the network that nobody is in any more. */
+/**
+ * Removes a namespace, first its container, then the network that nobody is in any more; false where Docker did not
+ * manage to. Names do as well as ids: of what was made by a call whose answer never came, only the name is known.
+ */
 export async function removeNamespace(
   docker: DockerClient,
-  namespace: { pauseId: string | undefined; networkId: string },
+  namespace: { pauseId: string; networkId: string },
   log: Logger,
-): Promise<void> {
-  if (namespace.pauseId !== undefined) await removeContainer(docker, namespace.pauseId, log);
-  await removeNetwork(docker, namespace.networkId, log);
+): Promise<boolean> {
+  const removed = await removeContainer(docker, namespace.pauseId, log);
+  return (await removeNetwork(docker, namespace.networkId, log)) && removed;
 }
 
 /** Waits while Docker has no address range left: it is short of networks, not broken. */
@@ -98,6 +95,7 @@ export function isAddressPoolExhausted(error: unknown): boolean {
 
 async function createPauseContainer({ docker, pauseImage, name, labels }: NamespaceOptions): Promise<string> {
   const creation = docker.createContainer({
+    name,
     Image: pauseImage,
     Entrypoint: [pauseProgram],
     Hostname: "sluice",

@@ -1,10 +1,10 @@
 import type { Readable } from "node:stream";
 import type { ContainerCreateOptions } from "dockerode";
 import { untilAborted, withDeadline } from "../../retry.ts";
-import type { RunningService, ServiceLaunch, StepOutput } from "../executor.ts";
+import type { RunningService, ServiceLaunch } from "../executor.ts";
 import { Demultiplexer } from "./demultiplexer.ts";
 import { type DockerClient, dockerLabels, dockerMessage, statusOf } from "./docker-client.ts";
-import { type AttachedContainer, ContainerStep } from "./step-container.ts";
+import { ContainerStep, type ContainerStepOptions } from "./step-container.ts";
 
 const callDeadlineMs = 60_000;
 /** What a command prints is for a sentence. */
@@ -74,18 +74,14 @@ export class ContainerService implements RunningService {
   }
 
   /** Watches a container that has started; `remove` takes it away with all that is known of it. */
-  static async watch(
-    docker: DockerClient,
-    container: AttachedContainer,
-    output: StepOutput,
-    options: { name: string; remove: () => Promise<unknown>; log: ConstructorParameters<typeof ContainerStep>[3] },
-  ): Promise<ContainerService> {
+  static async watch(options: ContainerStepOptions, remove: () => Promise<unknown>): Promise<ContainerService> {
+    const { docker, container } = options;
     const { containerId } = container;
-    const step = new ContainerStep(docker, container, output, options.log, `service ${options.name}`);
+    const step = new ContainerStep(options);
     const inspection = docker.getContainer(containerId).inspect();
     const { NetworkSettings } = await withDeadline(inspection, callDeadlineMs, "the inspection of a container");
     const address = Object.values(NetworkSettings.Networks)[0]?.IPAddress;
-    return new ContainerService(docker, containerId, step, address || undefined, options.remove);
+    return new ContainerService(docker, containerId, step, address || undefined, remove);
   }
 
   get ended(): RunningService["ended"] {

@@ -1,19 +1,34 @@
 import type { Readable } from "node:stream";
 import { reasonFor } from "../../../shared/domain/reason.ts";
 import type { Logger } from "../../../shared/log.ts";
-import { retryWithBackoff, withDeadline } from "../../retry.ts";
+import { retryWithBackoff, settlesWithin, untilAborted, withDeadline } from "../../retry.ts";
 import { type RunningStep, type StepExit, StepFault, type StepOutput } from "../executor.ts";
+import type { DaemonWatch } from "./daemon-watch.ts";
 import { Demultiplexer } from "./demultiplexer.ts";
 import { type DockerClient, dockerMessage, statusOf } from "./docker-client.ts";
 
 const callDeadlineMs = 60_000;
-/** A daemon that is restarted comes back within this time, or the step is lost. */
+/** A wait whose connection broke while the daemon stayed is repeated for so long. */
+const waitAgainMs = 30_000;
+/** A daemon that is restarted comes back within this time and ends what it left running; longer no task is kept. */
 const daemonAwayMs = 30_000;
 
 /** A container that was created and whose output is attached, but that does not run yet. */
 export interface AttachedContainer {
   containerId: string;
   output: Readable;
+  /** The daemon's session in which the output is attached. */
+  session: AbortSignal;
+}
+
+export interface ContainerStepOptions {
+  docker: DockerClient;
+  daemon: DaemonWatch;
+  container: AttachedContainer;
+  output: StepOutput;
+  /** How it is called in reasons. */
+  what: string;
+  log: Logger;
 }
 
 /**
@@ -32,76 +47,101 @@ export async function startContainer(docker: DockerClient, containerId: string):
   await withDeadline(docker.getContainer(containerId).start(), callDeadlineMs, "the start of a container");
 }
 
-/** A step, or whatever else `what` says, in a container that was just started. */
+/** A step or a service in a container that was just started. */
 export class ContainerStep implements RunningStep {
   readonly ended: Promise<StepExit>;
-  readonly #docker: DockerClient;
-  readonly #container: AttachedContainer;
-  readonly #log: Logger;
-  readonly #what: string;
+  readonly #options: ContainerStepOptions;
+  /** Aborted once the step was asked to end: its worker wants to go on. */
+  readonly #asked = new AbortController();
 
-  constructor(docker: DockerClient, container: AttachedContainer, output: StepOutput, log: Logger, what = "the step") {
-    this.#what = what;
-    this.#docker = docker;
-    this.#container = container;
-    this.#log = log;
-    this.ended = this.#waitForEnd(output);
+  constructor(options: ContainerStepOptions) {
+    this.#options = options;
+    this.ended = this.#waitForEnd();
     // It is awaited when the step is over; a failure before that is not an unhandled one.
     this.ended.catch(() => undefined);
   }
 
   terminate(): void {
-    this.#signal("SIGTERM");
+    this.#asked.abort();
+    void this.#signal("SIGTERM");
   }
 
   kill(): void {
-    this.#signal("SIGKILL");
+    this.#asked.abort();
+    void this.#signal("SIGKILL");
   }
 
-  async #waitForEnd(output: StepOutput): Promise<StepExit> {
-    const copied = copyOutput(this.#container.output, output);
+  async #waitForEnd(): Promise<StepExit> {
+    const { container, output, daemon } = this.#options;
+    const { session } = container;
+    // What a daemon sends while it goes down may be the last, but nobody can tell.
+    session.addEventListener("abort", () => container.output.destroy(), { once: true });
+    const copied = copyOutput(container.output, output);
     // Wait after start, for "not running": waiting for the next exit beside the start hung once in 890 times.
     const exitCode = await this.#waitForExit();
     const outputFault = await copied;
+    if (exitCode === undefined || !(await daemon.staysIn(session))) return this.#giveUp();
     if (outputFault !== undefined) {
-      const detail = `the connection to the output of ${this.#what} broke: ${outputFault.message}`;
+      const detail = `the connection to the output of ${this.#options.what} broke: ${outputFault.message}`;
       throw new StepFault(reasonFor("internal", detail), outputFault);
     }
     return { exitCode, outOfMemory: exitCode !== 0 && (await this.#ranOutOfMemory()) };
   }
 
-  async #waitForExit(): Promise<number> {
-    const container = this.#docker.getContainer(this.#container.containerId);
+  /** The exit code, or undefined where the daemon went away first: what it says later is its own doing. */
+  async #waitForExit(): Promise<number | undefined> {
+    const { session } = this.#options.container;
+    const waiting = retryWithBackoff(() => this.#handle().wait({ condition: "not-running" }), {
+      signal: session,
+      maxElapsedMs: waitAgainMs,
+      firstDelayMs: 500,
+      isRetryable: (error) => statusOf(error) !== 404,
+    });
     try {
-      const answer = await retryWithBackoff(() => container.wait({ condition: "not-running" }), {
-        maxElapsedMs: daemonAwayMs,
-        firstDelayMs: 500,
-        isRetryable: (error) => statusOf(error) !== 404,
-      });
-      return Number(answer.StatusCode);
+      // The library never settles a call whose answer breaks off in the middle.
+      const answer = await untilAborted(waiting, session);
+      return answer && Number(answer.StatusCode);
     } catch (error) {
+      if (session.aborted) return undefined;
       const detail =
         statusOf(error) === 404
-          ? `the container of ${this.#what} was removed by somebody else while it ran`
-          : `Docker lost the container of ${this.#what}: ${dockerMessage(error)}`;
+          ? `the container of ${this.#options.what} was removed by somebody else while it ran`
+          : `Docker lost the container of ${this.#options.what}: ${dockerMessage(error)}`;
       throw new StepFault(reasonFor("internal", detail), error);
     }
   }
 
+  /**
+   * A daemon that ends takes its containers along, at once or at its next start, and an exit code tells nothing about
+   * the step then. The next attempt should not begin beside a container that still runs, so the daemon is waited for.
+   */
+  async #giveUp(): Promise<never> {
+    await settlesWithin(untilAborted(this.#options.daemon.untilThere(), this.#asked.signal), daemonAwayMs);
+    await this.#signal("SIGKILL");
+    throw new StepFault(
+      reasonFor("internal", `Docker was restarted or broke down on this worker while ${this.#options.what} ran`),
+    );
+  }
+
   /** The kernel's word, kept by the daemon: exit code 137 alone could be any SIGKILL. */
   async #ranOutOfMemory(): Promise<boolean> {
-    const inspection = this.#docker.getContainer(this.#container.containerId).inspect();
-    const { State } = await withDeadline(inspection, callDeadlineMs, "the inspection of a container");
+    const { State } = await withDeadline(this.#handle().inspect(), callDeadlineMs, "the inspection of a container");
     return State.OOMKilled;
   }
 
-  #signal(signal: "SIGTERM" | "SIGKILL"): void {
-    const sent = this.#docker.getContainer(this.#container.containerId).kill({ signal });
-    withDeadline(sent, callDeadlineMs, `sending ${signal}`).catch((error: unknown) => {
+  async #signal(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    try {
+      await withDeadline(this.#handle().kill({ signal }), callDeadlineMs, `sending ${signal}`);
+    } catch (error) {
       // Gone or already ended: what the signal was for has happened.
       if (statusOf(error) === 404 || statusOf(error) === 409) return;
-      this.#log.warn({ reason: dockerMessage(error), signal }, "a container could not be signalled");
-    });
+      this.#options.log.warn({ reason: dockerMessage(error), signal }, "a container could not be signalled");
+    }
+  }
+
+  #handle() {
+    const { docker, container } = this.#options;
+    return docker.getContainer(container.containerId);
   }
 }
 
@@ -123,6 +163,8 @@ async function copyOutput(source: Readable, output: StepOutput): Promise<Error |
  * not the program's fault.
  */
 export function exitCodeOfFailedStart(error: unknown): 126 | 127 | undefined {
+  // Without an answer it is the daemon that was missing.
+  if (statusOf(error) === undefined) return undefined;
   const message = dockerMessage(error);
   if (!/exec|executable|chdir|cwd|working directory/i.test(message)) return undefined;
   if (/executable file not found|no such file or directory/i.test(message)) return 127;
