@@ -8,6 +8,8 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["{shared,events,functions,workers,cli,local}/**/*.test.ts", "test/property/**/*.test.ts"],
+          // A machine that is busy with other things makes a test slow, not wrong.
+          testTimeout: 30_000,
         },
       },
       {
