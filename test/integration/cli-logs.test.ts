@@ -50,6 +50,18 @@ describe("sluice logs", () => {
     expect(cli.stderr).toContain("unit has no attempt 7: it had 1");
   });
 
+  it("asks for the service that was named, and says where it has written nothing", async () => {
+    job.move("unit", "running");
+    const empty = startCli(fake, ["logs", job.id, "unit", "--service", "redis"]);
+    expect(await empty.end()).toBe(0);
+    expect(empty.stderr).toContain("unit's service redis has written nothing yet");
+    const asked = fake.requests.find(({ path }) => path.endsWith("/logs"));
+    expect(Object.fromEntries(asked?.query ?? [])).toMatchObject({ service: "redis" });
+    const both = startCli(fake, ["logs", job.id, "unit", "--service", "redis", "--step", "1"]);
+    expect(await both.end()).toBe(2);
+    expect(both.stderr).toContain("--step and --service exclude each other");
+  });
+
   it("says that a task has not started yet, or ended before it could", async () => {
     const queued = startCli(fake, ["logs", job.id, "unit"]);
     expect(await queued.end()).toBe(0);

@@ -76,6 +76,28 @@ describe("pages of a log", () => {
     expect(pages.flatMap((page) => textsOf(page.lines))).toEqual(numbered("two", 5));
   });
 
+  it("are of one service where one is asked for, and those of steps hold nothing of services", async () => {
+    const { worker, claimed, path } = await startTask();
+    const { ship } = createShipper(plane(), claimed);
+    await ship("redis", numbered("redis", 3));
+    await ship(1, numbered("one", 2));
+    await ship("redis", numbered("redis", 2, 3));
+    await ship("redis-2", ["another"]);
+    await worker.report(claimed, completed());
+    const pages = await readPages(`${path}?limit=2&service=redis`);
+    expect(pages.flatMap((page) => textsOf(page.lines))).toEqual(numbered("redis", 5));
+    expect(pages[0]?.lines[0]).toMatchObject({ line: 0, service: "redis" });
+    expect(pages[0]?.lines[0]).not.toHaveProperty("step");
+    expect((await readStream(`${path}?service=redis&tail=2`)).texts).toEqual(numbered("redis", 2, 3));
+    expect((await readPages(`${path}?limit=9`)).flatMap((page) => textsOf(page.lines))).toEqual(numbered("one", 2));
+    const text = await plane().request(`${path}?service=redis-2`, { headers: { accept: "text/plain" } });
+    expect([await text.text(), text.headers.get("content-disposition")]).toEqual([
+      "another\n",
+      'inline; filename="a-service-redis-2.log"',
+    ]);
+    expect((await plane().request(`${path}?service=redis&step=1`)).status).toBe(400);
+  });
+
   it("are not complete while the attempt may write more, and go on where they stopped", async () => {
     const { path, claimed, worker } = await startTask();
     const { ship } = createShipper(plane(), claimed);

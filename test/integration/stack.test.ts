@@ -1,10 +1,12 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { EventPage, Job, TaskPage } from "../../shared/api/schemas.ts";
 import { runCli } from "../support/cli.ts";
 import { needDocker } from "../support/docker.ts";
+import { ensureRedisImage } from "../support/docker-images.ts";
 import { eventually } from "../support/eventually.ts";
 import { callApi, readTask, step, submit, waitForJob } from "../support/jobs.ts";
 import { type RunningStack, startLocalStack } from "../support/local-stack.ts";
@@ -69,6 +71,17 @@ describe("the examples", () => {
     expect(code).toBe(0);
     expect(stdout.trimEnd().split("\n").at(-1)).toMatch(/: completed, 3 of 3 tasks in /);
     expect((await readdir(out)).filter((name) => name.endsWith(".tar.zst"))).toHaveLength(3);
+  });
+
+  it("run services.yaml: each task with services of its own, whose logs are kept", async (context) => {
+    if (!(await needDocker(context))) return;
+    await ensureRedisImage(new Docker());
+    const { code, stderr, stdout } = await runCli(stack, ["run", "examples/services.yaml"]);
+    expect({ code, stderr, stdout }).toMatchObject({ code: 0 });
+    const jobId = /^(services-\w+): completed, 2 of 2 tasks/m.exec(stdout)?.[1] ?? "";
+    const { stdout: log } = await runCli(stack, ["logs", jobId, "left", "--service", "redis"]);
+    expect(log).toContain("Ready to accept connections");
+    expect((await runCli(stack, ["show", jobId, "left"])).stdout).toMatch(/service +redis +\d+ lines/);
   });
 
   it("run build.yaml: its image is built here and shipped to the worker", async (context) => {

@@ -1,7 +1,7 @@
 import { zstdCompressSync } from "node:zlib";
 import type { ClaimedTask } from "../../shared/api/schemas.ts";
 import { formatLogLine } from "../../shared/domain/log-line.ts";
-import { formatLogChunkName, stepLogPrefix } from "../../shared/domain/object-keys.ts";
+import { formatLogChunkName, serviceLogPrefix, stepLogPrefix } from "../../shared/domain/object-keys.ts";
 import type { ControlPlane } from "./control-plane.ts";
 
 interface StepCounters {
@@ -12,10 +12,15 @@ interface StepCounters {
 
 /** Writes chunks of logs as a worker does. */
 export function createShipper({ clock, deps }: ControlPlane, claimed: ClaimedTask) {
-  const counters = new Map<number, StepCounters>();
+  const counters = new Map<number | string, StepCounters>();
   return {
-    async ship(step: number, texts: readonly string[], stream: "stdout" | "stderr" = "stdout"): Promise<void> {
-      const at = counters.get(step) ?? { sequence: 0, lines: 0, bytes: 0 };
+    /** `owner` is the number of a step or the name of a service. */
+    async ship(
+      owner: number | string,
+      texts: readonly string[],
+      stream: "stdout" | "stderr" = "stdout",
+    ): Promise<void> {
+      const at = counters.get(owner) ?? { sequence: 0, lines: 0, bytes: 0 };
       const content = texts.map((text) => formatLogLine({ atMs: clock.now(), stream, text, partial: false })).join("");
       const name = formatLogChunkName({
         sequence: at.sequence,
@@ -24,9 +29,13 @@ export function createShipper({ clock, deps }: ControlPlane, claimed: ClaimedTas
         firstByte: at.bytes,
         bytes: content.length,
       });
-      const key = stepLogPrefix(claimed.jobId, claimed.task, claimed.attempt, step) + name;
-      await deps.objects.put(key, zstdCompressSync(content), "application/zstd");
-      counters.set(step, {
+      const { jobId, task, attempt } = claimed;
+      const prefix =
+        typeof owner === "number"
+          ? stepLogPrefix(jobId, task, attempt, owner)
+          : serviceLogPrefix(jobId, task, attempt, owner);
+      await deps.objects.put(prefix + name, zstdCompressSync(content), "application/zstd");
+      counters.set(owner, {
         sequence: at.sequence + 1,
         lines: at.lines + texts.length,
         bytes: at.bytes + content.length,

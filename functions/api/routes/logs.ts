@@ -88,7 +88,10 @@ export function logRoutes(deps: Deps) {
         pinned: query.attempt !== undefined,
       });
     }
-    if ((c.req.header("accept") ?? "").startsWith("text/plain")) return streamText(c, deps.log, reader, from, tail);
+    if ((c.req.header("accept") ?? "").startsWith("text/plain")) {
+      const headers = { "content-type": "text/plain; charset=utf-8", ...nameFile(name, choice) };
+      return c.body(ReadableStream.from(readText(deps.log, reader, from, tail)), 200, headers);
+    }
     const page = tail === undefined ? await reader.readPage(from, query.limit) : await reader.readTail(attempt, tail);
     const exhausted = "exhausted" in page ? page.exhausted : true;
     return c.json(
@@ -166,15 +169,11 @@ function toMessages(entries: readonly LogEntry[]) {
   }));
 }
 
-function streamText(
-  c: Context<ApiEnv>,
-  log: Logger,
-  reader: LogReader,
-  from: LogPosition,
-  tail: number | undefined,
-): Response {
-  const headers = { "content-type": "text/plain; charset=utf-8" };
-  return c.body(ReadableStream.from(readText(log, reader, from, tail)), 200, headers);
+/** What the log of one step or service is called where somebody saves it. */
+function nameFile(task: string, { step, service }: LogChoice): Record<string, string> {
+  if (step === undefined && service === undefined) return {};
+  const part = service === undefined ? `step-${step}` : `service-${service}`;
+  return { "content-disposition": `inline; filename="${task}-${part}.log"` };
 }
 
 /** The text page by page. A fault breaks the stream off, so that half a log cannot be taken for a whole one. */
