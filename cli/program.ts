@@ -136,6 +136,10 @@ function addTaskCommands(program: Command, act: Act): void {
     .command("cancel <job> [task]")
     .description("end a job, or one of its tasks; what it has done is kept")
     .action((job, task) => act(async (context) => (await import("./commands/cancel.ts")).cancel(context, job, task)));
+  program
+    .command("retry <job> [tasks...]")
+    .description("run tasks again that have ended: those that failed or timed out where none is named")
+    .action((job, tasks) => act(async (context) => (await import("./commands/retry.ts")).retry(context, job, tasks)));
 }
 
 function addOtherCommands(program: Command, act: Act): void {

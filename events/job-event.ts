@@ -29,6 +29,15 @@ export const jobCancelRequestedSchema = z.object({
   detail: z.string(),
 });
 
+/** Somebody asked for tasks to be run again: how many, and the names of the first of them. */
+export const jobRetryRequestedSchema = z.object({
+  ...envelope,
+  type: z.literal("job.retry_requested"),
+  by: z.string(),
+  count: z.number().int().min(1),
+  tasks: z.array(z.string()),
+});
+
 /** The last task of the job ended. Always the last event, unless tasks are retried afterwards. */
 export const jobEndedSchema = z.object({
   ...envelope,
@@ -57,6 +66,7 @@ export const jobEventSchema = z.discriminatedUnion("type", [
   jobSubmittedSchema,
   jobStartedSchema,
   jobCancelRequestedSchema,
+  jobRetryRequestedSchema,
   jobEndedSchema,
   taskTransitionSchema,
 ]);

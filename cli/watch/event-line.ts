@@ -19,6 +19,8 @@ export function describeEvent(event: JobEvent, view: JobView, style: Style): str
       return `${event.jobId}: running`;
     case "job.cancel_requested":
       return style("yellow", `${event.jobId}: ending: ${oneLine(event.detail)}`);
+    case "job.retry_requested":
+      return style("yellow", `↻  ${event.jobId}: ${plural(event.count, "task")} retried by ${oneLine(event.by)}`);
     case "job.ended":
       return undefined;
     case "task.transition":
@@ -44,7 +46,7 @@ function describeTransition(event: TaskTransitionEvent, view: JobView, style: St
   }
   // Back to the queue: something took the task from its worker, or somebody retried it.
   if (event.from === "running" || isTerminalTaskState(event.from)) {
-    return style("yellow", `↻  ${task} queued again${because}`);
+    return style("yellow", `↻  ${task} ${event.to === "pending" ? "waits" : "queued"} again${because}`);
   }
   return undefined;
 }

@@ -1,6 +1,7 @@
 import { createRoute, OpenAPIHono, type RouteConfig } from "@hono/zod-openapi";
 import { z } from "zod";
 import { problemSchema } from "../../shared/api/schemas.ts";
+import { limits } from "../../shared/domain/limits.ts";
 import type { Role } from "../../shared/domain/roles.ts";
 import { type ApiEnv, requireRole } from "./auth.ts";
 import { answerProblem, listProblems } from "./problem.ts";
@@ -47,6 +48,11 @@ export function jsonAnswer<Schema extends z.ZodType>(schema: Schema, description
 export function jsonBody<Schema extends z.ZodType>(schema: Schema) {
   return { required: true, content: { "application/json": { schema } } };
 }
+
+/** The Idempotency-Key of a request that creates something: sent again, it creates nothing more. */
+export const idempotencyHeaders = z.object({
+  "idempotency-key": z.string().min(1).max(limits.idempotencyKeyLength).optional(),
+});
 
 export const jobParam = z.object({ job: z.string().min(1).max(128) });
 export const taskParam = jobParam.extend({ task: z.string().min(1).max(128) });

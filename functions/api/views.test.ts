@@ -88,6 +88,7 @@ describe("the view of a task", () => {
       },
     ],
     lease: { token: "secret", workerId: "w2", untilMs: 1 },
+    waitingFor: new Set(["b", "a"]),
   };
 
   it("shows what the API announces", () => {
@@ -95,6 +96,16 @@ describe("the view of a task", () => {
     expect(Object.keys(viewTask(ended)).sort()).toEqual(keysOf(taskSchema).sort());
     expect(taskSummarySchema.parse(summarizeTask(ended))).toEqual(summarizeTask(ended));
     expect(taskSchema.parse(viewTask(task))).toEqual(viewTask(task));
+  });
+
+  it("shows what it waits for: all of it, in a list only the first", () => {
+    const waits: TaskItem = {
+      ...task,
+      state: "pending",
+      waitingFor: new Set(Array.from({ length: 30 }, (_, n) => `t${n}`)),
+    };
+    expect(viewTask(waits)).toMatchObject({ waitingFor: { length: 30 }, waitingForCount: 30 });
+    expect(summarizeTask(waits)).toMatchObject({ waitingFor: { length: 10 }, waitingForCount: 30 });
   });
 
   it("shows no lease token, no key of the bucket and no env", () => {

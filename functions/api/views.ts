@@ -22,8 +22,11 @@ export function viewJob(digest: JobDigest): Job {
   };
 }
 
+/** Needs that lists show of each pending task at most. */
+const listedNeeds = 10;
+
 /** A task as lists show it. */
-export function summarizeTask(task: TaskItem): TaskSummary {
+export function summarizeTask(task: TaskItem, maxNeeds = listedNeeds): TaskSummary {
   const last = task.attempts.at(-1);
   const artifacts = last?.artifacts?.map(({ name, size }) => ({ name, size }));
   return {
@@ -38,14 +41,20 @@ export function summarizeTask(task: TaskItem): TaskSummary {
     ...(task.outcome?.exitCode === undefined ? {} : { exitCode: task.outcome.exitCode }),
     ...(task.outcome?.warning ? { warning: true } : {}),
     ...(task.outcome?.reason ? { reason: task.outcome.reason } : {}),
+    ...viewNeeds(task, maxNeeds),
     ...(artifacts && artifacts.length > 0 ? { artifacts } : {}),
   };
+}
+
+function viewNeeds({ waitingFor }: TaskItem, maxNeeds: number): Pick<TaskSummary, "waitingFor" | "waitingForCount"> {
+  if (!waitingFor) return {};
+  return { waitingFor: [...waitingFor].sort().slice(0, maxNeeds), waitingForCount: waitingFor.size };
 }
 
 /** A task with its attempts. Lease tokens stay inside. */
 export function viewTask(task: TaskItem): Task {
   return {
-    ...summarizeTask(task),
+    ...summarizeTask(task, Number.POSITIVE_INFINITY),
     job: task.jobId,
     ...(task.cancel ? { cancelRequestedAt: task.cancel.at } : {}),
     attempts: task.attempts.map(({ leaseToken: _token, artifacts, ...attempt }, index) => ({

@@ -35,6 +35,6 @@ export async function workOnChores(
 
 /** Job and kind of a chore by its key; undefined for other keys, and for kinds that only a newer version knows. */
 export function parseChoreKey(pk: string, sk: string): { jobId: string; kind: Chore["kind"] } | undefined {
-  const kind = /^CHORE#(expand|cancel|advance)$/.exec(sk)?.[1] as Chore["kind"] | undefined;
+  const kind = /^CHORE#(expand|cancel|advance|retry)$/.exec(sk)?.[1] as Chore["kind"] | undefined;
   return kind && { jobId: pk.slice("JOB#".length), kind };
 }

@@ -60,7 +60,7 @@ async function workOffEvents(
  * The end of either chore wakes this one.
  */
 async function isHeldUp(deps: Deps, jobId: string): Promise<boolean> {
-  return (await deps.jobs.getChore(jobId, "expand")) !== undefined;
+  return (await deps.jobs.getChores(jobId, ["expand", "retry"])).length > 0;
 }
 
 /** Moves on what waits for the tasks named, and what waits for those that end by it; false where it must be resumed. */

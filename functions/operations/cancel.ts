@@ -26,16 +26,18 @@ export async function cancelJob(
 
 /**
  * Ends one task: at once where no worker holds it, else its worker is told at its next heartbeat. The task item
- * decides between the two, so a claim at the same moment loses or wins, but is never missed.
+ * decides between the two, so a claim at the same moment loses or wins, but is never missed. `asOfSeq`: the cancel is
+ * that of the whole job as it was then; a task that was retried since is none of its business.
  */
 export async function cancelTask(
   deps: Deps,
   task: TaskItem,
   cancel: CancelRequest,
+  asOfSeq = Number.POSITIVE_INFINITY,
 ): Promise<"cancelling" | "already_ended"> {
   let current = task;
   for (let tries = 0; tries < raceTries; tries++) {
-    if (isTerminalTaskState(current.state)) return "already_ended";
+    if (isTerminalTaskState(current.state) || (current.retriedSeq ?? 0) > asOfSeq) return "already_ended";
     const move =
       current.state === "running"
         ? await deps.tasks.requestCancel(current, cancel)

@@ -10,6 +10,7 @@ import { advanceGraph } from "./advance.ts";
 import { cancelTask } from "./cancel.ts";
 import { outcomeOfCancel } from "./cancel-outcome.ts";
 import { dispatchTasks, findPool } from "./dispatch.ts";
+import { workOnRetry } from "./work-on-retry.ts";
 
 const cancelPageSize = 100;
 const parallelCancels = 8;
@@ -29,6 +30,8 @@ export async function workOnChore(deps: Deps, jobId: string, kind: Chore["kind"]
       return endTasks(deps, chore, digest, deadlineMs);
     case "advance":
       return advanceGraph(deps, chore, digest, deadlineMs);
+    case "retry":
+      return workOnRetry(deps, chore, deadlineMs);
   }
 }
 
@@ -86,7 +89,7 @@ async function endTasks(deps: Deps, chore: Chore, digest: JobDigest, deadlineMs:
       limit: cancelPageSize,
       ...(current.cursor === "" ? {} : { cursor: current.cursor }),
     });
-    await Promise.all(page.tasks.map((task) => limit(() => cancelTask(deps, task, cancel))));
+    await Promise.all(page.tasks.map((task) => limit(() => cancelTask(deps, task, cancel, digest.seq))));
     if (page.cursor === undefined) return deps.jobs.endChore(current);
     if (!(await deps.jobs.moveChore(current, page.cursor)) || deps.now() > deadlineMs) return;
     current = { ...current, cursor: page.cursor };

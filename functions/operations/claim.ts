@@ -40,6 +40,8 @@ async function claimTask(deps: Deps, workerId: string, address: TaskAddress, inp
   const spec = inputs.spec(address.jobId);
   const task = inputs.task(address);
   if (!digest || !spec || !task) return { status: "drop", detail: "there is no such task" };
+  // The task was retried after the job was read: what is known of the job may be what ended it before.
+  if ((task.retriedSeq ?? 0) > digest.seq) return retrySoon;
   const refusal =
     task.state === "running" ? await refuseHeld(deps, task, digest) : await refuseWaiting(deps, task, digest);
   if (refusal) return refusal;

@@ -8,6 +8,7 @@ import type {
   Job,
   JobPage,
   LogPage,
+  Retried,
   SubmittedJob,
   Task,
   TaskPage,
@@ -78,6 +79,12 @@ export interface ApiClient {
   followEvents(job: string, after: number, options?: FollowOptions): AsyncGenerator<JobEvent>;
   cancelJob(job: string, options?: CallOptions): Promise<Cancelled>;
   cancelTask(job: string, task: string, options?: CallOptions): Promise<Cancelled>;
+  /** Runs tasks again: those named, or all that failed or timed out. The same key retries once, however often it is sent. */
+  retryTasks(
+    job: string,
+    tasks: readonly string[] | undefined,
+    options: CallOptions & { idempotencyKey: string },
+  ): Promise<Retried>;
   readLog(job: string, task: string, query?: LogQuery & PageQuery, options?: CallOptions): Promise<LogPage>;
   /** Pages of a log from its start (or `tail`, or after `cursor`) until there is no more for now. */
   eachLogPage(job: string, task: string, query?: LogQuery & PageQuery, options?: CallOptions): AsyncGenerator<LogPage>;
@@ -161,6 +168,10 @@ export function createApiClient(options: TransportOptions): ApiClient {
     },
     cancelJob: (job, call) => post(`${jobPath(job)}/cancel`, {}, call),
     cancelTask: (job, task, call) => post(`${taskPath(job, task)}/cancel`, {}, call),
+    retryTasks: (job, tasks, call) => {
+      const headers = { "idempotency-key": call.idempotencyKey };
+      return post(`${jobPath(job)}/retry`, tasks === undefined ? {} : { tasks }, call, headers);
+    },
     readLog: (job, task, query = {}, call) => get(`${taskPath(job, task)}/logs`, { ...query }, call),
     eachLogPage: async function* (job, task, query = {}, call) {
       let next = query;

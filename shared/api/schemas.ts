@@ -97,6 +97,10 @@ export const taskSummarySchema = z
     exitCode: z.number().int().optional(),
     warning: z.boolean().optional(),
     reason: reasonSchema.optional(),
+    /** Of a pending task: tasks that it needs and that have not completed, in lists only the first few. */
+    waitingFor: z.array(z.string()).optional(),
+    /** How many those are in all. */
+    waitingForCount: z.number().int().optional(),
     artifacts: z.array(artifactSchema.pick({ name: true, size: true })).optional(),
   })
   .meta({ id: "TaskSummary" });
@@ -169,6 +173,17 @@ export const cancelledSchema = z
   .object({ job: z.string(), task: z.string().optional(), status: z.enum(["cancelling", "already_ended"]) })
   .meta({ id: "Cancelled" });
 export type Cancelled = z.infer<typeof cancelledSchema>;
+
+/** Which tasks to run again: any that have ended; without names all that failed or timed out. */
+export const retryRequestSchema = z
+  .object({ tasks: z.array(z.string().min(1).max(128)).min(1).max(limits.tasksPerJob).optional() })
+  .meta({ id: "RetryRequest" });
+
+/** The tasks that are run again, and how many others that wait for them begin again with them. */
+export const retriedSchema = z
+  .object({ job: z.string(), status: z.literal("retrying"), tasks: z.array(z.string()), dependants: z.number().int() })
+  .meta({ id: "Retried" });
+export type Retried = z.infer<typeof retriedSchema>;
 
 export const imageRequestSchema = z
   .object({ imageId: z.string().regex(/^sha256:[0-9a-f]{64}$/) })

@@ -48,6 +48,13 @@ describe("counting moves", () => {
     const done = foldMoves(again.digest, [move("a", "queued", "running"), move("a", "running", "completed")]);
     expect(done.digest.state).toBe("completed");
   });
+
+  it("opens a job that never ran as one that waits, so that its start is told", () => {
+    const ended = foldMoves(digestOf(1, { cancel: { cause: "user" } }), [move("a", "queued", "aborted")]).digest;
+    const again = foldMoves({ ...ended, cancel: undefined }, [move("a", "aborted", "queued")]);
+    expect(again.digest).toMatchObject({ state: "queued" });
+    expect(kindsOf(foldMoves(again.digest, [move("a", "queued", "running")]))).toContain("started");
+  });
 });
 
 describe("moves of several tasks", () => {

@@ -82,9 +82,9 @@ export function orderMoves<Move extends Pick<CountableMove, "at">>(perTask: read
   return timed.map(({ move }) => move);
 }
 
-/** A task of an ended job moved again: it was retried, so the job runs again. */
+/** A task of an ended job moved again: it was retried, so the job runs again, or waits to. */
 function reopen(digest: FoldableDigest): void {
-  digest.state = "running";
+  digest.state = digest.startedAt === undefined ? "queued" : "running";
   delete digest.endedAt;
 }
 

@@ -81,6 +81,11 @@ export function taskListKey(jobId: string): string {
   return `${objectPrefixes.jobs}${jobId}/tasks.json`;
 }
 
+/** Key of the list of tasks that a retry is about; `nonce` names the retry. */
+export function retryListKey(jobId: string, nonce: string): string {
+  return `${objectPrefixes.jobs}${jobId}/retries/${nonce}.json`;
+}
+
 /** Key of a job's graph: the needs of each of its tasks that has any. */
 export function graphKey(jobId: string): string {
   return `${objectPrefixes.jobs}${jobId}/graph.json`;

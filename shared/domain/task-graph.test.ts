@@ -47,7 +47,7 @@ describe("findGraphProblems", () => {
   });
 
   it("takes tasks that need a thousand others each", () => {
-    const names = Array.from({ length: 3_000 }, (_, index) => `t${index}`);
+    const names = Array.from({ length: 1_400 }, (_, index) => `t${index}`);
     const wide = names.map((name, index) => ({ name, needs: index < 1_000 ? [] : names.slice(0, 1_000) }));
     expect(findGraphProblems(wide)).toEqual([]);
   });

@@ -67,9 +67,10 @@ async function clearJobDue(table: Table, jobId: string): Promise<void> {
 }
 
 /** Writes a chore; the stream sees it and the work begins, or the sweep does after a while. */
-export function putChore(table: Table, { jobId, kind, cursor }: Omit<Chore, "nonce">, nowMs: number) {
+export function putChore(table: Table, fields: Omit<Chore, "nonce"> & { nonce?: string }, nowMs: number) {
+  const { jobId, kind } = fields;
   const due = dueEntry(`${jobId}/${kind}`, nowMs + dispatchDueMs);
-  const chore: Chore = { jobId, kind, cursor, nonce: randomUUID() };
+  const chore: Chore = { nonce: randomUUID(), ...fields };
   const Item = { ...choreKey(jobId, kind), ...due, type: "chore", ...chore };
   return { Put: { TableName: table.name, Item } };
 }

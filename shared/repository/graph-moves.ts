@@ -108,3 +108,16 @@ function isUntouched({ retouched }: TaskItem): { condition: string; values: Reco
     ? { condition: "attribute_not_exists(retouched)", values: {} }
     : { condition: "retouched = :retouched", values: { ":retouched": retouched } };
 }
+
+/** Lets a pending task wait again for needs that are retried, and whoever looked at it before look again. */
+export async function waitAgain(table: Table, task: TaskItem, needs: readonly string[]): Promise<TaskMove> {
+  return toMove(
+    await updateItem(table, {
+      Key: itemKeyOf(task),
+      UpdateExpression: "SET retouched = if_not_exists(retouched, :zero) + :one ADD waitingFor :needs",
+      ConditionExpression: "#state = :pending",
+      ExpressionAttributeNames: { "#state": "state" },
+      ExpressionAttributeValues: { ":pending": "pending", ":needs": new Set(needs), ":zero": 0, ":one": 1 },
+    }),
+  );
+}

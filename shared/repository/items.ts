@@ -95,6 +95,8 @@ export interface TaskItem {
   waitingFor?: Set<string>;
   /** How often a retry of what it needs has touched the task: whoever looked before must look again. */
   retouched?: number;
+  /** Sequence number of the event by which somebody asked for the task's last retry: older news do not concern it. */
+  retriedSeq?: number;
   lease?: { token: string; workerId: string; untilMs: number };
   /** On a queued task whose message may be lost: when the sweep sends it again. */
   announce?: Announcement;
@@ -108,13 +110,25 @@ export interface TaskItem {
   outcome?: AttemptOutcome;
 }
 
+/** A retry that somebody asked for. Which tasks it is about stands in an object of the bucket. */
+export interface RetryRequest {
+  by: string;
+  at: string;
+  /** Sequence number of its event. */
+  seq: number;
+  /** The job as a whole had been cancelled: tasks that never started because of that begin again with what they need. */
+  wasCancelled: boolean;
+}
+
 /**
  * Work on a whole job that outlives a request. `cursor` says how far it has come; `nonce` tells it from one that is put
  * in its place.
  */
 export interface Chore {
   jobId: string;
-  kind: "expand" | "cancel" | "advance";
+  kind: "expand" | "cancel" | "advance" | "retry";
   cursor: string;
   nonce: string;
+  /** Of a retry: what it was asked for. */
+  retry?: RetryRequest;
 }

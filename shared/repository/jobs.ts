@@ -8,9 +8,11 @@ import { bumpAdvance, moveAdvance, restAdvance } from "./advance-chore.ts";
 import { digestAttributes, digestDue, noteJobDue, putChore } from "./digest-items.ts";
 import { eachDuePage } from "./due.ts";
 import { putEventPages, sequenceEvents } from "./events.ts";
+import { findIdempotent, putIdempotent } from "./idempotency.ts";
 import type { CancelRequest, Chore, JobDigest } from "./items.ts";
 import { type JobListPage, listJobs } from "./job-list.ts";
-import { choreKey, digestKey, type ItemKey, idempotencyItemKey, specKey } from "./keys.ts";
+import { choreKey, digestKey, type ItemKey, specKey } from "./keys.ts";
+import { type NewRetry, requestRetry } from "./retry-request.ts";
 import {
   getItems,
   maxTransactionItems,
@@ -27,7 +29,6 @@ const inlineTasks = maxTransactionItems - 5;
 export const expansionStep = maxTransactionItems - 1;
 /** JSON bytes of the tasks of one transaction, which takes 4 MB in all: there is room for a spec and for what items add. */
 const transactionTaskBytes = 3 * 1024 * 1024;
-const idempotencyTtlSeconds = 24 * 3600;
 
 /** A job's spec without its tasks, which are items of their own. */
 export type StoredSpec = Omit<JobSpec, "tasks">;
@@ -83,11 +84,15 @@ export interface JobRepository {
   countActive(pool: string, limit: number): Promise<number>;
   /** Asks for the end of a job: its event, the mark on the digest and the chore that does it, or none of them. */
   requestCancel(digest: JobDigest, cancel: CancelRequest): Promise<boolean>;
+  /** Asks for a retry of tasks: its event, the digest, and the chore that does it, or none of them. */
+  requestRetry(retry: NewRetry): Promise<boolean>;
   /** Notes that all messages of the job were sent. */
   noteDispatched(digest: JobDigest): Promise<void>;
   /** Notes when the sweep has to look at the job next, and with what it compares then (`digest.check`). */
   noteDue(digest: JobDigest): Promise<void>;
   getChore(jobId: string, kind: Chore["kind"]): Promise<Chore | undefined>;
+  /** Those chores of some kinds that there are. */
+  getChores(jobId: string, kinds: readonly Chore["kind"][]): Promise<Chore[]>;
   /** Writes the next tasks of an expansion and moves its cursor; false where somebody else has done so. */
   expand(step: {
     digest: JobDigest;
@@ -124,11 +129,16 @@ export function createJobRepository(table: Table): JobRepository {
     listBefore: (job, limit) => listJobsBefore(table, job, limit),
     countActive: (pool, limit) => countActiveJobs(table, pool, limit),
     requestCancel: (digest, cancel) => requestCancel(table, digest, cancel),
+    requestRetry: (retry) => requestRetry(table, retry),
     noteDispatched({ dispatchPending: _, ...dispatched }) {
       return noteJobDue(table, dispatched);
     },
     noteDue: (digest) => noteJobDue(table, digest),
     getChore: async (jobId, kind) => (await getOne(choreKey(jobId, kind))) as Chore | undefined,
+    async getChores(jobId, kinds) {
+      const keys = kinds.map((kind) => choreKey(jobId, kind));
+      return (await getItems(table, keys)) as unknown as Chore[];
+    },
     expand: (step) => expandJob(table, step),
     async moveChore(chore, cursor) {
       const outcome = await updateItem(table, {
@@ -152,13 +162,6 @@ export function createJobRepository(table: Table): JobRepository {
     },
     eachDuePage: (nowMs, pageSize) => eachDuePage(table, nowMs, pageSize),
   };
-}
-
-/** The table removes expired items when it likes, up to days later: until then they are treated as absent. */
-async function findIdempotent(table: Table, principal: string, key: string, nowMs: number) {
-  const [item] = await getItems(table, [idempotencyItemKey(principal, key)]);
-  if (item === undefined || Number(item.expiresAt) <= nowMs / 1000) return undefined;
-  return item as { jobId: string; requestSha256: string };
 }
 
 /** Removes a chore that is done, unless another has been put in its place meanwhile. */
@@ -226,22 +229,7 @@ async function createJob(table: Table, job: NewJob): Promise<CreateJobOutcome> {
     items.push(putChore(table, { jobId: job.jobId, kind: "expand", cursor: "0" }, job.nowMs));
   }
   if (job.idempotency) {
-    const { principal, key, requestSha256 } = job.idempotency;
-    const nowSeconds = Math.floor(job.nowMs / 1000);
-    items.push({
-      Put: {
-        TableName: table.name,
-        ConditionExpression: "attribute_not_exists(pk) OR expiresAt <= :now",
-        ExpressionAttributeValues: { ":now": nowSeconds },
-        Item: {
-          ...idempotencyItemKey(principal, key),
-          type: "idempotency",
-          jobId: job.jobId,
-          requestSha256,
-          expiresAt: nowSeconds + idempotencyTtlSeconds,
-        },
-      },
-    });
+    items.push(putIdempotent(table, { ...job.idempotency, jobId: job.jobId, nowMs: job.nowMs }));
   }
   const outcome = await writeTransaction(table, items);
   if (outcome.ok) return { created: true, digest };

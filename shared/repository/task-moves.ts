@@ -262,33 +262,50 @@ export async function endUnclaimed(
   );
 }
 
+/** How an ended task begins again. */
+export interface Revival {
+  /** Needs that it waits for; without any it is queued. */
+  waitingFor?: readonly string[];
+  /** Sequence number of the event by which somebody asked for it. */
+  retriedSeq?: number;
+}
+
 /**
- * Queues a task again that has ended, as somebody asked: its attempts stay and are counted on, what infrastructure did to
- * them is forgiven. Its message is for the caller to send; where that does not happen the sweep does it.
+ * Lets a task begin again that has ended, as somebody asked: its attempts stay and are counted on, failures are
+ * forgiven. The message of a queued one is for the caller to send; where that does not happen the sweep does it.
  */
-export async function reviveTask(table: Table, task: TaskItem, nowMs: number): Promise<TaskMove> {
+export async function reviveTask(
+  table: Table,
+  task: TaskItem,
+  nowMs: number,
+  { waitingFor = [], retriedSeq }: Revival = {},
+): Promise<TaskMove> {
   const at = new Date(nowMs).toISOString();
-  const move: TaskTransition = { at, from: task.state, to: "queued", attempt: task.attempt };
+  const waits = waitingFor.length > 0;
+  const state = waits ? "pending" : "queued";
+  const move: TaskTransition = { at, from: task.state, to: state, attempt: task.attempt };
   return toMove(
     await updateItem(table, {
       Key: itemKeyOf(task),
       UpdateExpression: [
-        "SET #state = :queued, #rev = #rev + :one, outbox = list_append(if_not_exists(outbox, :none), :outbox)",
+        "SET #state = :state, #rev = #rev + :one, outbox = list_append(if_not_exists(outbox, :none), :outbox)",
         "unfolded = if_not_exists(unfolded, :zero) + :one, infrastructureFailures = :zero",
-        "announce = :announce, queuedAt = :at, duePk = :duePk, dueAt = :dueAt REMOVE endedAt, outcome, userFailures",
+        waits ? "waitingFor = :waitingFor" : "announce = :announce, queuedAt = :at",
+        ...(retriedSeq === undefined ? [] : ["retriedSeq = :retriedSeq"]),
+        "duePk = :duePk, dueAt = :dueAt REMOVE startedAt, endedAt, outcome, userFailures",
       ].join(", "),
       ConditionExpression: "#rev = :rev AND #state IN (:s0, :s1, :s2, :s3, :s4)",
       ExpressionAttributeNames: { "#state": "state", "#rev": "rev" },
       ExpressionAttributeValues: {
-        ":queued": "queued",
-        ...Object.fromEntries(terminalTaskStates.map((state, index) => [`:s${index}`, state])),
+        ":state": state,
+        ...Object.fromEntries(terminalTaskStates.map((ended, index) => [`:s${index}`, ended])),
         ":rev": task.rev,
         ":one": 1,
         ":zero": 0,
         ":none": [],
         ":outbox": [move],
-        ":announce": firstAnnouncement(nowMs),
-        ":at": at,
+        ...(waits ? { ":waitingFor": new Set(waitingFor) } : { ":announce": firstAnnouncement(nowMs), ":at": at }),
+        ...(retriedSeq === undefined ? {} : { ":retriedSeq": retriedSeq }),
         ...dueValues(task.task, nowMs + foldDueMs),
       },
     }),
@@ -300,9 +317,10 @@ export async function requestTaskCancel(table: Table, task: TaskItem, cancel: Ca
     await updateItem(table, {
       Key: itemKeyOf(task),
       UpdateExpression: "SET cancel = if_not_exists(cancel, :cancel)",
-      ConditionExpression: "#state = :running",
-      ExpressionAttributeNames: { "#state": "state" },
-      ExpressionAttributeValues: { ":cancel": cancel, ":running": "running" },
+      // The move that was seen: a task that was retried since is not the one that was to be cancelled.
+      ConditionExpression: "#state = :running AND #rev = :rev",
+      ExpressionAttributeNames: { "#state": "state", "#rev": "rev" },
+      ExpressionAttributeValues: { ":cancel": cancel, ":running": "running", ":rev": task.rev },
     }),
   );
 }

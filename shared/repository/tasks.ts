@@ -5,7 +5,7 @@ import type { UserRetryPolicy } from "../domain/retry-policy.ts";
 import { isTerminalTaskState } from "../domain/task-state.ts";
 import { timing } from "../domain/timing.ts";
 import type { TaskSpec } from "../jobfile/job-spec.ts";
-import { endPending, meetNeeds } from "./graph-moves.ts";
+import { endPending, meetNeeds, waitAgain } from "./graph-moves.ts";
 import type { CancelRequest, TaskItem, TaskTransition } from "./items.ts";
 import { dueEntry, taskKey } from "./keys.ts";
 import { getItems, type Table } from "./table.ts";
@@ -21,6 +21,7 @@ import {
   noteTaskDue,
   noteWatched,
   type Requeue,
+  type Revival,
   renewLease,
   requestTaskCancel,
   requeueTask,
@@ -53,8 +54,10 @@ export interface TaskRepository {
     reason: Reason,
     nowMs: number,
   ): Promise<TaskMove>;
-  /** Queues a task again that has ended. Refused where it has moved since it was read, or has not ended. */
-  revive(task: TaskItem, nowMs: number): Promise<TaskMove>;
+  /** Lets an ended task begin again. Refused where it has moved since it was read, or has not ended. */
+  revive(task: TaskItem, nowMs: number, revival?: Revival): Promise<TaskMove>;
+  /** Lets a pending task wait again for needs that are retried. */
+  waitAgain(task: TaskItem, needs: readonly string[]): Promise<TaskMove>;
   /** Notes that tasks which a pending task waits for have completed; it is queued with the last of them. */
   meetNeeds(task: TaskItem, completed: ReadonlySet<string>, nowMs: number): Promise<TaskMove>;
   /** Ends a pending task because one that it needs did not complete. */
@@ -127,7 +130,8 @@ export function createTaskRepository(table: Table): TaskRepository {
     endAttempt: (key, proof, end, nowMs) => endAttempt(table, key, proof, end, nowMs),
     requeue: (key, proof, requeue) => requeueTask(table, key, proof, requeue),
     endUnclaimed: (task, state, reason, nowMs) => endUnclaimed(table, task, state, reason, nowMs),
-    revive: (task, nowMs) => reviveTask(table, task, nowMs),
+    revive: (task, nowMs, revival) => reviveTask(table, task, nowMs, revival),
+    waitAgain: (task, needs) => waitAgain(table, task, needs),
     meetNeeds: (task, completed, nowMs) => meetNeeds(table, task, completed, nowMs),
     endPending: (task, end, nowMs) => endPending(table, task, end, nowMs),
     requestCancel: (task, cancel) => requestTaskCancel(table, task, cancel),

@@ -1,22 +1,15 @@
 import { describe, expect, it } from "vitest";
 import type { Cancelled, EventPage, Job, Task } from "../../shared/api/schemas.ts";
 import { reasonFor } from "../../shared/domain/reason.ts";
-import type { JobSpecInput } from "../../shared/jobfile/job-spec.ts";
-import { noopJob } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
 import { completed, ended, failedWith, type ReportedResult } from "../support/control-plane-worker.ts";
+import { diamond, graphJob } from "../support/graph-jobs.ts";
 
 const plane = useControlPlane();
 const minuteMs = 60_000;
 const readJob = (jobId: string) => plane().call<Job>(`/v1/jobs/${jobId}`);
 const readTask = (jobId: string, task: string) => plane().call<Task>(`/v1/jobs/${jobId}/tasks/${task}`);
 const post = (path: string) => plane().call<Cancelled>(path, { method: "POST", role: "submitter" });
-
-/** A job by the needs of its tasks: `{ a: "", b: "a" }`. */
-function graphJob(needs: Record<string, string>, change: Partial<JobSpecInput> = {}): JobSpecInput {
-  const tasks = Object.entries(needs).map(([name, own]) => ({ name, needs: own.split(" ").filter(Boolean) }));
-  return { ...noopJob([]), tasks, ...change };
-}
 
 /** Runs all that waits in the queue, by name, as told; counts it. Answers what ran. */
 async function runQueued(ends: Record<string, ReportedResult> = {}): Promise<string[]> {
@@ -30,13 +23,11 @@ async function runQueued(ends: Record<string, ReportedResult> = {}): Promise<str
   return ran.sort();
 }
 
-const diamond = { build: "", lint: "build", unit: "build", publish: "lint unit" };
-
 describe("tasks with needs", () => {
   it("start when all they need has completed, and no sooner", async () => {
     const jobId = await plane().submit(graphJob(diamond));
     expect(await readJob(jobId)).toMatchObject({ status: "queued", counts: { pending: 3, queued: 1 } });
-    expect(await readTask(jobId, "publish")).toMatchObject({ status: "pending", attempt: 0 });
+    expect(await readTask(jobId, "publish")).toMatchObject({ status: "pending", waitingFor: ["lint", "unit"] });
     expect(await runQueued()).toEqual(["build"]);
     expect(await runQueued()).toEqual(["lint", "unit"]);
     expect(await readJob(jobId)).toMatchObject({ status: "running", counts: { completed: 3, queued: 1 } });

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import type { JobEvent } from "../../events/index.ts";
 import { decideJobOutcome, isTerminalJobState } from "../../shared/domain/job-state.ts";
-import { taskCounts } from "../../shared/domain/task-counts.ts";
+import { countEnded, taskCounts } from "../../shared/domain/task-counts.ts";
 import { canTransition, isTerminalTaskState, type TaskState } from "../../shared/domain/task-state.ts";
 import type { JobDigest, TaskItem } from "../../shared/repository/items.ts";
 import type { ItemKey } from "../../shared/repository/keys.ts";
@@ -15,6 +15,8 @@ export interface JobRecords {
   /** What the sweep would have to look at, in a hundred years. */
   due: ItemKey[];
   chores: string[];
+  /** Needs of the tasks that have any. */
+  needs: ReadonlyMap<string, readonly string[]>;
   /** Whether the job is among its pool's unfinished ones. */
   isActive: boolean;
 }
@@ -43,16 +45,18 @@ export async function readJobRecords({ deps, clock }: ControlPlane, jobId: strin
     due.push(...page.filter((key) => key.pk.includes(jobId)));
   }
   const chores: string[] = [];
-  for (const kind of ["expand", "cancel"] as const) {
+  for (const kind of ["expand", "cancel", "retry"] as const) {
     if (await deps.jobs.getChore(jobId, kind)) chores.push(kind);
   }
   const { items } = await deps.jobs.listBefore({ pool: digest.pool, jobId: afterAllJobs }, 1000);
   const isActive = items.some((job) => job.jobId === jobId);
-  return { digest, tasks, events, due, chores, isActive };
+  const needs = digest.graph ? (await deps.graphs.get(jobId)).needs : new Map();
+  return { digest, tasks, events, due, chores, needs, isActive };
 }
 
 /** Holds the records of a job at rest against each other: everything that is told twice must be told alike. */
-export function auditJob({ digest, tasks, events, due, chores, isActive }: JobRecords): void {
+export function auditJob(records: JobRecords): void {
+  const { digest, tasks, events, due, chores, needs, isActive } = records;
   const counts = taskCounts();
   for (const task of tasks) counts[task.state] += 1;
   expect(digest.counts, "counts").toEqual(counts);
@@ -64,16 +68,12 @@ export function auditJob({ digest, tasks, events, due, chores, isActive }: JobRe
   ).toEqual(Array.from({ length: digest.seq }, (_, index) => index + 1));
   expect(events[0]?.type).toBe("job.submitted");
   for (const task of tasks) {
-    auditTask(task, events);
+    auditTask(task, events, needs);
     const isDue = due.some(({ pk, sk }) => pk.startsWith("TASKS#") && sk === task.task);
     if (task.announce) expect(isDue, `${task.task}: its announcement is due`).toBe(true);
   }
-  auditOutcome(digest, tasks, events);
-  const cancels = events.filter((event) => event.type === "job.cancel_requested");
-  expect(
-    cancels.map(({ cause }) => cause),
-    "cancels",
-  ).toEqual(digest.cancel ? [digest.cancel.cause] : []);
+  auditOutcome(records);
+  if (chores.length === 0) auditGraph(records);
   const ran = tasks.some((task) => task.attempt > 0);
   expect(
     events.filter((event) => event.type === "job.started"),
@@ -91,11 +91,11 @@ export function auditJob({ digest, tasks, events, due, chores, isActive }: JobRe
   expect(chores, "chores").toEqual([]);
 }
 
-function auditTask(task: TaskItem, events: readonly JobEvent[]): void {
+function auditTask(task: TaskItem, events: readonly JobEvent[], needs: JobRecords["needs"]): void {
   const moves = events.flatMap((event) =>
     event.type === "task.transition" && event.task === task.task ? [event] : [],
   );
-  let state: TaskState = "queued";
+  let state: TaskState = needs.has(task.task) ? "pending" : "queued";
   for (const move of moves) {
     expect(move.from, `${task.task}: the chain of its moves`).toBe(state);
     expect(canTransition(move.from, move.to)).toBe(true);
@@ -106,7 +106,7 @@ function auditTask(task: TaskItem, events: readonly JobEvent[]): void {
   expect(
     moves.filter((move) => isTerminalTaskState(move.to)),
     `${task.task}: terminal moves`,
-  ).toHaveLength(ended ? 1 : 0);
+  ).toHaveLength(moves.filter((move) => isTerminalTaskState(move.from)).length + (ended ? 1 : 0));
   expect(task.outcome?.state, `${task.task}: outcome`).toBe(ended ? task.state : undefined);
   const starts = moves.filter((move) => move.to === "running").map((move) => move.attempt);
   expect(starts, `${task.task}: attempts`).toEqual(task.attempts.map((_, index) => index + 1));
@@ -127,16 +127,67 @@ function auditTask(task: TaskItem, events: readonly JobEvent[]): void {
   });
 }
 
-/** The outcome is told by the digest and by one event, which comes right after the last terminal move. */
-function auditOutcome(digest: JobDigest, tasks: readonly TaskItem[], events: readonly JobEvent[]): void {
-  const ends = events.filter((event) => event.type === "job.ended");
-  const allEnded = tasks.every((task) => isTerminalTaskState(task.state));
-  expect(isTerminalJobState(digest.state), "the job has ended").toBe(allEnded);
-  expect(digest.endedAt !== undefined).toBe(allEnded);
-  expect(ends, "ends").toHaveLength(allEnded ? 1 : 0);
-  if (!allEnded) return;
-  expect(digest.state).toBe(decideJobOutcome(digest.counts, digest.cancel?.cause === "user"));
-  expect(events.at(-1)).toMatchObject({ type: "job.ended", state: digest.state, counts: digest.counts });
-  const before = events.at(-2);
-  expect(before?.type === "task.transition" && isTerminalTaskState(before.to), "the last move ended a task").toBe(true);
+/**
+ * The outcome is told by the digest and by one event, which comes right after the move with which all tasks had ended,
+ * each time that was so; there is one cancel at most between two retries.
+ */
+function auditOutcome({ digest, tasks, events, needs }: JobRecords): void {
+  const counts = taskCounts();
+  for (const { task } of tasks) counts[needs.has(task) ? "pending" : "queued"] += 1;
+  let cancel: JobDigest["cancel"];
+  let ended: JobDigest["state"] | undefined;
+  for (const [index, event] of events.entries()) {
+    if (event.type === "job.cancel_requested") {
+      expect(cancel, "a second cancel").toBeUndefined();
+      cancel = event;
+    }
+    if (event.type === "job.retry_requested") cancel = undefined;
+    if (event.type === "job.ended") {
+      const before = events[index - 1];
+      expect(before?.type === "task.transition" && isTerminalTaskState(before.to), "an end out of the blue").toBe(true);
+    }
+    if (event.type !== "task.transition") continue;
+    counts[event.from] -= 1;
+    counts[event.to] += 1;
+    const next = events[index + 1];
+    const allEnded = countEnded(counts) === tasks.length;
+    expect(next?.type === "job.ended", `an end after event ${event.seq}`).toBe(allEnded);
+    ended = allEnded ? decideJobOutcome(counts, cancel?.cause === "user") : undefined;
+    if (allEnded) expect(next).toMatchObject({ state: ended, counts });
+  }
+  expect(digest.cancel?.cause, "cancel").toBe(cancel?.cause);
+  expect(isTerminalJobState(digest.state), "the job has ended").toBe(ended !== undefined);
+  expect(digest.endedAt !== undefined).toBe(ended !== undefined);
+  if (ended) expect(digest.state).toBe(ended);
+}
+
+/** What a task waits for is what it needs and has not completed; it waits no longer than that can still complete. */
+function auditGraph({ tasks, needs, events }: JobRecords): void {
+  const byName = new Map(tasks.map((task) => [task.task, task]));
+  const stateOf = (task: string) => byName.get(task)?.state ?? "pending";
+  for (const { task, state, waitingFor, outcome } of tasks) {
+    const own = needs.get(task) ?? [];
+    const unmet = own.filter((need) => stateOf(need) !== "completed");
+    const spent = unmet.filter((need) => isTerminalTaskState(stateOf(need)));
+    if (state === "pending") {
+      expect(spent, `${task} waits for what will not complete`).toEqual([]);
+      expect([...(waitingFor ?? [])].sort(), `${task} waits for`).toEqual(unmet.toSorted());
+      expect(unmet, `${task} waits for nothing`).not.toEqual([]);
+    } else expect(waitingFor, `${task}: needs of a task that does not wait`).toBeUndefined();
+    if (outcome?.reason?.code === "dependency_failed") {
+      expect(spent, `${task} was ended without cause`).not.toEqual([]);
+      expect(["skipped", "aborted"]).toContain(state);
+    }
+    const queued = events.findIndex(
+      (event) => event.type === "task.transition" && event.task === task && event.to === "queued",
+    );
+    const before = events.slice(0, Math.max(0, queued));
+    for (const need of own) {
+      if (queued < 0) break;
+      const completed = before.some(
+        (event) => event.type === "task.transition" && event.task === need && event.to === "completed",
+      );
+      expect(completed, `${task} was queued before ${need} completed`).toBe(true);
+    }
+  }
 }

@@ -3,16 +3,18 @@ import {
   cancelledSchema,
   jobPageSchema,
   jobSchema,
+  retriedSchema,
+  retryRequestSchema,
   submitJobSchema,
   submittedJobSchema,
 } from "../../../shared/api/schemas.ts";
 import { jobStates } from "../../../shared/domain/job-state.ts";
-import { limits } from "../../../shared/domain/limits.ts";
 import type { Deps } from "../../deps.ts";
 import { cancelJob } from "../../operations/cancel.ts";
+import { retryTasks } from "../../operations/retry.ts";
 import { submitJob } from "../../operations/submit.ts";
 import { findJob } from "../find.ts";
-import { createRouter, jobParam, jsonAnswer, jsonBody, pageQuery, securedRoute } from "../route.ts";
+import { createRouter, idempotencyHeaders, jobParam, jsonAnswer, jsonBody, pageQuery, securedRoute } from "../route.ts";
 import { viewJob } from "../views.ts";
 
 const submitRoute = securedRoute("submitter", {
@@ -21,7 +23,7 @@ const submitRoute = securedRoute("submitter", {
   summary: "Submit a job",
   request: {
     body: jsonBody(submitJobSchema),
-    headers: z.object({ "idempotency-key": z.string().min(1).max(limits.idempotencyKeyLength).optional() }),
+    headers: idempotencyHeaders,
   },
   responses: {
     200: jsonAnswer(submittedJobSchema, "The job an earlier request with this Idempotency-Key created."),
@@ -55,6 +57,20 @@ const cancelRoute = securedRoute("submitter", {
   responses: { 202: jsonAnswer(cancelledSchema, "Its tasks are being ended, or it has ended already.") },
 });
 
+const retryRoute = securedRoute("submitter", {
+  method: "post",
+  path: "/v1/jobs/{job}/retry",
+  summary: "Run tasks of a job again",
+  description:
+    "Ended tasks run again as new attempts in the same job: those named, or all that failed or timed out. What was skipped because of them begins again too.",
+  request: {
+    params: jobParam,
+    body: { ...jsonBody(retryRequestSchema), required: false },
+    headers: idempotencyHeaders,
+  },
+  responses: { 202: jsonAnswer(retriedSchema, "They are being queued.") },
+});
+
 /** Routes on whole jobs. */
 export function jobRoutes(deps: Deps) {
   return createRouter()
@@ -84,5 +100,17 @@ export function jobRoutes(deps: Deps) {
       const { job } = c.req.valid("param");
       const detail = `cancelled by ${c.var.principal.name}`;
       return c.json({ job, status: await cancelJob(deps, job, { cause: "user", detail }) }, 202);
+    })
+    .openapi(retryRoute, async (c) => {
+      const { job } = c.req.valid("param");
+      const { tasks } = c.req.valid("json") ?? {};
+      const idempotencyKey = c.req.valid("header")["idempotency-key"];
+      const retried = await retryTasks(deps, {
+        jobId: job,
+        by: c.var.principal.name,
+        ...(tasks ? { tasks } : {}),
+        ...(idempotencyKey ? { idempotencyKey } : {}),
+      });
+      return c.json({ job, status: "retrying" as const, ...retried }, 202);
     });
 }

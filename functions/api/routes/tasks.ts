@@ -2,6 +2,7 @@ import { z } from "zod";
 import {
   artifactListSchema,
   cancelledSchema,
+  retriedSchema,
   taskPageSchema,
   taskSchema,
   whySchema,
@@ -11,9 +12,18 @@ import { limits } from "../../../shared/domain/limits.ts";
 import { taskStates } from "../../../shared/domain/task-state.ts";
 import type { Deps } from "../../deps.ts";
 import { cancelTask } from "../../operations/cancel.ts";
+import { retryTasks } from "../../operations/retry.ts";
 import { explainWhy } from "../../operations/why.ts";
 import { findJob, findTask } from "../find.ts";
-import { createRouter, jobParam, jsonAnswer, pageQuery, securedRoute, taskParam } from "../route.ts";
+import {
+  createRouter,
+  idempotencyHeaders,
+  jobParam,
+  jsonAnswer,
+  pageQuery,
+  securedRoute,
+  taskParam,
+} from "../route.ts";
 import { summarizeTask, viewTask } from "../views.ts";
 
 const downloadSeconds = 900;
@@ -55,6 +65,14 @@ const whyRoute = securedRoute("viewer", {
   responses: { 200: jsonAnswer(whySchema, "The answer, with its evidence.") },
 });
 
+const retryRoute = securedRoute("submitter", {
+  method: "post",
+  path: "/v1/jobs/{job}/tasks/{task}/retry",
+  summary: "Run a task again",
+  request: { params: taskParam, headers: idempotencyHeaders },
+  responses: { 202: jsonAnswer(retriedSchema, "It is being queued, or waits for what it needs.") },
+});
+
 const artifactsRoute = securedRoute("viewer", {
   method: "get",
   path: "/v1/jobs/{job}/tasks/{task}/artifacts",
@@ -63,7 +81,7 @@ const artifactsRoute = securedRoute("viewer", {
   responses: { 200: jsonAnswer(artifactListSchema, "The artifacts of the newest attempt, or of the one named.") },
 });
 
-/** Routes on tasks: read, cancel, artifacts. */
+/** Routes on tasks: read, cancel, retry, artifacts. */
 export function taskRoutes(deps: Deps) {
   return createRouter()
     .openapi(listRoute, async (c) => {
@@ -74,7 +92,10 @@ export function taskRoutes(deps: Deps) {
         ...(cursor ? { cursor } : {}),
         ...(status ? { state: status } : {}),
       });
-      return c.json({ tasks: page.tasks.map(summarizeTask), ...(page.cursor ? { cursor: page.cursor } : {}) }, 200);
+      return c.json(
+        { tasks: page.tasks.map((task) => summarizeTask(task)), ...(page.cursor ? { cursor: page.cursor } : {}) },
+        200,
+      );
     })
     .openapi(getRoute, async (c) => {
       const { job, task: name } = c.req.valid("param");
@@ -91,6 +112,13 @@ export function taskRoutes(deps: Deps) {
     .openapi(whyRoute, async (c) => {
       const { job, task } = c.req.valid("param");
       return c.json(await explainWhy(deps, await findJob(deps, job), task), 200);
+    })
+    .openapi(retryRoute, async (c) => {
+      const { job, task } = c.req.valid("param");
+      const idempotencyKey = c.req.valid("header")["idempotency-key"];
+      const by = c.var.principal.name;
+      const wish = { jobId: job, by, tasks: [task], ...(idempotencyKey ? { idempotencyKey } : {}) };
+      return c.json({ job, status: "retrying" as const, ...(await retryTasks(deps, wish)) }, 202);
     })
     .openapi(artifactsRoute, async (c) => {
       const { job, task: name } = c.req.valid("param");
