@@ -103,6 +103,7 @@ export default {
       ["@aws-sdk/client-s3", "@aws-sdk/lib-storage", "@aws-sdk/s3-request-presigner"],
       ["^shared/clients/", "^local/"],
     ),
+    onlyIn("ssm-in-its-client", ["@aws-sdk/client-ssm"], ["^shared/clients/"]),
     onlyIn(
       "dynamodb-in-the-repository",
       ["@aws-sdk/client-dynamodb", "@aws-sdk/lib-dynamodb", "@aws-sdk/util-dynamodb"],

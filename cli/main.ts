@@ -8,6 +8,10 @@ const runtime: Runtime = {
   env: process.env,
   cwd: process.cwd(),
   now: Date.now,
+  // Opened by the one command that reads it.
+  get stdin() {
+    return process.stdin;
+  },
   stderrStream: process.stderr,
   openOutputs: (colorFlag) => ({
     out: createOutput(process.stdout, decideColor(process.stdout, process.env, colorFlag)),

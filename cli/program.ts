@@ -24,6 +24,7 @@ export async function runCli(argv: readonly string[], runtime: Runtime): Promise
   };
   addJobCommands(program, act);
   addTaskCommands(program, act);
+  addSecretCommands(program, act);
   addOtherCommands(program, act);
   try {
     await program.parseAsync([...argv], { from: "user" });
@@ -140,6 +141,25 @@ function addTaskCommands(program: Command, act: Act): void {
     .command("retry <job> [tasks...]")
     .description("run tasks again that have ended: those that failed or timed out where none is named")
     .action((job, tasks) => act(async (context) => (await import("./commands/retry.ts")).retry(context, job, tasks)));
+}
+
+function addSecretCommands(program: Command, act: Act): void {
+  const secrets = program.command("secrets").description("set, list and remove what jobs get by `secrets:`");
+  secrets
+    .command("set <name> [value]")
+    .description("set a secret; without a value it is asked for, or read from stdin up to its end")
+    .addOption(new Option("--file <path>", "take the value from a file, as it is"))
+    .action((name, value, { file }) =>
+      act(async (context) => (await import("./commands/secrets.ts")).setSecret(context, name, { value, file })),
+    );
+  secrets
+    .command("ls")
+    .description("list secrets, never their values")
+    .action(() => act(async (context) => (await import("./commands/secrets.ts")).listSecrets(context)));
+  secrets
+    .command("rm <names...>")
+    .description("remove secrets")
+    .action((names) => act(async (context) => (await import("./commands/secrets.ts")).removeSecrets(context, names)));
 }
 
 function addOtherCommands(program: Command, act: Act): void {

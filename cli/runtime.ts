@@ -5,6 +5,8 @@ export interface Runtime {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   now(): number;
+  /** Where values are typed or piped in. */
+  readonly stdin: NodeJS.ReadStream;
   /** The stream under stderr's output, for the live view. */
   readonly stderrStream: NodeJS.WriteStream;
   /** Opens the two streams; colours are forbidden by `--no-color`. */

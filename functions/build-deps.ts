@@ -1,5 +1,7 @@
 import { createObjectStore, type createS3Client } from "../shared/clients/object-store.ts";
 import { createQueue, type createSqsClient } from "../shared/clients/queue.ts";
+import { rememberSecrets } from "../shared/clients/remembering-secret-store.ts";
+import type { SecretStore } from "../shared/clients/secret-store.ts";
 import type { Logger } from "../shared/log.ts";
 import { createClaimReader } from "../shared/repository/claim-reads.ts";
 import { createDeadLetterRepository } from "../shared/repository/dead-letters.ts";
@@ -20,6 +22,7 @@ export interface DepsSources {
   s3: ReturnType<typeof createS3Client>;
   tableName: string;
   bucketName: string;
+  secrets: SecretStore;
   /** URL of each pool's queue, by the pool's name. */
   queueUrls: Readonly<Record<string, string>>;
   log: Logger;
@@ -29,7 +32,7 @@ export interface DepsSources {
 
 /** Builds the repositories and stores of one function process. What they remember is theirs: no two processes share it. */
 export function buildDeps(sources: DepsSources): Deps {
-  const { dynamoDb, sqs, s3, tableName, bucketName, queueUrls, log, now } = sources;
+  const { dynamoDb, sqs, s3, tableName, bucketName, secrets, queueUrls, log, now } = sources;
   const table = createTable(dynamoDb, tableName);
   const pools = Object.entries(queueUrls).map(
     ([name, queueUrl]) => [name, { name, queueUrl, queue: createQueue(sqs, queueUrl) }] as const,
@@ -47,6 +50,7 @@ export function buildDeps(sources: DepsSources): Deps {
     objects,
     graphs: createGraphReader(objects),
     bucketName,
+    secrets: rememberSecrets(secrets, now),
     pools: new Map(pools),
     log,
     now,

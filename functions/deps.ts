@@ -1,5 +1,6 @@
 import type { ObjectStore } from "../shared/clients/object-store.ts";
 import type { Queue } from "../shared/clients/queue.ts";
+import type { SecretStore } from "../shared/clients/secret-store.ts";
 import type { Logger } from "../shared/log.ts";
 import type { ClaimInputs, TaskAddress } from "../shared/repository/claim-reads.ts";
 import type { DeadLetterRepository } from "../shared/repository/dead-letters.ts";
@@ -31,6 +32,7 @@ export interface Deps {
   readForClaims: (addresses: readonly TaskAddress[]) => Promise<ClaimInputs>;
   objects: ObjectStore;
   graphs: GraphReader;
+  secrets: SecretStore;
   bucketName: string;
   pools: ReadonlyMap<string, Pool>;
   log: Logger;

@@ -1,10 +1,14 @@
 import { Resource } from "sst/resource";
 import { createS3Client } from "../shared/clients/object-store.ts";
 import { createSqsClient } from "../shared/clients/queue.ts";
+import type { SecretStore } from "../shared/clients/secret-store.ts";
 import { createLogger } from "../shared/log.ts";
 import { createDynamoDbClient } from "../shared/repository/table.ts";
 import { buildDeps } from "./build-deps.ts";
 import type { Deps } from "./deps.ts";
+
+/** Loaded as needed: the client of AWS Systems Manager would slow the start of every stack that is not on AWS. */
+const secrets = await openSecretStore();
 
 /** Builds what one function process works with from the resources linked to it. */
 export function wireDeps(service: string): Deps {
@@ -16,8 +20,23 @@ export function wireDeps(service: string): Deps {
     s3: createS3Client(),
     tableName: Resource.Table.name,
     bucketName: Resource.Bucket.name,
+    secrets,
     queueUrls: Object.fromEntries(pools.map(([name, { queueUrl }]) => [name, queueUrl])),
     log: createLogger(service),
     now: Date.now,
   });
+}
+
+async function openSecretStore(): Promise<SecretStore> {
+  const resource = Resource.Secrets;
+  switch (resource.kind) {
+    case "ssm": {
+      const { createSsmClient, createSsmSecretStore } = await import("../shared/clients/ssm-secret-store.ts");
+      return createSsmSecretStore(createSsmClient(), resource.path);
+    }
+    case "local": {
+      const { createLocalSecretStore } = await import("../shared/clients/local-secret-store.ts");
+      return createLocalSecretStore(resource.folder);
+    }
+  }
 }

@@ -15,6 +15,11 @@ export function createLogger(
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    options.destination ?? pino.destination({ fd: 1, sync: true }),
+    options.destination ?? openStdout(),
   );
+}
+
+/** Where logs go unless told otherwise: stdout, each line written before the next one. */
+export function openStdout(): DestinationStream {
+  return pino.destination({ fd: 1, sync: true });
 }

@@ -3,7 +3,6 @@ import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { z } from "zod";
 import {
   type AttemptResult,
-  type ClaimAnswer,
   type ClaimRequest,
   claimAnswerSchema,
   type Heartbeat,
@@ -20,6 +19,7 @@ import {
 import { type CallOptions, ControlPlaneError } from "./control-plane-call.ts";
 import { ResultReports } from "./result-reports.ts";
 import type { Secret } from "./secret.ts";
+import { type WorkerClaim, wrapSecrets } from "./worker-claim.ts";
 
 /**
  * The routes of the control plane that workers use. Each call is tried once; callers know when to try again. Results
@@ -28,7 +28,7 @@ import type { Secret } from "./secret.ts";
 export interface ControlPlaneClient {
   register(worker: RegisterWorker, options: CallOptions): Promise<WorkerSettings>;
   beat(workerId: string, heartbeat: Heartbeat, options: CallOptions): Promise<HeartbeatAnswer>;
-  claim(workerId: string, claims: ClaimRequest["claims"], options: CallOptions): Promise<ClaimAnswer>;
+  claim(workerId: string, claims: ClaimRequest["claims"], options: CallOptions): Promise<WorkerClaim[]>;
   reportResult(attemptId: string, result: AttemptResult, options: CallOptions): Promise<ResultAnswer>;
   close(): void;
 }
@@ -90,8 +90,8 @@ export function createControlPlaneClient(baseUrl: URL, token: Secret): ControlPl
     register: (worker, options) => post("/v1/workers", worker, workerSettingsSchema, options),
     beat: (workerId, heartbeat, options) =>
       post(`/v1/workers/${workerId}/heartbeat`, heartbeat, heartbeatAnswerSchema, options),
-    claim: (workerId, claims, options) =>
-      post(`/v1/workers/${workerId}/claims`, { claims }, claimAnswerSchema, options),
+    claim: async (workerId, claims, options) =>
+      wrapSecrets(await post(`/v1/workers/${workerId}/claims`, { claims }, claimAnswerSchema, options)),
     reportResult: (attemptId, result, options) => reports.report(attemptId, result, options),
     close: () => agent.destroy(),
   };

@@ -2,9 +2,10 @@ import { availableParallelism } from "node:os";
 import packageJson from "../package.json" with { type: "json" };
 import { createObjectStore, createS3Client } from "../shared/clients/object-store.ts";
 import { createQueue, createSqsClient } from "../shared/clients/queue.ts";
-import { createLogger } from "../shared/log.ts";
+import { createLogger, openStdout } from "../shared/log.ts";
 import { parseConfig } from "./config.ts";
 import { createControlPlaneClient } from "./control-plane-client.ts";
+import { MaskedDestination } from "./masking/masked-destination.ts";
 import { Worker } from "./worker.ts";
 
 /** Exit code for a configuration that cannot work. */
@@ -12,7 +13,8 @@ const usageExitCode = 2;
 /** Exit code of a worker that was told twice to end (128 + SIGTERM). */
 const abortedExitCode = 143;
 
-const log = createLogger("worker", { level: process.env.LOG_LEVEL ?? "info" });
+const maskedLog = new MaskedDestination(openStdout());
+const log = createLogger("worker", { level: process.env.LOG_LEVEL ?? "info", destination: maskedLog });
 const parsed = parseConfig(process.env, { cores: availableParallelism(), cwd: process.cwd() });
 if (!parsed.ok) {
   for (const problem of parsed.problems) process.stderr.write(`sluice-worker: ${problem}\n`);
@@ -27,6 +29,7 @@ const worker = new Worker({
   openQueue: (queueUrl) => createQueue(createSqsClient(), queueUrl),
   openBucket: (bucket) => createObjectStore(createS3Client(), bucket),
   log,
+  maskedLog,
 });
 
 // Told once: drain. Told the same again: end at once. SIGINT and SIGTERM together are one request: a terminal's Ctrl-C

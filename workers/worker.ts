@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
-import type { ClaimedTask, Heartbeat, WorkerSettings } from "../shared/api/schemas.ts";
+import type { Heartbeat, WorkerSettings } from "../shared/api/schemas.ts";
 import type { ObjectStore } from "../shared/clients/object-store.ts";
 import type { Queue } from "../shared/clients/queue.ts";
 import { newWorkerId } from "../shared/domain/ids.ts";
@@ -17,9 +17,11 @@ import { ProcessExecutor } from "./executors/process/process-executor.ts";
 import { HeartbeatLoop } from "./heartbeat.ts";
 import { HeldMessages } from "./intake/held-messages.ts";
 import { Intake, type IntakeItem } from "./intake/intake.ts";
+import type { MaskedDestination } from "./masking/masked-destination.ts";
 import { type Owner, readOwnOwner } from "./owner.ts";
 import { removeHostRemains } from "./remains.ts";
 import { messageOf, retryWithBackoff, settlesWithin, untilAborted } from "./retry.ts";
+import type { WorkerTask } from "./worker-claim.ts";
 import { createWorkerDir, removeTree } from "./workspace.ts";
 
 /** What a worker is made of; clients of AWS are made once its settings are known. */
@@ -32,6 +34,8 @@ export interface WorkerDeps {
   /** Takes the place of what runs steps of these kinds, such as to measure all but the steps themselves. */
   executors?: ReadonlyMap<ExecutorKind, Executor>;
   log: Logger;
+  /** Where `log` writes to, which then masks the secrets of running tasks. */
+  maskedLog: Pick<MaskedDestination, "add">;
 }
 
 interface RunningAttempt {
@@ -253,7 +257,7 @@ export class Worker {
     log.info({ pool: config.pool, slots: config.slots, executors: config.executors }, "the worker takes tasks");
   }
 
-  #startAttempt(claimed: ClaimedTask, item: IntakeItem, claimedAtMs: number, leaseMs: number): void {
+  #startAttempt(claimed: WorkerTask, item: IntakeItem, claimedAtMs: number, leaseMs: number): void {
     const parts = this.#parts;
     if (parts === undefined) return;
     const { attemptId, leaseToken } = claimed;
@@ -261,6 +265,7 @@ export class Worker {
     const lease = new Lease({ attemptId, leaseToken, leaseMs, grantedAtMs: claimedAtMs, nowMs });
     parts.heartbeats.add(lease);
     const attempt = new Attempt(this.#attemptDeps(parts.objects), claimed, lease);
+    const stopMasking = this.#deps.maskedLog.add(attempt.secretMatcher);
     // Claimed while the worker was told to stop: given back before its first step.
     if (this.#state !== "alive") attempt.interrupt({ kind: "drained", detail: "the worker is being stopped" });
     const over = attempt.run().then((fate) => {
@@ -269,7 +274,10 @@ export class Worker {
       this.#attempts.delete(attemptId);
       // The slot is free before the clean-up: what it held is no longer running.
       parts.intake.taskEnded(item);
-      const cleanup = attempt.cleanUp().finally(() => this.#cleanups.delete(cleanup));
+      const cleanup = attempt.cleanUp().finally(() => {
+        stopMasking();
+        this.#cleanups.delete(cleanup);
+      });
       this.#cleanups.add(cleanup);
     });
     this.#attempts.set(attemptId, { attempt, over });

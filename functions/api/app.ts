@@ -14,6 +14,7 @@ import { eventRoutes } from "./routes/events.ts";
 import { imageRoutes } from "./routes/images.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { logRoutes } from "./routes/logs.ts";
+import { secretRoutes } from "./routes/secrets.ts";
 import { taskRoutes } from "./routes/tasks.ts";
 import { workerRoutes } from "./routes/workers.ts";
 
@@ -56,8 +57,24 @@ export function createApp(deps: Deps) {
     return c.json({ status: "ready", version });
   });
   app.openAPIRegistry.registerComponent("securitySchemes", "token", { type: "http", scheme: "bearer" });
+  // A secret's name is one part of the path, its slashes encoded; what takes the encoding off on the way does no harm.
+  app.all("/v1/secrets/:first/:rest{.+}", (c) => {
+    const { first, rest } = c.req.param();
+    const url = new URL(c.req.url);
+    url.pathname = `/v1/secrets/${encodeURIComponent(`${first}/${rest}`)}`;
+    return app.fetch(new Request(url, c.req.raw), c.env);
+  });
   app.use("/v1/*", authenticate(deps));
-  for (const routes of [jobRoutes, taskRoutes, eventRoutes, logRoutes, imageRoutes, workerRoutes, deadLetterRoutes]) {
+  for (const routes of [
+    jobRoutes,
+    taskRoutes,
+    eventRoutes,
+    logRoutes,
+    imageRoutes,
+    secretRoutes,
+    workerRoutes,
+    deadLetterRoutes,
+  ]) {
     app.route("/", routes(deps));
   }
   app.doc31("/openapi.json", document);

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { ClaimAnswer, ClaimedTask } from "../../shared/api/schemas.ts";
 import { formatAttemptId } from "../../shared/domain/ids.ts";
 import { imageKey } from "../../shared/domain/object-keys.ts";
+import { type Reason, reasonFor } from "../../shared/domain/reason.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import type { ClaimInputs, TaskAddress } from "../../shared/repository/claim-reads.ts";
 import type { CancelRequest, JobDigest, TaskItem } from "../../shared/repository/items.ts";
@@ -9,6 +10,7 @@ import type { StoredSpec } from "../../shared/repository/jobs.ts";
 import type { Deps } from "../deps.ts";
 import { outcomeOfCancel } from "./cancel-outcome.ts";
 import { exhaustedOutcome, rescueAttempt } from "./rescue.ts";
+import { settleAttempt } from "./settle.ts";
 
 type Claim = ClaimAnswer["claims"][number];
 
@@ -46,11 +48,15 @@ async function claimTask(deps: Deps, workerId: string, address: TaskAddress, inp
     task.state === "running" ? await refuseHeld(deps, task, digest) : await refuseWaiting(deps, task, digest);
   if (refusal) return refusal;
   // All that may fail comes before the write: a lease that nobody hears of costs the task its whole length.
-  const images = await linkImages(deps, spec);
+  const [images, secrets] = await Promise.all([linkImages(deps, spec), readSecrets(deps, spec)]);
+  if (!secrets.found) return failForSecrets(deps, task, secrets.reason);
   const leaseToken = randomUUID();
   const move = await deps.tasks.claim(task, { workerId, leaseToken, nowMs: deps.now() });
   if (!move.moved) return retrySoon;
-  return { ...describeClaim(spec, move.task, leaseToken, images), timeoutMs: remainingMs(deps, task, digest) };
+  return {
+    ...describeClaim(spec, move.task, leaseToken, images, secrets.values),
+    timeoutMs: remainingMs(deps, task, digest),
+  };
 }
 
 /** Why a task that a worker holds cannot be claimed; undefined where its attempt is lost and may be followed. */
@@ -110,11 +116,43 @@ async function linkImages(deps: Deps, spec: StoredSpec): Promise<Record<string, 
   return Object.fromEntries(images);
 }
 
+type JobSecrets = { found: true; values: Record<string, string> } | { found: false; reason: Reason };
+
+/** The values of a job's secrets by variable, or why its tasks cannot start. They go nowhere but into the answer. */
+async function readSecrets(deps: Deps, spec: StoredSpec): Promise<JobSecrets> {
+  const wanted = Object.entries(spec.secrets ?? {});
+  if (wanted.length === 0) return { found: true, values: {} };
+  const stored = await deps.secrets.get(wanted.map(([, name]) => name));
+  const missing = [...new Set(wanted.flatMap(([, name]) => (stored.has(name) ? [] : [name])))];
+  if (missing.length > 0) return { found: false, reason: explainMissing(missing) };
+  return { found: true, values: Object.fromEntries(wanted.map(([env, name]) => [env, stored.get(name) ?? ""])) };
+}
+
+function explainMissing(names: readonly string[]): Reason {
+  const what = names.length === 1 ? `there is no secret ${names[0]}` : `there are no secrets ${names.join(", ")}`;
+  return reasonFor("secret_missing", `${what}: set it with \`sluice secrets set ${names[0]}\`, then run the job again`);
+}
+
+/** Ends a task that would lack a secret before anything of it starts. */
+async function failForSecrets(deps: Deps, task: TaskItem, reason: Reason): Promise<Claim> {
+  const outcome = { state: "failed", reason } as const;
+  const { lease } = task;
+  if (lease === undefined) {
+    const move = await deps.tasks.endUnclaimed(task, outcome.state, reason, deps.now());
+    return move.moved ? { status: "drop", detail: reason.detail } : retrySoon;
+  }
+  // An attempt before this one was lost: the task still carries its lease.
+  const proof = { token: lease.token, seenUntilMs: lease.untilMs };
+  const settlement = await settleAttempt(deps, task, proof, { outcome, steps: [], logs: [], artifacts: [] });
+  return settlement.kind === "ended" ? { status: "drop", detail: reason.detail } : retrySoon;
+}
+
 function describeClaim(
   spec: StoredSpec,
   task: TaskItem,
   leaseToken: string,
   images: Record<string, string>,
+  secrets: Record<string, string>,
 ): Omit<ClaimedTask, "timeoutMs"> {
   return {
     status: "claimed",
@@ -127,6 +165,7 @@ function describeClaim(
     env: { ...spec.env, ...task.env },
     // Absent in what was stored before there were services.
     services: spec.services ?? {},
+    secrets,
     steps: spec.steps,
     artifacts: spec.artifacts,
     images,

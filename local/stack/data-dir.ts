@@ -68,7 +68,7 @@ function lockFolder(path: string): () => void {
   return () => lock.close();
 }
 
-const ownFiles = ["cloud", "work", "logs", "stack.json", "state.json"];
+const ownFiles = ["cloud", "work", "logs", "secrets", "stack.json", "state.json"];
 
 function resetFolder(path: string): void {
   for (const name of ownFiles) rmSync(join(path, name), { recursive: true, force: true });

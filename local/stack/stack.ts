@@ -177,6 +177,7 @@ function startFunctions(
     SST_RESOURCE_App: JSON.stringify({ name: "sluice", stage }),
     SST_RESOURCE_Table: JSON.stringify({ name: tableName }),
     SST_RESOURCE_Bucket: JSON.stringify({ name: bucketName }),
+    SST_RESOURCE_Secrets: JSON.stringify({ kind: "local", folder: join(dataDir.path, "secrets") }),
     SST_RESOURCE_Pools: JSON.stringify({ [defaultPool]: { queueUrl: pool.queueUrl } }),
   });
   const entry = entryFile("../functions-main.ts");

@@ -9,6 +9,8 @@ import type {
   JobPage,
   LogPage,
   Retried,
+  SecretDescription,
+  SecretPage,
   SubmittedJob,
   Task,
   TaskPage,
@@ -101,6 +103,12 @@ export interface ApiClient {
     query?: { attempt?: number | undefined },
     options?: CallOptions,
   ): Promise<ArtifactList>;
+  /** Sets a secret or replaces its value; no call ever answers one. */
+  putSecret(name: string, value: string, options?: CallOptions): Promise<SecretDescription>;
+  listSecrets(query?: PageQuery, options?: CallOptions): Promise<SecretPage>;
+  /** All secrets, page by page as they are taken. */
+  eachSecret(options?: CallOptions): AsyncGenerator<SecretDescription>;
+  deleteSecret(name: string, options?: CallOptions): Promise<void>;
   /** Asks whether an image is there; if not, the answer says where to put it. */
   requestImage(imageId: string, options?: CallOptions): Promise<ImageStatus>;
 }
@@ -193,6 +201,17 @@ export function createApiClient(options: TransportOptions): ApiClient {
       }
     },
     listArtifacts: (job, task, query = {}, call) => get(`${taskPath(job, task)}/artifacts`, { ...query }, call),
+    putSecret: (name, value, call = {}) =>
+      transport.callJson({ method: "PUT", path: secretPath(name), body: { value }, signal: call.signal }),
+    listSecrets: (query = {}, call) => get("/v1/secrets", { ...query }, call),
+    eachSecret: async function* (call) {
+      for await (const page of eachPage((cursor) => client.listSecrets({ cursor, limit: 200 }, call))) {
+        yield* page.secrets;
+      }
+    },
+    deleteSecret: async (name, call = {}) => {
+      await transport.callJson({ method: "DELETE", path: secretPath(name), signal: call.signal });
+    },
     requestImage: (imageId, call) => post("/v1/images", { imageId }, call),
   };
   return client;
@@ -200,6 +219,11 @@ export function createApiClient(options: TransportOptions): ApiClient {
 
 function jobPath(job: string): string {
   return `/v1/jobs/${encodeURIComponent(job)}`;
+}
+
+/** A name is one part of the path, also where it has slashes. */
+function secretPath(name: string): string {
+  return `/v1/secrets/${encodeURIComponent(name)}`;
 }
 
 function taskPath(job: string, task: string): string {

@@ -22,7 +22,7 @@ export type QueryValue = string | number | undefined;
 
 /** One request; every one Sluice's client makes may be repeated (reads, cancels, POSTs with an Idempotency-Key). */
 export interface ApiRequest {
-  method: "GET" | "POST";
+  method: "GET" | "POST" | "PUT" | "DELETE";
   path: string;
   query?: Readonly<Record<string, QueryValue>>;
   body?: unknown;

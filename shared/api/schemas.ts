@@ -9,6 +9,7 @@ import {
   reasonSchema,
   stepResultSchema,
 } from "../domain/manifest.ts";
+import { explainBadSecretValue } from "../domain/secret-rules.ts";
 import { taskStates } from "../domain/task-state.ts";
 import { whyCodes, whyFactSchema } from "../domain/why-facts.ts";
 import { jobSpecSchema } from "../jobfile/job-spec.ts";
@@ -195,6 +196,27 @@ export const imageStatusSchema = z
   .meta({ id: "ImageStatus" });
 export type ImageStatus = z.infer<typeof imageStatusSchema>;
 
+/** A secret as far as it may be told. */
+export const secretSchema = z
+  .object({ name: z.string(), updatedAt: z.string(), updatedBy: z.string().optional() })
+  .meta({ id: "Secret" });
+export type SecretDescription = z.infer<typeof secretSchema>;
+
+export const secretPageSchema = z
+  .object({ secrets: z.array(secretSchema), cursor: z.string().optional() })
+  .meta({ id: "SecretPage" });
+export type SecretPage = z.infer<typeof secretPageSchema>;
+
+/** The one body of the public API that holds a secret's value. What is wrong with it is told without it. */
+export const putSecretSchema = z
+  .object({
+    value: z.string().superRefine((value, context) => {
+      const message = explainBadSecretValue(value);
+      if (message !== undefined) context.addIssue({ code: "custom", message });
+    }),
+  })
+  .meta({ id: "PutSecret" });
+
 /** A worker as the control plane saw it last. */
 export const workerSchema = z
   .object({
@@ -341,6 +363,8 @@ const claimedSchema = z.object({
   timeoutMs: z.number().int(),
   env: z.record(z.string(), z.string()),
   services: jobSpecSchema.shape.services,
+  /** Values of the job's secrets by variable: the only answer that ever holds them. */
+  secrets: z.record(z.string(), z.string()).default({}),
   steps: jobSpecSchema.shape.steps,
   artifacts: jobSpecSchema.shape.artifacts,
   /** Presigned URLs of the archives of shipped images, by image id. */

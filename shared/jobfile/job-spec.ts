@@ -48,6 +48,18 @@ const commandSchema = z
   .max(jobRules.commandItems)
   .refine((command) => command[0] !== "", { message: "names no program" });
 
+/** Names of secrets by the variable that holds the value; values are never part of a job. */
+const secretsSchema = z.record(named(jobRules.envName), named(jobRules.secretName)).superRefine((secrets, context) => {
+  const names = Object.keys(secrets);
+  if (names.length > jobRules.secretsPerJob) {
+    context.addIssue({ code: "custom", message: `has more than ${jobRules.secretsPerJob} secrets` });
+  }
+  for (const name of names) {
+    if (!reservedEnvNames.includes(name)) continue;
+    context.addIssue({ code: "custom", path: [name], message: `${name} is set by Sluice and cannot be set by a job` });
+  }
+});
+
 const entrySchema = z.union([
   z.strictObject({ run: z.string().min(1).max(jobRules.runLength).regex(noNul) }),
   z.strictObject({ command: commandSchema }),
@@ -157,6 +169,7 @@ export const jobSpecSchema = z
     name: named(jobRules.jobName),
     pool: named(jobRules.poolName).default("default"),
     env: envSchema.default({}),
+    secrets: secretsSchema.optional(),
     timeoutMs: timeoutMsSchema.optional(),
     retry: retrySchema.optional(),
     abort: z.enum(abortPolicies).default("never"),
@@ -180,6 +193,11 @@ export const jobSpecSchema = z
       job.steps.some((step) => step.kind === "container"),
     );
     if (unreachable !== undefined) context.addIssue({ code: "custom", path: ["services"], message: unreachable });
+    for (const name of Object.keys(job.secrets ?? {})) {
+      if (!Object.hasOwn(job.env, name)) continue;
+      const message = `${name} is set by env too; a variable is one or the other`;
+      context.addIssue({ code: "custom", path: ["secrets", name], message });
+    }
     const specBytes = Buffer.byteLength(JSON.stringify({ ...job, tasks: [] }));
     if (specBytes > jobRules.specBytes) {
       const message = `without its tasks the job takes ${specBytes} bytes; at most ${jobRules.specBytes} are allowed`;

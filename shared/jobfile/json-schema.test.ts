@@ -11,6 +11,7 @@ describe("buildJobJsonSchema", () => {
       "name",
       "pool",
       "env",
+      "secrets",
       "timeout",
       "retry",
       "abort",
@@ -19,7 +20,7 @@ describe("buildJobJsonSchema", () => {
       "tasks",
       "artifacts",
     ]);
-    expect(JSON.stringify(schema)).not.toMatch(/"(exclude|secrets|resources)"/);
+    expect(JSON.stringify(schema)).not.toMatch(/"(exclude|resources)"/);
     expect(schema).toMatchObject({ required: ["name", "steps", "tasks"], additionalProperties: false });
   });
 

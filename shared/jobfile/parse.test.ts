@@ -35,6 +35,7 @@ describe("parseJobFile", () => {
       pool: "default",
       services: {},
       env: {},
+      secrets: {},
       abort: "never",
       steps: [{ run: "echo", env: {} }],
       tasks: [{ name: "unit", slots: 1, env: {} }],
@@ -47,6 +48,7 @@ describe("parseJobFile", () => {
 name: integration
 pool: big
 env: { LOG_LEVEL: debug }
+secrets: { DB_PASSWORD: prod/db-password }
 timeout: 30m
 abort: on-failure
 steps:
@@ -171,7 +173,7 @@ artifacts: { paths: [../x, /etc], retention: soon }
       "unknown key 'imgae' in steps[0]; did you mean 'image'?",
     );
     expect(messageOf(`${minimal}script: x`)).toBe(
-      "unknown key 'script'; known keys are version, name, pool, env, timeout, retry, abort, services, steps, tasks, artifacts",
+      "unknown key 'script'; known keys are version, name, pool, env, secrets, timeout, retry, abort, services, steps, tasks, artifacts",
     );
     expect(messageOf(`name: hello\n${steps}\ntasks: [{ name: a, slot: 2 }]`)).toContain("did you mean 'slots'?");
     expect(messageOf(`name: hello\n${steps}\ntasks: [{ nam: a }]`)).toContain("did you mean 'name'?");
@@ -185,13 +187,10 @@ artifacts: { paths: [../x, /etc], retention: soon }
     expect(key).toMatchObject({ line: 5, column: 1, related: { line: 4, column: 1, message: "first written here" } });
   });
 
-  it.each(["secrets: { DB_PASSWORD: prod/db }", "resources: { cpus: 2 }", "artifacts: { exclude: [x] }"])(
-    "says that it cannot run '%s' yet",
-    (line) => {
-      const key = line.startsWith("artifacts") ? "exclude in artifacts" : line.split(":")[0];
-      expect(messageOf(minimal + line)).toBe(`${key} is not supported yet by this version of Sluice; remove it`);
-    },
-  );
+  it.each(["resources: { cpus: 2 }", "artifacts: { exclude: [x] }"])("says that it cannot run '%s' yet", (line) => {
+    const key = line.startsWith("artifacts") ? "exclude in artifacts" : line.split(":")[0];
+    expect(messageOf(minimal + line)).toBe(`${key} is not supported yet by this version of Sluice; remove it`);
+  });
 
   it.each([
     [
@@ -290,6 +289,10 @@ services:
   });
 
   it.each([
+    ["a climbing secret", `${minimal}secrets: { AA: ../etc/passwd }`, "4:16 secrets.AA invalid_value"],
+    ["a secret by an absolute path", `${minimal}secrets: { AA: /etc/passwd }`, "4:16 secrets.AA invalid_value"],
+    ["a secret in env too", `${minimal}env: { AA: x }\nsecrets: { AA: y }`, "5:12 secrets.AA conflicting_keys"],
+    ["a secret for our own", `${minimal}secrets: { SLUICE_JOB: y }`, "4:12 secrets.SLUICE_JOB invalid_value"],
     ["no task", `name: hello\n${steps}\ntasks: []`, "3:8 tasks out_of_range"],
     ["tasks missing", `name: hello\n${steps}\n`, "1:1 tasks missing_key"],
     ["no step", "name: hello\nsteps: []\ntasks: [a]", "2:8 steps out_of_range"],

@@ -23,11 +23,12 @@ export function listImageBuilds(job: JobDocument): ImageBuild[] {
  * throws where one is absent, for that is a mistake of the caller, not of the user.
  */
 export function toJobSpec(job: JobDocument, builtImages: ReadonlyMap<number, string> = new Map()): JobSpec {
-  const { name, pool, env, abort, artifacts, retry } = job;
+  const { name, pool, env, secrets, abort, artifacts, retry } = job;
   return {
     name,
     pool,
     env,
+    ...(Object.keys(secrets).length > 0 && { secrets }),
     ...timeoutOf(job),
     ...(retry !== undefined && { retry }),
     abort,

@@ -1,4 +1,5 @@
 import { limits } from "../domain/limits.ts";
+import { secretRules } from "../domain/secret-rules.ts";
 
 const tmpfsOption =
   "(size=\\d+[kmgKMG%]?|mode=[0-7]{3,4}|[ug]id=\\d+|nr_inodes=\\d+[kmgKMG]?|rw|ro|exec|noexec|nosuid|nodev|noatime)";
@@ -19,6 +20,8 @@ export const jobRules = {
   /** Linux takes at most 128 KiB for one `NAME=value` of a new process. */
   envValueLength: 100_000,
   envNames: 500,
+  secretName: secretRules.name,
+  secretsPerJob: secretRules.perJob,
   /** `run` is one argument of `sh -c`: the same 128 KiB of Linux. */
   runLength: 100_000,
   commandItems: 1_000,

@@ -11,7 +11,7 @@ import { durationPattern, parseDuration, parseSize, sizePattern } from "./units.
  */
 
 /** Keys that this version knows but cannot run yet; `[]` stands for every item of a list. */
-export const notYetSupported: readonly string[] = ["secrets", "resources", "artifacts.exclude"];
+export const notYetSupported: readonly string[] = ["resources", "artifacts.exclude"];
 
 /** Keys whose plain YAML value is a number; everywhere else a plain value is taken as the text it is written as. */
 export const numberKeys: ReadonlySet<string> = new Set(["slots", "attempts", "retries", "cpus", "tcp"]);
@@ -160,8 +160,8 @@ const serviceName = named(
 });
 
 const secretName = named(
-  { pattern: /^[a-z0-9][a-z0-9/_-]*$/, maxLength: 256 },
-  "is not a secret's name; write one such as prod/db-password",
+  jobRules.secretName,
+  "is not a secret's name; use lower-case letters, digits, '-', '_' and '/', such as prod/db-password",
 );
 
 const artifactPath = filledText(jobRules.artifactPathLength).refine(
@@ -199,8 +199,15 @@ export const jobSchema = z.strictObject({
     .describe("Which workers run the job."),
   env: env.default({}),
   secrets: z
-    .record(named(jobRules.envName, "is not a variable name; use capitals, digits and '_'"), secretName)
-    .optional(),
+    .record(
+      named(
+        jobRules.envName,
+        "is not a variable name; use capitals, digits and '_', starting with a capital, two characters or more",
+      ),
+      secretName,
+    )
+    .describe("Secrets that every step gets as environment variables: the variable's name, then the secret's.")
+    .default({}),
   timeout: timeout.describe("Longest time for the whole job.").optional(),
   retry: z
     .strictObject({

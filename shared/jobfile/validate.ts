@@ -67,6 +67,7 @@ function checkJob(job: unknown, schemaIssues: readonly JobIssue[]): JobIssue[] {
   );
   return [
     ...checkEnv(job, []),
+    ...checkSecrets(job),
     ...steps.flatMap((step: unknown, index) => {
       const path = ["steps", index];
       return isFields(step) ? [...checkStep(step, path, misspelt.has(index)), ...checkEnv(step, path)] : [];
@@ -185,6 +186,23 @@ function checkNeeds(tasks: readonly unknown[]): JobIssue[] {
   return describeGraphProblems(graph).map(({ taskIndex, needIndex, kind, message }) =>
     issueAt(["tasks", taskIndex, "needs", needIndex], "value", needCodes[kind], message),
   );
+}
+
+function checkSecrets({ env, secrets }: Fields): JobIssue[] {
+  if (!isFields(secrets)) return [];
+  const names = Object.keys(secrets);
+  const issues = names.flatMap((name) => {
+    const at = (code: ProblemCode, message: string) => issueAt(["secrets", name], "key", code, message);
+    if (reservedEnvNames.includes(name)) {
+      return [at("invalid_value", `${name} is set by Sluice itself; choose another name`)];
+    }
+    if (!isFields(env) || !Object.hasOwn(env, name)) return [];
+    return [at("conflicting_keys", `${name} is set by env too; a variable is one or the other`)];
+  });
+  if (names.length > jobRules.secretsPerJob) {
+    issues.push(issueAt(["secrets"], "key", "out_of_range", `has more than ${jobRules.secretsPerJob} secrets`));
+  }
+  return issues;
 }
 
 function checkTaskNames(tasks: readonly unknown[]): JobIssue[] {

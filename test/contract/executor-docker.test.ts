@@ -78,6 +78,7 @@ describe("the docker executor with a real daemon", () => {
       attempt: 1,
       slots: 1,
       env: {},
+      secrets: new Map(),
       workspace: await createWorkspace(folder, `t${tasks}`),
       images: overrides.images ?? {},
     };

@@ -96,6 +96,7 @@ describe.each(kinds)("the $name executor", ({ name, open, step }) => {
       attempt: 3,
       slots: 2,
       env: {},
+      secrets: new Map(),
       workspace: await createWorkspace(folder, `t${tasks}`),
       images: {},
       ...overrides,

@@ -77,6 +77,7 @@ describe("services of a task", () => {
       openQueue: (url) => createQueue(bench.createSqsClient(), url),
       openBucket: (bucket) => createObjectStore(bench.createS3Client(), bucket),
       log,
+      maskedLog: { add: () => () => undefined },
     });
     await worker.start();
   }

@@ -56,6 +56,7 @@ function createWorker(bench: WorkerBench, overrides: WorkerOverrides = {}): Work
       return overrides.objects?.(objects) ?? objects;
     },
     log,
+    maskedLog: { add: () => () => undefined },
   });
   onTestFinished(async () => {
     await worker.drain("the test is over");

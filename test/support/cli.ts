@@ -16,15 +16,18 @@ export interface CliResult {
 export function runCli(
   stack: Pick<RunningStack, "url" | "token"> | undefined,
   args: readonly string[],
-  options: { cwd?: string; env?: NodeJS.ProcessEnv; node?: string } = {},
+  options: { cwd?: string; env?: NodeJS.ProcessEnv; node?: string; input?: string } = {},
 ): Promise<CliResult> {
   const target = stack ? { SLUICE_URL: stack.url, SLUICE_TOKEN: stack.token } : {};
   return new Promise((resolve, reject) => {
     const child = spawn(options.node ?? process.execPath, [cliFile, ...args], {
       cwd: options.cwd ?? fileURLToPath(new URL("../..", import.meta.url)),
       env: { ...process.env, NO_COLOR: "1", ...target, ...options.env },
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["pipe", "pipe", "pipe"],
     });
+    // Without an input stdin is at its end; a command that does not read it may be gone before.
+    child.stdin.on("error", () => undefined);
+    child.stdin.end(options.input ?? "");
     let stdout = "";
     let stderr = "";
     child.stdout.on("data", (data: Buffer) => {

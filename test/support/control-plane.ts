@@ -21,6 +21,7 @@ import { deliverBatch } from "../../local/lambda/queue-source.ts";
 import { createS3Server } from "../../local/s3/index.ts";
 import { createSqsServer } from "../../local/sqs/index.ts";
 import { type PoolQueues, provisionBucket, provisionPool, provisionTable } from "../../local/stack/provision.ts";
+import { createLocalSecretStore } from "../../shared/clients/local-secret-store.ts";
 import { PlainJsonProtocol } from "../../shared/clients/plain-json.ts";
 import type { Role } from "../../shared/domain/roles.ts";
 import { deadLetterConsumer } from "../../shared/infrastructure/queues.ts";
@@ -41,6 +42,8 @@ const choreMs = 60_000;
 /** The embedded servers, shared by the tests of one file; each control plane has its own table, bucket and queues. */
 export interface EmbeddedCloud {
   endpoints: Record<"dynamodb" | "sqs" | "s3", string>;
+  /** Removed by `stop`. */
+  folder: string;
   stop(): Promise<void>;
 }
 
@@ -59,7 +62,7 @@ export async function startEmbeddedCloud(): Promise<EmbeddedCloud> {
     started.push(() => sqs.close());
     const s3 = await createS3Server({ dataDir: join(folder, "s3"), region, credentials });
     started.push(() => s3.close());
-    return { endpoints: { dynamodb: dynamoDb.url, sqs: sqs.url, s3: s3.url }, stop };
+    return { endpoints: { dynamodb: dynamoDb.url, sqs: sqs.url, s3: s3.url }, folder, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -138,7 +141,9 @@ export async function createControlPlane(
   const logLines: Record<string, unknown>[] = [];
   const destination = { write: (line: string) => void logLines.push(JSON.parse(line) as Record<string, unknown>) };
   const log = createLogger("test", { level: "debug", destination });
-  const startProcess = () => buildDeps({ dynamoDb, sqs, s3, tableName, bucketName, queueUrls, log, now: () => nowMs });
+  const secrets = createLocalSecretStore(join(cloud.folder, `secrets-${suffix}`));
+  const startProcess = () =>
+    buildDeps({ dynamoDb, sqs, s3, tableName, bucketName, secrets, queueUrls, log, now: () => nowMs });
   const deps = startProcess();
   for (const role of ["viewer", "submitter", "operator", "admin", "worker"] as const) {
     await deps.tokens.put(tokenOf(role), { name: `test-${role}`, role });

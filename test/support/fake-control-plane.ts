@@ -183,6 +183,7 @@ export class FakeControlPlane {
           slots: 1,
           timeoutMs: 600_000,
           env: {},
+          secrets: {},
           artifacts: { paths: ["**"] },
           images: {},
           services: {},

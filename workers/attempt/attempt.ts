@@ -1,4 +1,4 @@
-import type { AttemptResult, ClaimedTask } from "../../shared/api/schemas.ts";
+import type { AttemptResult } from "../../shared/api/schemas.ts";
 import { isPassingFault, type ObjectStore } from "../../shared/clients/object-store.ts";
 import type { Artifact, AttemptOutcome, LogSummary, StepResult } from "../../shared/domain/manifest.ts";
 import { artifactKey, serviceLogPrefix, stepLogPrefix } from "../../shared/domain/object-keys.ts";
@@ -11,8 +11,12 @@ import type { ExecutorKind } from "../config.ts";
 import type { ControlPlaneClient } from "../control-plane-client.ts";
 import { type Executor, StepFault, type TaskContext, type TaskSandbox } from "../executors/executor.ts";
 import { type LogOwner, StepLog } from "../logs/step-log.ts";
+import { maskOutput } from "../masking/masked-output.ts";
+import { SecretMatcher } from "../masking/secret-matcher.ts";
+import { maskText } from "../masking/stream-masker.ts";
 import { messageOf, retryWithBackoff } from "../retry.ts";
 import { ServiceSet } from "../services/service-set.ts";
+import type { WorkerTask } from "../worker-claim.ts";
 import { createWorkspace, removeTree, type Workspace } from "../workspace.ts";
 import { commitManifest, reportResult } from "./commit.ts";
 import { AttemptInterrupted, formatDuration, type Interrupt } from "./interrupt.ts";
@@ -52,7 +56,9 @@ const artifactRetries = 2;
 /** One try at a task on this worker: its steps, its logs, its artifact, its manifest, its result. */
 export class Attempt {
   readonly #deps: AttemptDeps;
-  readonly #claimed: ClaimedTask;
+  /** Finds the secrets of the task, wherever they are not to be seen. */
+  readonly secretMatcher: SecretMatcher;
+  readonly #claimed: WorkerTask;
   readonly #lease: Lease;
   readonly #log: Logger;
   readonly #stop = new AbortController();
@@ -62,11 +68,12 @@ export class Attempt {
   #workspace: Workspace | undefined;
   #servicesStopped: Promise<void> | undefined;
 
-  constructor(deps: AttemptDeps, claimed: ClaimedTask, lease: Lease) {
+  constructor(deps: AttemptDeps, claimed: WorkerTask, lease: Lease) {
     this.#deps = deps;
     this.#claimed = claimed;
     this.#lease = lease;
     this.#log = deps.log.child({ attemptId: claimed.attemptId });
+    this.secretMatcher = new SecretMatcher([...claimed.secrets.values()].map((secret) => secret.reveal()));
   }
 
   /** Ends the attempt early; the first interrupt decides, later ones change nothing. */
@@ -118,10 +125,10 @@ export class Attempt {
 
   /** Services, steps and their logs. Throws when the lease is lost. */
   async #execute(): Promise<{ outcome: AttemptOutcome | undefined; steps: StepResult[] }> {
-    const { jobId, task, attempt, slots, env, images, attemptId, steps } = this.#claimed;
+    const { jobId, task, attempt, slots, env, secrets, images, attemptId, steps } = this.#claimed;
     const workspace = await createWorkspace(this.#deps.workerDir, `${task}-${attempt}-${jobId.slice(-26)}`);
     this.#workspace = workspace;
-    const context: TaskContext = { attemptId, jobId, task, attempt, slots, env, images, workspace };
+    const context: TaskContext = { attemptId, jobId, task, attempt, slots, env, secrets, images, workspace };
     const services = this.#openServices(context);
     try {
       const end = await runSteps({
@@ -209,7 +216,7 @@ export class Attempt {
         this.interrupt({ kind: "fault", reason: reasonFor("upload_failed", detail) });
       },
     });
-    return {
+    const output = {
       write: (stream: "stdout" | "stderr", bytes: Buffer) => log.write(stream, bytes),
       close: () => {
         const closed = log.close();
@@ -218,6 +225,7 @@ export class Attempt {
         this.#logs.push(closed);
       },
     };
+    return maskOutput(output, this.secretMatcher);
   }
 
   /** Uploads what the attempt leaves, commits and reports it. Throws when the lease is lost on the way. */
@@ -243,7 +251,7 @@ export class Attempt {
       }),
     ]);
     return {
-      outcome: withUploadProblems(outcome, problems),
+      outcome: this.#maskReason(withUploadProblems(outcome, problems)),
       logs,
       artifacts: artifact === undefined ? [] : [artifact],
     };
@@ -252,6 +260,13 @@ export class Attempt {
   async #closeLogs(): Promise<LogSummary[]> {
     await this.#servicesStopped;
     return Promise.all(this.#logs);
+  }
+
+  /** What goes wrong with a step often quotes it: a reason is stored and shown, so it is masked like a log. */
+  #maskReason(outcome: AttemptOutcome): AttemptOutcome {
+    const { reason } = outcome;
+    if (reason === undefined) return outcome;
+    return { ...outcome, reason: { ...reason, detail: maskText(this.secretMatcher, reason.detail) } };
   }
 
   #storeArtifact(): Promise<Artifact | undefined> {
@@ -303,7 +318,8 @@ export class Attempt {
     } catch (error) {
       this.#lease.lost.throwIfAborted();
       const detail = `its manifest could not be stored: ${messageOf(error)}`;
-      return { ...ended, outcome: withUploadProblems(ended.outcome, [{ detail, fault: "infrastructure" }]) };
+      const outcome = withUploadProblems(ended.outcome, [{ detail, fault: "infrastructure" }]);
+      return { ...ended, outcome: this.#maskReason(outcome) };
     }
   }
 

@@ -1,6 +1,7 @@
 import type { Reason } from "../../shared/domain/reason.ts";
 import type { ServiceSpec, StepSpec } from "../../shared/jobfile/job-spec.ts";
 import type { LogStream } from "../logs/line-cutter.ts";
+import type { Secret } from "../secret.ts";
 import type { Workspace } from "../workspace.ts";
 
 /** What an executor knows about the attempt whose steps it runs. */
@@ -12,6 +13,8 @@ export interface TaskContext {
   slots: number;
   /** Variables of the job and the task, without those that Sluice sets. */
   env: Readonly<Record<string, string>>;
+  /** Values of the job's secrets by variable: they go into the environment of steps and nowhere else. */
+  secrets: ReadonlyMap<string, Secret>;
   workspace: Workspace;
   /** Presigned URLs of the archives of shipped images, by image id. */
   images: Readonly<Record<string, string>>;

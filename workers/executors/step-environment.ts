@@ -9,15 +9,17 @@ export interface WorkspacePaths {
   alfredShared: string;
 }
 
-/** The variables of a step: those of job and task, its own over them, and those that Sluice sets over all. */
+/** The variables of a step: secrets, those of job and task over them, its own over these, Sluice's over all. */
 export function buildStepEnvironment(
   task: TaskContext,
   step: StepLaunch,
   paths: WorkspacePaths,
 ): Record<string, string> {
+  const secrets = [...task.secrets].map(([name, secret]) => [name, secret.reveal()] as const);
   const fqn = `${task.jobId}/${task.task}`;
   return {
     CI: "true",
+    ...Object.fromEntries(secrets),
     ...task.env,
     ...step.spec.env,
     SLUICE_JOB: task.jobId,

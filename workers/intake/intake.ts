@@ -1,5 +1,4 @@
 import { setImmediate as untilNextTurn } from "node:timers/promises";
-import type { ClaimAnswer, ClaimedTask } from "../../shared/api/schemas.ts";
 import type { Queue, ReceivedMessage } from "../../shared/clients/queue.ts";
 import { queueBatchSize } from "../../shared/clients/queue.ts";
 import { type TaskMessage, taskMessageSchema } from "../../shared/domain/task-message.ts";
@@ -7,6 +6,7 @@ import type { Logger } from "../../shared/log.ts";
 import { ControlPlaneError } from "../control-plane-call.ts";
 import type { ControlPlaneClient } from "../control-plane-client.ts";
 import { messageOf, retryWithBackoff, sleep } from "../retry.ts";
+import type { WorkerClaim, WorkerTask } from "../worker-claim.ts";
 import type { HeldMessages } from "./held-messages.ts";
 import { type Placement, SlotPlacement } from "./placement.ts";
 
@@ -27,7 +27,7 @@ export interface IntakeOptions {
   nowMs: () => number;
   log: Logger;
   /** Runs a claimed task; `claimedAtMs` is when the claim was sent. Its slots are given back by `taskEnded`. */
-  startTask: (claimed: ClaimedTask, item: IntakeItem, claimedAtMs: number) => void;
+  startTask: (claimed: WorkerTask, item: IntakeItem, claimedAtMs: number) => void;
 }
 
 /** Few: what waits here could run elsewhere. */
@@ -188,7 +188,7 @@ export class Intake {
 
   async #claimBatch(items: readonly IntakeItem[]): Promise<void> {
     const claims = items.map(({ task: { jobId, task, bucket } }) => ({ jobId, task, bucket }));
-    let answer: ClaimAnswer | undefined;
+    let answer: WorkerClaim[] | undefined;
     let sentAtMs = 0;
     let stuck = false;
     try {
@@ -214,12 +214,12 @@ export class Intake {
     } finally {
       if (stuck) this.#stuckClaims--;
     }
-    for (const [index, item] of items.entries()) this.#act(item, answer?.claims[index], sentAtMs);
+    for (const [index, item] of items.entries()) this.#act(item, answer?.[index], sentAtMs);
     if (stuck) this.#fillFromHeld();
     this.#wake?.();
   }
 
-  #act(item: IntakeItem, answer: ClaimAnswer["claims"][number] | undefined, sentAtMs: number): void {
+  #act(item: IntakeItem, answer: WorkerClaim | undefined, sentAtMs: number): void {
     const { held, log, startTask } = this.#options;
     const { jobId, task } = item.task;
     switch (answer?.status) {
