@@ -40,7 +40,14 @@ describe("examples", () => {
   it("are all valid and all listed in the README", () => {
     const files = readdirSync(folder).filter((name) => name.endsWith(".yaml"));
     const readme = readFileSync(join(folder, "README.md"), "utf8");
-    expect(files.sort()).toEqual(["build.yaml", "hello-host.yaml", "hello.yaml", "mixed.yaml", "services.yaml"]);
+    expect(files.sort()).toEqual([
+      "build.yaml",
+      "hello-host.yaml",
+      "hello.yaml",
+      "mixed.yaml",
+      "secrets.yaml",
+      "services.yaml",
+    ]);
     for (const file of files) {
       expect(`${parseExample(file).name}.yaml`).toBe(file);
       expect(readme).toContain(`(${file})`);
