@@ -55,7 +55,9 @@ describe("services of a task", () => {
   afterAll(async () => {
     await worker?.drain("the tests are over");
     await bench.close();
-    if (worker !== undefined) expect(await listLeftovers(`sluice.worker=${worker.workerId}`)).toEqual([]);
+    // A machine with much to do may not remove everything within the time of the drain; it goes on.
+    const label = `sluice.worker=${worker?.workerId}`;
+    await eventually(async () => (await listLeftovers(label)).length === 0, "nothing left in Docker");
   });
 
   async function startOnce(): Promise<void> {
@@ -118,33 +120,27 @@ describe("services of a task", () => {
     const services = {
       redis: { ...redis, command: ["redis-server", "--save", "", "--protected-mode", "no"], tmpfs: ["/data:size=8m"] },
       one: web("one"),
-      two: { ...web("two"), health: { check: { kind: "tcp", port: 8080 } } },
-      // It cannot be up before the others are, as it asks them.
-      front: {
-        ...busybox,
-        env: { GREETING: "front is up" },
+      // It cannot be up before the other one is, as it asks it; its port is the other's too.
+      two: {
+        ...web("two"),
+        env: { GREETING: "two is up" },
         command: [
           "sh",
           "-c",
-          'until wget -qO- one:8080/ready two:8080/ready 2>&1; do sleep 0.1; done; echo "$GREETING"; exec sleep 600',
+          `until wget -qO- one:8080/ready 2>&1; do sleep 0.1; done; mkdir /w; echo two > /w/ready
+          echo "$GREETING"; exec httpd -f -p 8080 -h /w`,
         ],
-        health: { check: { kind: "log", text: "front is up" } },
+        health: { check: { kind: "log", text: "two is up" } },
       },
     };
-    const script =
-      "wget -qO- http://one:8080/ready; wget -qO- http://two:8080/ready; printf 'PING\\r\\n' | nc -w 2 redis 6379 | head -n 1";
+    const script = `wget -qO- http://one:8080/ready; until wget -qO- http://two:8080/ready; do sleep 0.1; done
+      printf 'PING\\r\\n' | nc -w 2 redis 6379 | head -n 1`;
     await send("names", services, script);
     expect(await outcomeOf("names")).toEqual({ state: "completed", exitCode: 0 });
-    expect(await readLog("names")).toEqual(["one", "two", "+PONG\r"]);
-    expect((await readServiceLog("names", "front")).slice(-3)).toEqual(["one", "two", "front is up"]);
+    expect((await readLog("names")).filter((line) => !line.includes("refused"))).toEqual(["one", "two", "+PONG\r"]);
+    expect((await readServiceLog("names", "two")).slice(-2)).toEqual(["one", "two is up"]);
     const { logs } = await readManifest("names");
-    expect(logs.map(({ step: index, service }) => service ?? index).sort()).toEqual([
-      1,
-      "front",
-      "one",
-      "redis",
-      "two",
-    ]);
+    expect(logs.map(({ step: index, service }) => service ?? index).sort()).toEqual([1, "one", "redis", "two"]);
     expect((await readServiceLog("names", "redis")).join("\n")).toMatch(/Ready to accept[\s\S]*bye bye/);
   });
 
@@ -197,14 +193,14 @@ describe("services of a task", () => {
       eventually(async () => (await readServiceLog(task, "slow")).length > 0, `the service of ${task}`);
     const tasks = ["cancelled", "late", "lost"];
     await Promise.all(
-      tasks.map((task) => send(task, services, "echo never", task === "late" ? { timeoutMs: 4_000 } : {})),
+      tasks.map((task) => send(task, services, "echo never", task === "late" ? { timeoutMs: 1_500 } : {})),
     );
     await Promise.all([isUp("cancelled"), isUp("lost")]);
     bench.plane.cancel("cancelled");
     bench.plane.loseLease("lost");
     expect(await outcomeOf("cancelled")).toMatchObject({ state: "aborted", reason: { code: "cancelled" } });
     expect(await outcomeOf("late")).toMatchObject({ state: "timed_out", reason: { code: "timed_out" } });
-    expect(await readServiceLog("late", "slow")).toEqual(["listening to nothing"]);
+    expect(await readServiceLog("cancelled", "slow")).toEqual(["listening to nothing"]);
     for (const task of tasks) {
       const { attemptId } = bench.plane.task(task).attempts[0] ?? {};
       await eventually(async () => (await listLeftovers(`sluice.attempt=${attemptId}`)).length === 0, `no ${task}`);
@@ -213,14 +209,13 @@ describe("services of a task", () => {
 
   it("belong to one task: another one at the same time has its own of the same name and port", async () => {
     const run = "wget -qO- http://web:8080/ready; while :; do sleep 0.1; done";
-    await send("left", { web: web("of the left") }, run);
+    await send("left", { web: { ...web("of the left"), health: { check: { kind: "tcp", port: 8080 } } } }, run);
     await send("right", { web: web("of the right") }, run);
     await eventually(async () => [...(await readLog("left")), ...(await readLog("right"))].length === 2, "both logs");
     expect([await readLog("left"), await readLog("right")]).toEqual([["of the left"], ["of the right"]]);
-    bench.plane.cancel("left");
+    for (const task of ["left", "right"]) bench.plane.cancel(task);
     expect(await outcomeOf("left")).toMatchObject({ state: "aborted" });
-    // The other one goes on until its worker drains; it is given back.
-    await worker?.drain("the test is over");
-    expect(bench.plane.task("right").attempts[0]?.result).toMatchObject({ kind: "released" });
+    expect(await outcomeOf("right")).toMatchObject({ state: "aborted" });
+    expect((await readManifest("right")).logs).toMatchObject([{ step: 1 }, { service: "web" }]);
   });
 });
