@@ -1,55 +1,78 @@
 import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import Docker from "dockerode";
 import { ensureBusyboxImage } from "../test/support/docker-images.ts";
-import { startLocalStack } from "../test/support/local-stack.ts";
+import { type RunningStack, type StackStart, startLocalStack } from "../test/support/local-stack.ts";
+import { measureControlPlane } from "./control-plane.ts";
 import { measureIdle } from "./idle.ts";
 import { measureLatency } from "./latency.ts";
-import { measureRequests } from "./requests.ts";
+import { measureReads, measureRequests } from "./requests.ts";
 import { printFigures } from "./support/statistics.ts";
 import { measureProcessThroughput, measureThroughput } from "./throughput.ts";
 
-/** `npm run bench` prints the figures; `npm run bench -- --short` runs each measurement once, quickly, as a check. */
-const { values } = parseArgs({ options: { short: { type: "boolean", default: false } } });
-const short = values.short;
+/**
+ * `npm run bench` prints the figures; `npm run bench -- --short` runs each measurement once, quickly, as a check.
+ * `--only plane` (or `steps`, `requests`) measures a part.
+ */
+const { values } = parseArgs({
+  options: { short: { type: "boolean", default: false }, only: { type: "string", multiple: true } },
+});
+const { short, only } = values;
+const isWanted = (part: "steps" | "plane" | "requests") => only === undefined || only.includes(part);
 const slots = 4;
+/** Enough that the worker never waits for a slot: what is measured is the control plane. */
+const planeSlots = 32;
 const image = "busybox:stable";
 
 const folder = await mkdtemp(join(tmpdir(), "sluice-bench-"));
 const countsFile = join(folder, "requests.jsonl");
 const counter = fileURLToPath(new URL("./support/count-requests.mjs", import.meta.url));
 
-const plain = await startLocalStack({ slots });
-try {
-  printFigures("Idle, freshly started", await measureIdle(plain, short ? 2 : 15));
-  const hasImage = await prepareImage();
-  printFigures("Latency", [
-    ...(await measureLatency(plain, short ? 3 : 30)),
-    ...(hasImage ? await measureLatency(plain, short ? 3 : 30, image) : []),
-  ]);
-  printFigures("Throughput", [
-    ...(hasImage ? await measureThroughput(plain, image, { tasks: short ? 8 : 40, rounds: short ? 1 : 3, slots }) : []),
-    ...(await measureProcessThroughput(plain, short ? [50] : [100, 1000, 5000])),
-  ]);
-} finally {
-  await plain.stop();
-  await plain.remove();
+if (isWanted("steps")) {
+  await onStack({ slots }, async (stack) => {
+    printFigures("Idle, freshly started", await measureIdle(stack, short ? 2 : 15));
+    const hasImage = await prepareImage();
+    printFigures("Latency", [
+      ...(await measureLatency(stack, short ? 3 : 30)),
+      ...(hasImage ? await measureLatency(stack, short ? 3 : 30, image) : []),
+    ]);
+    const containers = { tasks: short ? 8 : 40, rounds: short ? 1 : 3, slots };
+    printFigures("Throughput", [
+      ...(hasImage ? await measureThroughput(stack, image, containers) : []),
+      ...(await measureProcessThroughput(stack, short ? [50] : [100, 1000])),
+    ]);
+  });
 }
 
-const counted = await startLocalStack({
-  slots,
-  env: { NODE_OPTIONS: `--import ${counter}`, SLUICE_REQUEST_COUNTS: countsFile },
-});
-try {
-  const sizes = short ? [1] : [1, 10, 100, 1000];
-  for (const size of sizes) printFigures(`Requests, job of ${size}`, await measureRequests(counted, countsFile, size));
-} finally {
-  await counted.stop();
-  await counted.remove();
-  await rm(folder, { recursive: true, force: true });
+if (isWanted("plane")) {
+  const sizes = short ? [30] : [100, 1000, 10_000];
+  await onStack({ workers: 0 }, async (stack) => {
+    const figures = await measureControlPlane(stack, { sizes, slots: planeSlots });
+    printFigures(`Control plane, one worker of ${planeSlots} slots, ${availableParallelism()} cores`, figures);
+  });
+}
+
+if (isWanted("requests")) {
+  const env = { NODE_OPTIONS: `--import ${counter}`, SLUICE_REQUEST_COUNTS: countsFile };
+  await onStack({ slots, env }, async (stack) => {
+    const sizes = short ? [1] : [1, 10, 100, 1000];
+    for (const size of sizes) printFigures(`Requests, job of ${size}`, await measureRequests(stack, countsFile, size));
+    printFigures("Reads", await measureReads(stack, countsFile, short ? [1, 100] : [10, 10_000]));
+  });
+}
+await rm(folder, { recursive: true, force: true });
+
+async function onStack(start: StackStart, measure: (stack: RunningStack) => Promise<void>): Promise<void> {
+  const stack = await startLocalStack(start);
+  try {
+    await measure(stack);
+  } finally {
+    await stack.stop();
+    await stack.remove();
+  }
 }
 
 async function prepareImage(): Promise<boolean> {

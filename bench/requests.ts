@@ -5,6 +5,11 @@ import type { RunningStack } from "../test/support/local-stack.ts";
 import type { Figure } from "./support/statistics.ts";
 
 const flushMs = 300;
+/** Longer than the flush of the counts and the pause between two steps of an expansion. */
+const quietMs = 1_000;
+const readsOfEach = 20;
+/** More than any worker of a bench has: tasks of this size wait. */
+const waitingSlots = 1_000;
 /** Calls that do not grow with tasks: polls of the stream (free of charge to functions) and waiting receives. */
 const background = /GetRecords|GetShardIterator|DescribeStream/;
 
@@ -27,12 +32,7 @@ export async function measureRequests(stack: RunningStack, countsFile: string, t
     if (job) break;
   }
   await sleep(2 * flushMs);
-  const counts = new Map<string, number>();
-  for (const line of readFileSync(countsFile, "utf8").split("\n").filter(Boolean)) {
-    for (const [name, count] of Object.entries(JSON.parse(line) as Record<string, number>)) {
-      if (!background.test(name)) counts.set(name, (counts.get(name) ?? 0) + count);
-    }
-  }
+  const counts = readCounts(countsFile);
   const reads = counts.get("DynamoDB BatchGetItem");
   if (reads !== undefined) counts.set("DynamoDB BatchGetItem", reads - looks);
   const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
@@ -44,6 +44,51 @@ export async function measureRequests(stack: RunningStack, countsFile: string, t
       aim: { text: "≤ 12", met: total / tasks <= 12 },
     },
   ];
+}
+
+/** Counts what one read of a job of each size asks of AWS. Needs a stack as above. */
+export async function measureReads(stack: RunningStack, countsFile: string, sizes: readonly number[]) {
+  const figures: Figure[] = [];
+  for (const tasks of sizes) {
+    const jobId = await submit(stack, {
+      name: "read",
+      steps: [step({ command: ["true"] })],
+      tasks: Array.from({ length: tasks }, (_, index) => ({ name: `t${index}`, slots: waitingSlots })),
+    });
+    await waitUntilQuiet(countsFile);
+    writeFileSync(countsFile, "");
+    for (let read = 0; read < readsOfEach; read++) await waitForJobOnce(stack, jobId);
+    await sleep(2 * flushMs);
+    const counts = readCounts(countsFile);
+    const reads = [...counts].filter(([name]) => name.startsWith("DynamoDB"));
+    const each = reads.reduce((sum, [, count]) => sum + count, 0) / readsOfEach;
+    const kinds = reads.map(([name, count]) => `${name} ${(count / readsOfEach).toFixed(2)}`);
+    figures.push({
+      name: `AWS requests of one read of a job of ${tasks}`,
+      value: `${each.toFixed(2)} (${kinds.join(", ")})`,
+      aim: { text: "1", met: each < 1.5 },
+    });
+  }
+  return figures;
+}
+
+/** Until the stack writes nothing more: the tasks of a large job are created after its submit was answered. */
+async function waitUntilQuiet(countsFile: string): Promise<void> {
+  for (const givesUpAt = Date.now() + 300_000; Date.now() < givesUpAt; ) {
+    writeFileSync(countsFile, "");
+    await sleep(quietMs);
+    if (![...readCounts(countsFile).keys()].some((name) => /Transact|SendMessage/.test(name))) return;
+  }
+}
+
+function readCounts(countsFile: string): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const line of readFileSync(countsFile, "utf8").split("\n").filter(Boolean)) {
+    for (const [name, count] of Object.entries(JSON.parse(line) as Record<string, number>)) {
+      if (!background.test(name)) counts.set(name, (counts.get(name) ?? 0) + count);
+    }
+  }
+  return counts;
 }
 
 async function waitForJobOnce(stack: RunningStack, jobId: string): Promise<boolean> {
