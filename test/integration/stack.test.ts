@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { TaskPage } from "../../shared/api/schemas.ts";
+import type { Job, TaskPage } from "../../shared/api/schemas.ts";
 import { runCli } from "../support/cli.ts";
 import { needDocker } from "../support/docker.ts";
 import { ensureRedisImage } from "../support/docker-images.ts";
