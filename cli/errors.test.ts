@@ -11,14 +11,18 @@ describe("the exit code of an error", () => {
   const expected: Record<ErrorCode, number> = {
     invalid_request: 2,
     invalid_job: 2,
+    too_many_tasks: 2,
     unknown_pool: 2,
     invalid_cursor: 2,
     unauthorized: 4,
     forbidden: 4,
     not_found: 5,
+    method_not_allowed: 2,
     conflict: 2,
     idempotency_mismatch: 2,
     payload_too_large: 2,
+    unsupported_media_type: 2,
+    too_many_jobs: 4,
     internal: 4,
     unavailable: 4,
   };

@@ -64,7 +64,9 @@ function explainApiError(error: ApiError): Explanation {
     return { exitCode: exitCodes.unreachable, message: `not allowed: ${detail}`, details: [advice] };
   }
   if (error.status === 404) return { exitCode: exitCodes.notFound, message: detail, details };
-  if (error.status === 429 || error.status >= 500) {
+  // Nothing failed and nothing was wrong with the request: only its time.
+  if (error.status === 429) return { exitCode: exitCodes.unreachable, message: detail, details };
+  if (error.status >= 500) {
     const request = error.requestId === undefined ? "" : ` (request ${oneLine(error.requestId)})`;
     return { exitCode: exitCodes.unreachable, message: `the control plane failed: ${detail}${request}`, details };
   }

@@ -2,6 +2,7 @@ import { createObjectStore, type createS3Client } from "../shared/clients/object
 import { createQueue, type createSqsClient } from "../shared/clients/queue.ts";
 import { rememberSecrets } from "../shared/clients/remembering-secret-store.ts";
 import type { SecretStore } from "../shared/clients/secret-store.ts";
+import type { ConfiguredLimits } from "../shared/domain/limits.ts";
 import type { Logger } from "../shared/log.ts";
 import { createClaimReader } from "../shared/repository/claim-reads.ts";
 import { createDeadLetterRepository } from "../shared/repository/dead-letters.ts";
@@ -14,6 +15,7 @@ import { createTokenRepository } from "../shared/repository/tokens.ts";
 import { createWorkerRepository } from "../shared/repository/workers.ts";
 import type { Deps } from "./deps.ts";
 import { createGraphReader } from "./graph-reader.ts";
+import { createJobGate } from "./operations/admission.ts";
 
 /** What the control plane is built on: its clients, the names of its resources, a logger and a clock. */
 export interface DepsSources {
@@ -25,6 +27,7 @@ export interface DepsSources {
   secrets: SecretStore;
   /** URL of each pool's queue, by the pool's name. */
   queueUrls: Readonly<Record<string, string>>;
+  limits: ConfiguredLimits;
   log: Logger;
   /** Milliseconds since the epoch. */
   now: () => number;
@@ -32,14 +35,15 @@ export interface DepsSources {
 
 /** Builds the repositories and stores of one function process. What they remember is theirs: no two processes share it. */
 export function buildDeps(sources: DepsSources): Deps {
-  const { dynamoDb, sqs, s3, tableName, bucketName, secrets, queueUrls, log, now } = sources;
+  const { dynamoDb, sqs, s3, tableName, bucketName, secrets, queueUrls, limits, log, now } = sources;
   const table = createTable(dynamoDb, tableName);
   const pools = Object.entries(queueUrls).map(
     ([name, queueUrl]) => [name, { name, queueUrl, queue: createQueue(sqs, queueUrl) }] as const,
   );
   const objects = createObjectStore(s3, bucketName);
+  const jobs = createJobRepository(table);
   return {
-    jobs: createJobRepository(table),
+    jobs,
     tasks: createTaskRepository(table),
     events: createEventRepository(table),
     fold: createFoldRepository(table),
@@ -52,6 +56,8 @@ export function buildDeps(sources: DepsSources): Deps {
     bucketName,
     secrets: rememberSecrets(secrets, now),
     pools: new Map(pools),
+    limits,
+    gate: createJobGate(jobs, limits.jobsInFlight, now),
     log,
     now,
   };

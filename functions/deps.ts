@@ -1,6 +1,7 @@
 import type { ObjectStore } from "../shared/clients/object-store.ts";
 import type { Queue } from "../shared/clients/queue.ts";
 import type { SecretStore } from "../shared/clients/secret-store.ts";
+import type { ConfiguredLimits } from "../shared/domain/limits.ts";
 import type { Logger } from "../shared/log.ts";
 import type { ClaimInputs, TaskAddress } from "../shared/repository/claim-reads.ts";
 import type { DeadLetterRepository } from "../shared/repository/dead-letters.ts";
@@ -12,6 +13,7 @@ import type { TokenRepository } from "../shared/repository/tokens.ts";
 import type { WorkerRepository } from "../shared/repository/workers.ts";
 
 import type { GraphReader } from "./graph-reader.ts";
+import type { JobGate } from "./operations/admission.ts";
 
 /** A pool of workers: the queue its tasks wait in. */
 export interface Pool {
@@ -35,6 +37,9 @@ export interface Deps {
   secrets: SecretStore;
   bucketName: string;
   pools: ReadonlyMap<string, Pool>;
+  limits: ConfiguredLimits;
+  /** Keeps a pool from having too many jobs at once. */
+  gate: JobGate;
   log: Logger;
   /** Milliseconds since the epoch: the control plane's clock, the only one that decides about leases. */
   now: () => number;

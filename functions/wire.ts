@@ -5,13 +5,16 @@ import type { SecretStore } from "../shared/clients/secret-store.ts";
 import { createLogger } from "../shared/log.ts";
 import { createDynamoDbClient } from "../shared/repository/table.ts";
 import { buildDeps } from "./build-deps.ts";
+import { parseConfig } from "./config.ts";
 import type { Deps } from "./deps.ts";
 
 /** Loaded as needed: the client of AWS Systems Manager would slow the start of every stack that is not on AWS. */
 const secrets = await openSecretStore();
 
-/** Builds what one function process works with from the resources linked to it. */
-export function wireDeps(service: string): Deps {
+/** Builds what one function process works with from its environment and the resources linked to it. */
+export function wireDeps(service: string, env: NodeJS.ProcessEnv): Deps {
+  const parsed = parseConfig(env);
+  if (!parsed.ok) throw new Error(`the functions are not configured well: ${parsed.problems.join("; ")}`);
   // The link's own "type" stands beside the pools.
   const pools = Object.entries(Resource.Pools).filter(([name]) => name !== "type");
   return buildDeps({
@@ -22,6 +25,7 @@ export function wireDeps(service: string): Deps {
     bucketName: Resource.Bucket.name,
     secrets,
     queueUrls: Object.fromEntries(pools.map(([name, { queueUrl }]) => [name, queueUrl])),
+    limits: parsed.config.limits,
     log: createLogger(service),
     now: Date.now,
   });

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import type { Server } from "node:http";
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { DynamoDBStreamsClient } from "@aws-sdk/client-dynamodb-streams";
+import { parseConfig } from "../functions/config.ts";
 import { awsClientOptions, withoutCallLogging } from "../shared/clients/aws-options.ts";
 import { PlainJsonProtocol } from "../shared/clients/plain-json.ts";
 import { createSqsClient } from "../shared/clients/queue.ts";
@@ -30,6 +31,12 @@ const expirySweepSeconds = 300;
 const log = createLogger("functions");
 const settings = JSON.parse(process.env.SLUICE_FUNCTIONS ?? "{}") as FunctionsSettings;
 
+const parsed = parseConfig(process.env);
+if (!parsed.ok) {
+  const failed = parsed.problems.join("; ");
+  await new Promise((resolve) => (process.send ? process.send({ failed }, resolve) : resolve(undefined)));
+  process.exit(2);
+}
 // The functions are the very ones that are deployed; they find the runtime and their resources as they do there.
 installStreamingRuntime();
 const api = await import("../functions/api/main.ts");

@@ -1,16 +1,16 @@
 import { randomUUID } from "node:crypto";
 import { bodyLimit } from "hono/body-limit";
 import { secureHeaders } from "hono/secure-headers";
-import { AppError } from "../../shared/domain/errors.ts";
-import { limits } from "../../shared/domain/limits.ts";
 import { version } from "../../shared/version.ts";
 import type { Deps } from "../deps.ts";
 import { authenticate } from "./auth.ts";
 import { renderDocs } from "./docs-page.ts";
+import { answerMissingRoute } from "./missing-route.ts";
 import { answerError, answerProblem } from "./problem.ts";
 import { createRouter } from "./route.ts";
 import { deadLetterRoutes } from "./routes/dead-letters.ts";
 import { eventRoutes } from "./routes/events.ts";
+import { healthRoutes } from "./routes/health.ts";
 import { imageRoutes } from "./routes/images.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { logRoutes } from "./routes/logs.ts";
@@ -29,8 +29,9 @@ const requestIdPattern = /^[\w.:-]{1,64}$/;
 /** The HTTP API. Everything below `/v1` needs a token; the documentation and the health routes do not. */
 export function createApp(deps: Deps) {
   const app = createRouter();
+  const tooLarge = `a request body has at most ${deps.limits.requestBodyBytes} bytes; move long scripts and data of a job into files or images`;
   app.onError((error, c) => answerError(error, c, deps.log));
-  app.notFound((c) => answerProblem(c, "not_found", `there is no route ${c.req.method} ${c.req.path}; see /docs`));
+  app.notFound((c) => answerMissingRoute(c, app));
   app.use(async (c, next) => {
     const sent = c.req.header("x-request-id") ?? "";
     c.set("requestId", requestIdPattern.test(sent) ? sent : randomUUID());
@@ -42,20 +43,11 @@ export function createApp(deps: Deps) {
   );
   app.use(
     bodyLimit({
-      maxSize: limits.requestBodyBytes,
-      onError: (c) =>
-        answerProblem(c, "payload_too_large", `a request body has at most ${limits.requestBodyBytes} bytes`),
+      maxSize: deps.limits.requestBodyBytes,
+      onError: (c) => answerProblem(c, "payload_too_large", tooLarge),
     }),
   );
-  app.get("/healthz", (c) => c.json({ status: "ok", version }));
-  app.get("/readyz", async (c) => {
-    try {
-      await deps.tokens.find("readiness");
-    } catch (error) {
-      throw new AppError("unavailable", "the table does not answer; try again", { cause: error });
-    }
-    return c.json({ status: "ready", version });
-  });
+  app.route("/", healthRoutes(deps));
   app.openAPIRegistry.registerComponent("securitySchemes", "token", { type: "http", scheme: "bearer" });
   // A secret's name is one part of the path, its slashes encoded; what takes the encoding off on the way does no harm.
   app.all("/v1/secrets/:first/:rest{.+}", (c) => {

@@ -1,7 +1,6 @@
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import type { ZodError } from "zod";
 import type { Problem } from "../../shared/api/schemas.ts";
 import { AppError, type ErrorCode, errorStatus } from "../../shared/domain/errors.ts";
 import type { Logger } from "../../shared/log.ts";
@@ -9,20 +8,35 @@ import type { Logger } from "../../shared/log.ts";
 const titles: Record<ErrorCode, string> = {
   invalid_request: "The request is not valid",
   invalid_job: "The job is not valid",
+  too_many_tasks: "The job has too many tasks",
   unknown_pool: "There is no such pool",
   invalid_cursor: "The cursor is not valid",
   unauthorized: "Not signed in",
   forbidden: "Not allowed",
   not_found: "Not found",
+  method_not_allowed: "The method is not allowed here",
   conflict: "Conflict",
   idempotency_mismatch: "The Idempotency-Key was used for something else",
   payload_too_large: "Too large",
+  unsupported_media_type: "The content type is not supported",
+  too_many_jobs: "Too many jobs at once",
   internal: "Something failed on our side",
   unavailable: "Not available right now",
 };
 
+/** What a problem may tell beside its detail. */
+interface ProblemExtras {
+  problems?: Problem["problems"];
+  headers?: Record<string, string>;
+}
+
 /** Answers with a problem document (RFC 9457). */
-export function answerProblem(c: Context, code: ErrorCode, detail: string, problems?: Problem["problems"]): Response {
+export function answerProblem(
+  c: Context,
+  code: ErrorCode,
+  detail: string,
+  { problems, headers = {} }: ProblemExtras = {},
+): Response {
   const status = errorStatus[code] as ContentfulStatusCode;
   const requestId = c.get("requestId") as string | undefined;
   const body: Problem = {
@@ -37,28 +51,22 @@ export function answerProblem(c: Context, code: ErrorCode, detail: string, probl
   return c.body(JSON.stringify(body), status, {
     "content-type": "application/problem+json",
     ...(code === "unauthorized" ? { "www-authenticate": 'Bearer realm="sluice"' } : {}),
+    ...headers,
   });
-}
-
-/** Every mistake a schema found, each with its path (`spec.steps[0].image`). */
-export function listProblems(error: ZodError): NonNullable<Problem["problems"]> {
-  return error.issues.map((issue) => ({
-    path: issue.path
-      .map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`))
-      .join("")
-      .replace(/^\./, ""),
-    message: issue.message,
-  }));
 }
 
 /** The one place where the API's errors become answers; what is not expected is logged and told without its details. */
 export function answerError(error: Error, c: Context, log: Logger): Response {
   if (error instanceof AppError) {
     if (error.retryable) log.error({ err: error, requestId: c.get("requestId") }, error.message);
-    return answerProblem(c, error.code, error.message, error.details.problems as Problem["problems"]);
+    const { problems, retryAfterSeconds } = error.details;
+    return answerProblem(c, error.code, error.message, {
+      ...(problems === undefined ? {} : { problems: problems as Problem["problems"] }),
+      ...(retryAfterSeconds === undefined ? {} : { headers: { "retry-after": String(retryAfterSeconds) } }),
+    });
   }
   if (error instanceof HTTPException && error.status < 500) {
-    return answerProblem(c, error.status === 413 ? "payload_too_large" : "invalid_request", error.message);
+    return answerRefusal(c, error);
   }
   log.error({ err: error, requestId: c.get("requestId"), path: c.req.path }, "the request failed");
   return answerProblem(
@@ -66,4 +74,13 @@ export function answerError(error: Error, c: Context, log: Logger): Response {
     "internal",
     "the request failed on our side; try again, and quote the request id if it stays",
   );
+}
+
+/** What the framework itself refuses before a route sees it. */
+function answerRefusal(c: Context, { status, message }: HTTPException): Response {
+  if (status === 413) return answerProblem(c, "payload_too_large", message);
+  if (status !== 415) return answerProblem(c, "invalid_request", message);
+  const sent = c.req.header("content-type");
+  const problem = sent === undefined ? "the body has no content type" : `a body of type ${sent} cannot be read`;
+  return answerProblem(c, "unsupported_media_type", `${problem}; send JSON with \`Content-Type: application/json\``);
 }

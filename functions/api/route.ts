@@ -4,25 +4,28 @@ import { problemSchema } from "../../shared/api/schemas.ts";
 import { limits } from "../../shared/domain/limits.ts";
 import type { Role } from "../../shared/domain/roles.ts";
 import { type ApiEnv, requireRole } from "./auth.ts";
-import { answerProblem, listProblems } from "./problem.ts";
+import { answerProblem } from "./problem.ts";
+import { describeRequestProblems } from "./request-problems.ts";
 
 /** A router whose schema errors are problem documents that list every mistake. */
 export function createRouter(): OpenAPIHono<ApiEnv> {
   return new OpenAPIHono<ApiEnv>({
     defaultHook: (result, c) => {
       if (result.success) return;
-      const problems = listProblems(result.error);
+      // Of a request that does not pass, `data` is what was sent.
+      const problems = describeRequestProblems(result.error.issues, "data" in result ? result.data : undefined);
       const code = c.req.path === "/v1/jobs" && result.target === "json" ? "invalid_job" : "invalid_request";
       const summary = problems
         .map(({ path, message }) => (path ? `${path}: ${message}` : message))
         .slice(0, 5)
         .join("; ");
-      return answerProblem(c, code, summary, problems);
+      return answerProblem(c, code, summary, { problems });
     },
   });
 }
 
-const problemAnswer = {
+/** The answer of any route that goes wrong, for its documentation. */
+export const problemAnswer = {
   description: "What went wrong, and what to do.",
   content: { "application/problem+json": { schema: problemSchema } },
 };

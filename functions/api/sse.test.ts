@@ -10,6 +10,7 @@ const message = (id: number) => ({ id: `${id}`, event: "line", data: `{"n":${id}
 function createTiming() {
   let nowMs = 0;
   return {
+    budgetMs: 14 * 60_000,
     now: () => nowMs,
     pause: async (ms: number) => {
       nowMs += ms;

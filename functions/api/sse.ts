@@ -1,10 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Context } from "hono";
 import type { Logger } from "../../shared/log.ts";
+import type { Deps } from "../deps.ts";
 import type { ApiEnv } from "./auth.ts";
 
-/** A stream is ended before the platform ends it; the client resumes with `Last-Event-ID`. */
-const streamBudgetMs = 14 * 60_000;
 const pollMs = 250;
 const keepAliveMs = 15_000;
 
@@ -22,15 +21,24 @@ export interface SsePoll {
 
 /** Time as a stream sees it, in milliseconds. */
 export interface SseTiming {
+  /** A stream is ended before the platform ends it; the client resumes with `Last-Event-ID`. */
+  budgetMs: number;
   now(): number;
   pause(ms: number): Promise<unknown>;
 }
 
-const realTiming: SseTiming = { now: () => performance.now(), pause: (ms) => sleep(ms) };
-
 /** Answers with the stream of what `poll` finds, see `runPolls`. Its client's going away ends it. */
-export function streamPolls(c: Context<ApiEnv>, log: Logger, poll: () => Promise<SsePoll>): Response {
-  return c.body(ReadableStream.from(runPolls(log, poll)), 200, {
+export function streamPolls(
+  c: Context<ApiEnv>,
+  { log, limits }: Pick<Deps, "log" | "limits">,
+  poll: () => Promise<SsePoll>,
+): Response {
+  const timing: SseTiming = {
+    budgetMs: limits.followSeconds * 1000,
+    now: () => performance.now(),
+    pause: (ms) => sleep(ms),
+  };
+  return c.body(ReadableStream.from(runPolls(log, poll, timing)), 200, {
     "content-type": "text/event-stream",
     "cache-control": "no-store",
     "x-accel-buffering": "no",
@@ -44,12 +52,12 @@ export function streamPolls(c: Context<ApiEnv>, log: Logger, poll: () => Promise
 export async function* runPolls(
   log: Logger,
   poll: () => Promise<SsePoll>,
-  timing: SseTiming = realTiming,
+  timing: SseTiming,
 ): AsyncGenerator<Uint8Array> {
   const startedAtMs = timing.now();
   let lastWriteMs = startedAtMs;
   try {
-    while (timing.now() - startedAtMs < streamBudgetMs) {
+    while (timing.now() - startedAtMs < timing.budgetMs) {
       const { messages, ended } = await poll();
       if (messages.length > 0) yield encode(messages.map(formatMessage).join(""));
       if (ended) {

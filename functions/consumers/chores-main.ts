@@ -2,7 +2,7 @@ import type { Context, DynamoDBBatchResponse, DynamoDBStreamEvent } from "aws-la
 import { wireDeps } from "../wire.ts";
 import { workOnChores } from "./chores.ts";
 
-const deps = wireDeps("chores");
+const deps = wireDeps("chores", process.env);
 /** Kept back for the last write before the platform ends the call. */
 const reserveMs = 10_000;
 

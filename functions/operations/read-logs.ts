@@ -13,8 +13,9 @@ import {
 import type { Deps } from "../deps.ts";
 
 const decompress = promisify(zstdDecompress);
-/** Bytes of text in one page of lines, so that a page fits into an answer whatever the lines are like. */
-const pageBytes = 2 * 1024 * 1024;
+
+/** A page holds no more bytes of text than the limit says, so that it fits into an answer whatever the lines are like. */
+type ReaderDeps = Pick<Deps, "objects" | "limits">;
 
 /** A place in the logs of an attempt: the next line to read. */
 export interface LogPosition {
@@ -85,7 +86,7 @@ export interface LogReader {
 }
 
 /** A reader that remembers the chunk it read last: pages are smaller than chunks, so the next page often needs it. */
-export function createLogReader(deps: Pick<Deps, "objects">, source: LogSource): LogReader {
+export function createLogReader(deps: ReaderDeps, source: LogSource): LogReader {
   let remembered: { key: string; rows: string[] } | undefined;
   const readRows = async (chunk: LogChunk): Promise<string[]> => {
     if (remembered?.key === chunk.key) return remembered.rows;
@@ -104,7 +105,7 @@ export function createLogReader(deps: Pick<Deps, "objects">, source: LogSource):
 type ReadRows = (chunk: LogChunk) => Promise<string[]>;
 
 async function readPage(
-  deps: Pick<Deps, "objects">,
+  deps: ReaderDeps,
   source: LogSource,
   readRows: ReadRows,
   from: LogPosition,
@@ -121,7 +122,7 @@ async function readPage(
       const entry = toEntry(source, rows[skip] ?? "", chunk, skip, from.attempt);
       bytes += Buffer.byteLength(entry.line.text);
       // At least one line, or a very long one would never be read.
-      if (entries.length >= limit || (entries.length > 0 && bytes > pageBytes)) {
+      if (entries.length >= limit || (entries.length > 0 && bytes > deps.limits.logPageBytes)) {
         return { entries, next, exhausted: false };
       }
       entries.push(entry);
@@ -134,7 +135,7 @@ async function readPage(
 }
 
 async function readTail(
-  deps: Pick<Deps, "objects">,
+  deps: ReaderDeps,
   source: LogSource,
   readRows: ReadRows,
   count: number,
@@ -152,7 +153,7 @@ async function readTail(
     for (let index = rows.length - 1; index >= 0; index--) {
       const entry = toEntry(source, rows[index] ?? "", chunk, index, attempt);
       bytes += Buffer.byteLength(entry.line.text);
-      if (entries.length >= count || (entries.length > 0 && bytes > pageBytes)) {
+      if (entries.length >= count || (entries.length > 0 && bytes > deps.limits.logPageBytes)) {
         return { entries: entries.reverse(), next };
       }
       entries.push(entry);
@@ -165,7 +166,7 @@ function positionAfter(chunk: LogChunk, attempt: number): LogPosition {
   return { attempt, step: chunk.step, sequence: chunk.sequence + 1, skip: 0 };
 }
 
-async function listAllChunks(deps: Pick<Deps, "objects">, source: LogSource, start: LogPosition): Promise<LogChunk[]> {
+async function listAllChunks(deps: ReaderDeps, source: LogSource, start: LogPosition): Promise<LogChunk[]> {
   const all: LogChunk[] = [];
   let from = start;
   for (;;) {
@@ -178,7 +179,7 @@ async function listAllChunks(deps: Pick<Deps, "objects">, source: LogSource, sta
 }
 
 /** One list of the chunks from a position on: of all later steps, or of the one step or service asked for. */
-async function listChunks(deps: Pick<Deps, "objects">, source: LogSource, from: LogPosition) {
+async function listChunks(deps: ReaderDeps, source: LogSource, from: LogPosition) {
   const { jobId, task, step, service } = source;
   const ownPrefix =
     service === undefined

@@ -34,15 +34,17 @@ export interface Submitted {
 export async function submitJob(deps: Deps, submission: Submission): Promise<Submitted> {
   const { spec, submittedBy, idempotencyKey } = submission;
   const pool = findPool(deps, spec.pool);
-  checkTaskSizes(spec);
+  checkTasks(deps, spec);
   const whole = isCreatedWhole(spec.tasks);
+  const refusal = await deps.gate.admit(pool.name);
   const nowMs = deps.now();
   const jobId = newJobId(spec.name, nowMs);
   const requestSha256 = createHash("sha256").update(JSON.stringify(spec)).digest("hex");
   const graph = serializeGraph(spec.tasks);
-  if (!whole || graph) {
+  if (!whole || graph || refusal) {
     const repeated = idempotencyKey && (await deps.jobs.findIdempotent(submittedBy, idempotencyKey, nowMs));
     if (repeated) return answerRepeat(deps, pool, repeated, requestSha256, spec);
+    if (refusal) throw refusal;
     if (!whole) await deps.objects.put(taskListKey(jobId), JSON.stringify(spec.tasks), "application/json");
     if (graph) await deps.objects.put(graphKey(jobId), graph, "application/json");
   }
@@ -58,7 +60,13 @@ export async function submitJob(deps: Deps, submission: Submission): Promise<Sub
   return { jobId, total: spec.tasks.length, created: true };
 }
 
-function checkTaskSizes(spec: JobSpec): void {
+function checkTasks({ limits: { tasksPerJob } }: Pick<Deps, "limits">, spec: JobSpec): void {
+  if (spec.tasks.length > tasksPerJob) {
+    throw new AppError(
+      "too_many_tasks",
+      `the job has ${spec.tasks.length} tasks; a job has at most ${tasksPerJob} here; split it into several`,
+    );
+  }
   const problems = spec.tasks.flatMap((task, index) => {
     const bytes = Buffer.byteLength(JSON.stringify(task));
     if (bytes <= limits.taskBytes) return [];

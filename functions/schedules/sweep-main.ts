@@ -4,7 +4,7 @@ import { wireDeps } from "../wire.ts";
 import { sweepDue } from "./sweep.ts";
 import type { SweepReport } from "./sweep-report.ts";
 
-const deps = wireDeps("sweep");
+const deps = wireDeps("sweep", process.env);
 const reserveMs = 10_000;
 
 /** The sweep as a scheduled Lambda function; a failure is thrown, so that the platform counts it. */

@@ -5,14 +5,18 @@
 export const errorStatus = {
   invalid_request: 400,
   invalid_job: 400,
+  too_many_tasks: 400,
   unknown_pool: 400,
   invalid_cursor: 400,
   unauthorized: 401,
   forbidden: 403,
   not_found: 404,
+  method_not_allowed: 405,
   conflict: 409,
   idempotency_mismatch: 409,
   payload_too_large: 413,
+  unsupported_media_type: 415,
+  too_many_jobs: 429,
   internal: 500,
   unavailable: 503,
 } as const;

@@ -1,8 +1,16 @@
-/** Limits of what users may send. Each is checked where it enters, with an error that names it. */
+/**
+ * Limits of what users may send and get. Each is checked where it enters, with an error that names it. These are the
+ * largest values; where it says so an installation may set lower ones (`docs/limits.md`).
+ */
 export const limits = {
-  /** Tasks of one job. */
+  /** Tasks of one job. May be lowered. */
   tasksPerJob: 10_000,
-  /** Bytes of a request body. A Lambda takes 6 MB with the body as a JSON text, in which each quote counts twice. */
+  /** Jobs of one pool that have not ended. May be set. */
+  jobsInFlight: 2_000,
+  /**
+   * Bytes of a request body. A Lambda takes 6 MB with the body as a JSON text, in which each quote counts twice. May be
+   * lowered.
+   */
   requestBodyBytes: 4 * 1024 * 1024,
   /** Bytes of one task as JSON: its item (400 KB) also keeps what all its attempts have to tell. */
   taskBytes: 128 * 1024,
@@ -14,6 +22,40 @@ export const limits = {
   claimsPerCall: 10,
   /** Results of attempts that a worker may report in one call. */
   resultsPerCall: 10,
-  /** Items of one page of a list. */
+  /** Items of one page of a list: tasks, events. May be lowered. */
   pageSize: 1000,
+  /** Bytes of the events of one page, as JSON. May be lowered; a page has one event at least. */
+  eventPageBytes: 1024 * 1024,
+  /** Lines of one page of a log, and of its end. May be lowered. */
+  logPageLines: 5_000,
+  /** Bytes of the text of one page of a log. May be lowered; a page has one line at least. */
+  logPageBytes: 2 * 1024 * 1024,
+  /** Seconds that a stream of events or log lines stays open: less than a Lambda runs. Its client resumes. May be lowered. */
+  followSeconds: 14 * 60,
 } as const;
+
+/** The limits that an installation may set, as its functions keep to them. */
+export interface ConfiguredLimits {
+  tasksPerJob: number;
+  jobsInFlight: number;
+  requestBodyBytes: number;
+  taskPage: number;
+  eventPage: number;
+  eventPageBytes: number;
+  logPageLines: number;
+  logPageBytes: number;
+  followSeconds: number;
+}
+
+/** The limits of an installation that sets none. */
+export const defaultLimits: ConfiguredLimits = {
+  tasksPerJob: limits.tasksPerJob,
+  jobsInFlight: limits.jobsInFlight,
+  requestBodyBytes: limits.requestBodyBytes,
+  taskPage: limits.pageSize,
+  eventPage: limits.pageSize,
+  eventPageBytes: limits.eventPageBytes,
+  logPageLines: limits.logPageLines,
+  logPageBytes: limits.logPageBytes,
+  followSeconds: limits.followSeconds,
+};

@@ -338,6 +338,15 @@ services:
     expect(locate(source)).toEqual(["3:1 steps too_large"]);
   });
 
+  it("finds each task that is larger than one may be", () => {
+    const value = (letter: string) => letter.repeat(90_000);
+    const large = `env: { DATA: ${value("x")}, MORE: &more ${value("y")} }`;
+    const again = `env: { DATA: *more, MORE: *more }`;
+    const tasks = `tasks:\n  - { name: a, ${large} }\n  - b\n  - { name: c, ${again} }\n`;
+    const source = `name: hello\nsteps: [{ run: "true" }]\n${tasks}`;
+    expect(locate(source)).toEqual(["4:5 tasks[0] too_large", "6:5 tasks[2] too_large"]);
+  });
+
   it(`lists at most ${maxProblems} problems and says how many more there are`, () => {
     const problems = findProblems(`name: hello\n${steps}\ntasks:\n${"- BAD\n".repeat(300)}`);
     expect(problems).toHaveLength(maxProblems);

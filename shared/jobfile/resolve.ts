@@ -97,7 +97,8 @@ function toCheck({ cmd, tcp, http, log }: NonNullable<ServiceDocument["health"]>
   return { kind: "http", port: Number(port), path: path || "/" };
 }
 
-function toTaskSpec(task: JobDocument["tasks"][number]): TaskSpec {
+/** A task as the API takes it. */
+export function toTaskSpec(task: JobDocument["tasks"][number]): TaskSpec {
   const { name, slots, env, needs = [] } = task;
   return { name, slots, ...timeoutOf(task), env, ...(needs.length > 0 && { needs }) };
 }

@@ -54,6 +54,8 @@ export const jobRules = {
   renderedBytes: 1024 * 1024,
   /** Bytes of the spec without its tasks, as JSON. */
   specBytes: limits.jobSpecBytes,
+  /** Bytes of one task as JSON. */
+  taskBytes: limits.taskBytes,
   /** Bytes of all tasks as JSON: with the spec they fit into one request. */
   tasksBytes: limits.requestBodyBytes - 2 * limits.jobSpecBytes,
 } as const;

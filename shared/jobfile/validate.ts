@@ -1,6 +1,7 @@
 import { describeGraphProblems, type NeedProblem } from "./graph-problems.ts";
 import type { Path, ProblemCode } from "./problem.ts";
 import { formatPath } from "./problem.ts";
+import { toTaskSpec } from "./resolve.ts";
 import { explainUnreachableServices, findRepeats, healthChecks, jobRules, reservedEnvNames } from "./rules.ts";
 import { type JobDocument, jobSchema, notYetSupported } from "./schema.ts";
 import { describeSchemaIssues, type JobIssue } from "./schema-issues.ts";
@@ -20,8 +21,8 @@ export function validateJob(value: unknown): JobValidation {
   const relevant = [...schemaIssues, ...checkJob(value, schemaIssues)].filter((issue) => !isWithinUnsupported(issue));
   const issues = [...unsupported, ...relevant];
   if (!parsed.success || issues.length > 0) return { ok: false, issues };
-  const sizeIssue = checkSize(parsed.data);
-  return sizeIssue ? { ok: false, issues: [sizeIssue] } : { ok: true, job: parsed.data };
+  const sizeIssues = checkSize(parsed.data);
+  return sizeIssues.length > 0 ? { ok: false, issues: sizeIssues } : { ok: true, job: parsed.data };
 }
 
 type Fields = Record<string, unknown>;
@@ -223,14 +224,20 @@ function checkTaskNames(tasks: readonly unknown[]): JobIssue[] {
 }
 
 /** Aliases and templates can make a job larger than its file; one table item and one request bound it. */
-function checkSize(job: JobDocument): JobIssue | undefined {
+function checkSize(job: JobDocument): JobIssue[] {
   const bytes = Buffer.byteLength(JSON.stringify({ ...job, tasks: [] }));
   if (bytes > jobRules.specBytes) {
     const message = `steps and env take ${bytes} bytes; at most ${jobRules.specBytes} are allowed; move long scripts into files`;
-    return issueAt(["steps"], "key", "too_large", message);
+    return [issueAt(["steps"], "key", "too_large", message)];
   }
-  const taskBytes = Buffer.byteLength(JSON.stringify(job.tasks));
-  if (taskBytes <= jobRules.tasksBytes) return undefined;
-  const message = `the tasks take ${taskBytes} bytes; at most ${jobRules.tasksBytes} are allowed; move what they share into the job's env`;
-  return issueAt(["tasks"], "key", "too_large", message);
+  const sizes = job.tasks.map((task) => Buffer.byteLength(JSON.stringify(toTaskSpec(task))));
+  const issues = sizes.flatMap((taskBytes, index) => {
+    if (taskBytes <= jobRules.taskBytes) return [];
+    const message = `the task takes ${taskBytes} bytes; at most ${jobRules.taskBytes} are allowed; move what tasks share into the job's env, and data into files`;
+    return [issueAt(["tasks", index], "value", "too_large", message)];
+  });
+  const allBytes = Buffer.byteLength(JSON.stringify(job.tasks));
+  if (allBytes <= jobRules.tasksBytes) return issues;
+  const message = `the tasks take ${allBytes} bytes; at most ${jobRules.tasksBytes} are allowed; move what they share into the job's env`;
+  return [...issues, issueAt(["tasks"], "key", "too_large", message)];
 }

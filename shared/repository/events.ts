@@ -47,13 +47,16 @@ function cutPages(events: readonly JobEvent[]): JobEvent[][] {
 
 /** Reads a job's events. */
 export interface EventRepository {
-  /** Events after a sequence number, in order, at most `limit` (one query reads no more than 1 MB). */
-  listAfter(jobId: string, afterSeq: number, limit: number): Promise<JobEvent[]>;
+  /**
+   * Events after a sequence number, in order: at most `limit`, and at most `maxBytes` as JSON but one at least (one query
+   * reads no more than 1 MB).
+   */
+  listAfter(jobId: string, afterSeq: number, limit: number, maxBytes?: number): Promise<JobEvent[]>;
 }
 
 export function createEventRepository(table: Table): EventRepository {
   return {
-    async listAfter(jobId, afterSeq, limit) {
+    async listAfter(jobId, afterSeq, limit, maxBytes) {
       const answer = await table.client.send(
         new QueryCommand({
           TableName: table.name,
@@ -64,10 +67,21 @@ export function createEventRepository(table: Table): EventRepository {
         }),
       );
       const pages = (answer.Items ?? []) as unknown as EventPageItem[];
-      return pages
+      const events = pages
         .flatMap((page) => page.events)
         .filter((event) => event.seq > afterSeq)
         .slice(0, limit);
+      return maxBytes === undefined ? events : takeBytes(events, maxBytes);
     },
   };
+}
+
+/** The first events that take no more than so many bytes, one at least. */
+function takeBytes(events: readonly JobEvent[], maxBytes: number): JobEvent[] {
+  let bytes = 0;
+  const tooMany = events.findIndex((event, index) => {
+    bytes += Buffer.byteLength(JSON.stringify(event));
+    return index > 0 && bytes > maxBytes;
+  });
+  return tooMany < 0 ? [...events] : events.slice(0, tooMany);
 }

@@ -53,6 +53,17 @@ it("refuses data of another format and says how to begin anew", async () => {
   expect(stderr).toContain("--reset");
 });
 
+it("says which limits cannot be used, all at once", async () => {
+  const { code, stderr } = await runCli(
+    undefined,
+    ["dev", "--port", `${await findFreePort()}`, "--data-dir", join(folder, "data")],
+    { env: { SLUICE_LIMITS_TASK_PAGE: "0", SLUICE_LIMITS_JOBS: "5" } },
+  );
+  expect(code).not.toBe(0);
+  expect(stderr).toContain("SLUICE_LIMITS_JOBS is no setting");
+  expect(stderr).toContain("SLUICE_LIMITS_TASK_PAGE is a whole number from 1 to 1000");
+});
+
 it("keeps its tokens readable by their owner only", async () => {
   const stack = await startLocalStack({ dataDir: join(folder, "data"), workers: 0 });
   await stack.stop();

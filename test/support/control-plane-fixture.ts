@@ -1,8 +1,14 @@
 import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
-import { type ControlPlane, createControlPlane, type EmbeddedCloud, startEmbeddedCloud } from "./control-plane.ts";
+import {
+  type ControlPlane,
+  type ControlPlaneOptions,
+  createControlPlane,
+  type EmbeddedCloud,
+  startEmbeddedCloud,
+} from "./control-plane.ts";
 
 /** One embedded cloud for the tests of a file, and for each test a control plane of its own in it. */
-export function useControlPlane(options: { pools?: readonly string[] } = {}): () => ControlPlane {
+export function useControlPlane(options: ControlPlaneOptions = {}): () => ControlPlane {
   let cloud: EmbeddedCloud;
   let plane: ControlPlane;
   beforeAll(async () => {

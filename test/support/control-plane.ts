@@ -23,6 +23,7 @@ import { createSqsServer } from "../../local/sqs/index.ts";
 import { type PoolQueues, provisionBucket, provisionPool, provisionTable } from "../../local/stack/provision.ts";
 import { createLocalSecretStore } from "../../shared/clients/local-secret-store.ts";
 import { PlainJsonProtocol } from "../../shared/clients/plain-json.ts";
+import { type ConfiguredLimits, defaultLimits } from "../../shared/domain/limits.ts";
 import type { Role } from "../../shared/domain/roles.ts";
 import { deadLetterConsumer } from "../../shared/infrastructure/queues.ts";
 import { streamBatchSize, streamConsumers } from "../../shared/infrastructure/table.ts";
@@ -103,10 +104,16 @@ export interface ControlPlane {
   close(): void;
 }
 
+/** What a control plane of a test may have of its own. */
+export interface ControlPlaneOptions {
+  pools?: readonly string[];
+  limits?: Partial<ConfiguredLimits>;
+}
+
 /** Provisions a table, a bucket and pools of its own in the cloud given and wires a control plane to them. */
 export async function createControlPlane(
   cloud: EmbeddedCloud,
-  options: { pools?: readonly string[] } = {},
+  options: ControlPlaneOptions = {},
 ): Promise<ControlPlane> {
   const suffix = randomUUID();
   const tableName = `sluice-${suffix}`;
@@ -142,8 +149,9 @@ export async function createControlPlane(
   const destination = { write: (line: string) => void logLines.push(JSON.parse(line) as Record<string, unknown>) };
   const log = createLogger("test", { level: "debug", destination });
   const secrets = createLocalSecretStore(join(cloud.folder, `secrets-${suffix}`));
-  const startProcess = () =>
-    buildDeps({ dynamoDb, sqs, s3, tableName, bucketName, secrets, queueUrls, log, now: () => nowMs });
+  const limits = { ...defaultLimits, ...options.limits };
+  const sources = { dynamoDb, sqs, s3, tableName, bucketName, secrets, queueUrls, limits, log, now: () => nowMs };
+  const startProcess = () => buildDeps(sources);
   const deps = startProcess();
   for (const role of ["viewer", "submitter", "operator", "admin", "worker"] as const) {
     await deps.tokens.put(tokenOf(role), { name: `test-${role}`, role });

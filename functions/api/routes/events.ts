@@ -4,6 +4,7 @@ import { eventPageSchema } from "../../../shared/api/schemas.ts";
 import { AppError } from "../../../shared/domain/errors.ts";
 import { isTerminalJobState } from "../../../shared/domain/job-state.ts";
 import { limits } from "../../../shared/domain/limits.ts";
+import type { JobDigest } from "../../../shared/repository/items.ts";
 import type { Deps } from "../../deps.ts";
 import { findJob } from "../find.ts";
 import { createRouter, jobParam, securedRoute } from "../route.ts";
@@ -16,7 +17,7 @@ const eventsRoute = securedRoute("viewer", {
   path: "/v1/jobs/{job}/events",
   summary: "Read or follow a job's events",
   description:
-    "JSON pages, or with `Accept: text/event-stream` a stream that resumes from `Last-Event-ID` and closes with an `end` event once the job has ended.",
+    "JSON pages, or with `Accept: text/event-stream` a stream that resumes from `Last-Event-ID` and closes with an `end` event once the job has ended. A place that the job has not reached is refused (400). A page may have fewer events than asked for; the list ends where one has none.",
   request: {
     params: jobParam,
     query: z.object({
@@ -38,15 +39,19 @@ export function eventRoutes(deps: Deps) {
     const { job } = c.req.valid("param");
     const { after, limit } = c.req.valid("query");
     const digest = await findJob(deps, job);
+    const { eventPage, eventPageBytes } = deps.limits;
     if (!wantsEventStream(c)) {
-      const events = await deps.events.listAfter(job, after, limit);
+      checkReached(digest, after, "after");
+      const events = await deps.events.listAfter(job, after, Math.min(limit, eventPage), eventPageBytes);
       return c.json({ events, next: events.at(-1)?.seq ?? after }, 200);
     }
-    let position = readLastEventId(c.req.header("last-event-id")) ?? after;
+    const lastEventId = readLastEventId(c.req.header("last-event-id"));
+    let position = lastEventId ?? after;
+    checkReached(digest, position, lastEventId === undefined ? "after" : "Last-Event-ID");
     let ended = isTerminalJobState(digest.state) && position >= digest.seq;
-    return streamPolls(c, deps.log, async () => {
+    return streamPolls(c, deps, async () => {
       if (ended) return { messages: [], ended };
-      const events = await deps.events.listAfter(job, position, streamPageSize);
+      const events = await deps.events.listAfter(job, position, Math.min(streamPageSize, eventPage), eventPageBytes);
       position = events.at(-1)?.seq ?? position;
       // A retried task may follow an ended job: only an end that nothing follows is the end.
       if (events.at(-1)?.type === "job.ended") {
@@ -56,6 +61,15 @@ export function eventRoutes(deps: Deps) {
       return { messages: events.map(toMessage), ended };
     });
   });
+}
+
+/** Nobody can have seen an event that is not there yet: whoever says so would miss those that come. */
+function checkReached({ jobId, seq }: JobDigest, position: number, name: string): void {
+  if (position <= seq) return;
+  throw new AppError(
+    "invalid_request",
+    `${name} is ${position}, but job ${jobId} has had ${seq} events so far; leave it out to see all`,
+  );
 }
 
 /** The sequence number a client saw last; an empty header says none. */

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { logPageSchema } from "../../../shared/api/schemas.ts";
 import { AppError } from "../../../shared/domain/errors.ts";
 import { taskBucket } from "../../../shared/domain/ids.ts";
+import { limits } from "../../../shared/domain/limits.ts";
 import { isTerminalTaskState } from "../../../shared/domain/task-state.ts";
 import { jobRules } from "../../../shared/jobfile/rules.ts";
 import type { Logger } from "../../../shared/log.ts";
@@ -24,7 +25,6 @@ import { createRouter, jsonAnswer, securedRoute, taskParam } from "../route.ts";
 import { type SsePoll, streamPolls, wantsEventStream } from "../sse.ts";
 
 const linesPerPage = 1000;
-const maxLinesPerPage = 5000;
 const linesPerText = 20_000;
 const watchMs = 60_000;
 
@@ -46,8 +46,8 @@ const logsRoute = securedRoute("viewer", {
         .optional()
         .meta({ description: "Reads the log of this service instead of those of the steps." }),
       cursor: z.string().max(100).optional(),
-      tail: z.coerce.number().int().min(0).max(maxLinesPerPage).optional(),
-      limit: z.coerce.number().int().min(1).max(maxLinesPerPage).default(linesPerPage),
+      tail: z.coerce.number().int().min(0).max(limits.logPageLines).optional(),
+      limit: z.coerce.number().int().min(1).max(limits.logPageLines).default(linesPerPage),
     }),
   },
   responses: {
@@ -73,9 +73,20 @@ export function logRoutes(deps: Deps) {
       throw new AppError("not_found", `task ${name} has no attempt ${query.attempt}; it has had ${task.attempt}`);
     }
     const attempt = query.attempt ?? Math.max(1, task.attempt);
+    if (choice.step !== undefined) await checkStep(deps, job, name, choice.step);
+    const { logPageLines } = deps.limits;
+    if (query.tail !== undefined && query.tail > logPageLines) {
+      throw new AppError("invalid_request", `tail is ${query.tail}; at most ${logPageLines} lines are read at once`);
+    }
     const reader = createLogReader(deps, { jobId: job, task: name, ...choice });
     const resumeFrom = c.req.header("last-event-id") || query.cursor;
     const from = resumeFrom ? parseLogCursor(resumeFrom) : logStart(attempt, choice);
+    if (from.attempt > Math.max(1, task.attempt)) {
+      throw new AppError(
+        "invalid_cursor",
+        `task ${name} has had ${task.attempt} attempts, the cursor is of a later one; start again without one`,
+      );
+    }
     const tail = resumeFrom ? undefined : query.tail;
     if (wantsEventStream(c)) {
       return followLogs(c, deps, {
@@ -92,7 +103,10 @@ export function logRoutes(deps: Deps) {
       const headers = { "content-type": "text/plain; charset=utf-8", ...nameFile(name, choice) };
       return c.body(ReadableStream.from(readText(deps.log, reader, from, tail)), 200, headers);
     }
-    const page = tail === undefined ? await reader.readPage(from, query.limit) : await reader.readTail(attempt, tail);
+    const page =
+      tail === undefined
+        ? await reader.readPage(from, Math.min(query.limit, logPageLines))
+        : await reader.readTail(attempt, tail);
     const exhausted = "exhausted" in page ? page.exhausted : true;
     return c.json(
       {
@@ -111,6 +125,17 @@ function readChoice({ step, service }: LogChoice): LogChoice {
     throw new AppError("invalid_request", "step and service exclude each other; keep one of them");
   }
   return { step, service };
+}
+
+/** A step that the job does not have would look like one that prints nothing. */
+async function checkStep(deps: Deps, jobId: string, taskName: string, step: number): Promise<void> {
+  const spec = await deps.jobs.getSpec(jobId);
+  const count = spec?.steps.length ?? 0;
+  if (step <= count) return;
+  throw new AppError(
+    "not_found",
+    `task ${taskName} has no step ${step}; it has ${count === 1 ? "one step" : `${count} steps`}`,
+  );
 }
 
 /** Whether an attempt will write no more. The task was read before the log, so a "yes" holds for what was read. */
@@ -136,7 +161,7 @@ function followLogs(c: Context<ApiEnv>, deps: Deps, follow: Follow): Response {
   let position = follow.from;
   let pendingTail = follow.tail;
   let noteWatchedAfterMs = 0;
-  return streamPolls(c, deps.log, async (): Promise<SsePoll> => {
+  return streamPolls(c, deps, async (): Promise<SsePoll> => {
     const task = (await deps.tasks.get(jobId, bucket, name)) ?? follow.task;
     if (task.state === "running" && deps.now() > noteWatchedAfterMs) {
       noteWatchedAfterMs = deps.now() + watchMs / 2;
@@ -148,7 +173,7 @@ function followLogs(c: Context<ApiEnv>, deps: Deps, follow: Follow): Response {
       position = next;
       return { messages: toMessages(entries), ended: false };
     }
-    const page = await reader.readPage(position, linesPerPage);
+    const page = await reader.readPage(position, Math.min(linesPerPage, deps.limits.logPageLines));
     position = page.next;
     if (page.entries.length > 0) return { messages: toMessages(page.entries), ended: false };
     if (!page.exhausted || !attemptEnded(task, position.attempt)) return { messages: [], ended: false };

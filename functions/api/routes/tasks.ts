@@ -88,7 +88,7 @@ export function taskRoutes(deps: Deps) {
       const { limit, cursor, status } = c.req.valid("query");
       const digest = await findJob(deps, c.req.valid("param").job);
       const page = await deps.tasks.list(digest, {
-        limit,
+        limit: Math.min(limit, deps.limits.taskPage),
         ...(cursor ? { cursor } : {}),
         ...(status ? { state: status } : {}),
       });
