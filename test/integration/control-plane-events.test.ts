@@ -38,7 +38,6 @@ describe("pages of events", () => {
   it("are empty after the last, and say where to go on", async () => {
     const jobId = await runJob();
     expect(await plane().call(`/v1/jobs/${jobId}/events?after=9`)).toEqual({ events: [], next: 9 });
-    expect(await plane().call(`/v1/jobs/${jobId}/events?after=999999999999999`)).toMatchObject({ events: [] });
   });
 
   it.each(["after=-1", "after=x", "limit=0", "limit=1001"])("refuse %s", async (query) => {
@@ -69,13 +68,11 @@ describe("the stream of a job's events", () => {
 
   it("ends at once where everything was told before", async () => {
     const jobId = await runJob();
-    for (const lastEventId of ["9", "12"]) {
-      const events = await readEvents(await follow(jobId, { "last-event-id": lastEventId })).readAll();
-      expect(events).toMatchObject([{ event: "end" }]);
-    }
+    const events = await readEvents(await follow(jobId, { "last-event-id": "9" })).readAll();
+    expect(events).toMatchObject([{ event: "end" }]);
   });
 
-  it.each(["-5", "1e400", "NaN", "7.5", "zz", "1 OR 1"])(
+  it.each(["-5", "1e400", "NaN", "7.5", "zz", "1 OR 1", "10", "999999999999"])(
     "refuses the Last-Event-ID %j that it never sent",
     async (id) => {
       const jobId = await runJob();

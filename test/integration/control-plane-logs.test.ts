@@ -12,7 +12,8 @@ const numbered = (prefix: string, count: number, from = 0) =>
   Array.from({ length: count }, (_, index) => `${prefix}-${from + index}`);
 
 async function startTask(): Promise<{ worker: FakeWorker; claimed: ClaimedTask; path: string }> {
-  const jobId = await plane().submit(noopJob(["a"]));
+  const steps = ["one", "two"].map((name) => ({ kind: "process" as const, name, entry: { command: ["true"] } }));
+  const jobId = await plane().submit(noopJob(["a"], { steps }));
   const worker = plane().createWorker();
   return { worker, claimed: await worker.claimOne(), path: `/v1/jobs/${jobId}/tasks/a/logs` };
 }
