@@ -44,7 +44,6 @@ interface RunningAttempt {
 }
 
 const registerDeadlineMs = 10_000;
-const uploadDeadlineMs = 120_000;
 const remainsIntervalMs = 3_600_000;
 /** The last words to the control plane are not worth waiting for. */
 const farewellDeadlineMs = 1_000;
@@ -292,7 +291,7 @@ export class Worker {
       objects,
       killGraceMs: () => this.#killGraceMs,
       logFlushMs: timing.logFlushMs,
-      uploadDeadlineMs,
+      uploadDeadlineMs: timing.uploadDeadlineMs,
       giveUp: this.#giveUp.signal,
       log: this.#log,
     };

@@ -87,7 +87,7 @@ describe("the view of a task", () => {
         artifacts: [artifact],
       },
     ],
-    lease: { token: "secret", workerId: "w2", untilMs: 1 },
+    lease: { token: "secret", workerId: "w2", untilMs: 1, timeoutMs: 1 },
     waitingFor: new Set(["b", "a"]),
   };
 

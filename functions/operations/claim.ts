@@ -7,6 +7,7 @@ import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import type { ClaimInputs, TaskAddress } from "../../shared/repository/claim-reads.ts";
 import type { CancelRequest, JobDigest, TaskItem } from "../../shared/repository/items.ts";
 import type { StoredSpec } from "../../shared/repository/jobs.ts";
+import type { TaskClaim } from "../../shared/repository/task-moves.ts";
 import type { Deps } from "../deps.ts";
 import { outcomeOfCancel } from "./cancel-outcome.ts";
 import { exhaustedOutcome, rescueAttempt } from "./rescue.ts";
@@ -44,23 +45,24 @@ async function claimTask(deps: Deps, workerId: string, address: TaskAddress, inp
   if (!digest || !spec || !task) return { status: "drop", detail: "there is no such task" };
   // The task was retried after the job was read: what is known of the job may be what ended it before.
   if ((task.retriedSeq ?? 0) > digest.seq) return retrySoon;
-  const refusal =
-    task.state === "running" ? await refuseHeld(deps, task, digest) : await refuseWaiting(deps, task, digest);
-  if (refusal) return refusal;
+  const decision =
+    task.state === "running" ? await decideHeld(deps, task, digest) : await decideWaiting(deps, task, digest);
+  if ("status" in decision) return decision;
   // All that may fail comes before the write: a lease that nobody hears of costs the task its whole length.
   const [images, secrets] = await Promise.all([linkImages(deps, spec), readSecrets(deps, spec)]);
   if (!secrets.found) return failForSecrets(deps, task, secrets.reason);
   const leaseToken = randomUUID();
-  const move = await deps.tasks.claim(task, { workerId, leaseToken, nowMs: deps.now() });
+  const timeoutMs = remainingMs(deps, task, digest);
+  const move = await deps.tasks.claim(task, { workerId, leaseToken, timeoutMs, nowMs: deps.now(), ...decision });
   if (!move.moved) return retrySoon;
-  return {
-    ...describeClaim(spec, move.task, leaseToken, images, secrets.values),
-    timeoutMs: remainingMs(deps, task, digest),
-  };
+  return { ...describeClaim(spec, move.task, leaseToken, images, secrets.values), timeoutMs };
 }
 
-/** Why a task that a worker holds cannot be claimed; undefined where its attempt is lost and may be followed. */
-async function refuseHeld(deps: Deps, task: TaskItem, digest: JobDigest): Promise<Claim | undefined> {
+/** Nothing stands against a claim; `loss` where it follows an attempt that was lost. */
+type Granted = Pick<TaskClaim, "loss">;
+
+/** Whether a task that a worker holds can be claimed: where its attempt is lost and may be followed. */
+async function decideHeld(deps: Deps, task: TaskItem, digest: JobDigest): Promise<Claim | Granted> {
   const leftMs = (task.lease?.untilMs ?? 0) - deps.now();
   if (leftMs > 0) {
     const retryAfterSeconds = Math.ceil(leftMs / 1000);
@@ -75,18 +77,18 @@ async function refuseHeld(deps: Deps, task: TaskItem, digest: JobDigest): Promis
     case "raced":
       return retrySoon;
     case "lost":
-      return undefined;
+      return { loss: rescue.loss };
   }
 }
 
-/** Why a task that no worker holds cannot be claimed. */
-async function refuseWaiting(deps: Deps, task: TaskItem, digest: JobDigest): Promise<Claim | undefined> {
+/** Whether a task that no worker holds can be claimed. */
+async function decideWaiting(deps: Deps, task: TaskItem, digest: JobDigest): Promise<Claim | Granted> {
   if (isTerminalTaskState(task.state)) return { status: "drop", detail: `the task is ${task.state} already` };
   // Its message is one of an earlier time; another is sent when what it needs has completed.
   if (task.state === "pending") return { status: "drop", detail: "the task waits for others that it needs" };
   const cancel = endOfJob(deps, digest);
   const end = cancel ? outcomeOfCancel(cancel) : exhaustedOutcome(task);
-  if (!end) return undefined;
+  if (!end) return {};
   const move = await deps.tasks.endUnclaimed(task, end.state, end.reason, deps.now());
   return move.moved ? { status: "drop", detail: end.reason.detail } : retrySoon;
 }

@@ -21,11 +21,15 @@ export function findPool(deps: Pick<Deps, "pools">, name: string): Pool {
 }
 
 /** Sends one message for each task. Sending one twice does no harm: a claim decides, not a message. */
-export async function dispatchTasks(pool: Pool, tasks: readonly DispatchableTask[]): Promise<void> {
+export async function dispatchTasks(
+  pool: Pool,
+  tasks: readonly DispatchableTask[],
+  delaySeconds?: number,
+): Promise<void> {
   await pool.queue.send(
     tasks.map(({ jobId, task, bucket, slots, rev = 1 }) => {
       const message: TaskMessage = { v: 1, jobId, task, bucket, slots, ...(rev > 1 ? { rev } : {}) };
-      return { body: JSON.stringify(message), groupId: jobId };
+      return { body: JSON.stringify(message), groupId: jobId, ...(delaySeconds ? { delaySeconds } : {}) };
     }),
   );
 }

@@ -3,6 +3,7 @@ import { AppError } from "../../shared/domain/errors.ts";
 import { taskBucket } from "../../shared/domain/ids.ts";
 import { attemptLogPrefix, parseStepFolder, taskListKey } from "../../shared/domain/object-keys.ts";
 import { isTerminalTaskState, type TerminalTaskState } from "../../shared/domain/task-state.ts";
+import { timing } from "../../shared/domain/timing.ts";
 import {
   type EndedEvidence,
   explainTask,
@@ -10,7 +11,6 @@ import {
   type WaitingEvidence,
   type WhyEvidence,
   type WhyPool,
-  workerSilentMs,
 } from "../../shared/domain/why.ts";
 import type { FactOf } from "../../shared/domain/why-facts.ts";
 import type { TaskSpec } from "../../shared/jobfile/job-spec.ts";
@@ -133,7 +133,8 @@ async function readPool(deps: Deps, pool: string, nowMs: number): Promise<WhyPoo
   const newest = (list: readonly { lastSeenMs: number }[]) =>
     list.length === 0 ? undefined : Math.max(...list.map(({ lastSeenMs }) => lastSeenMs));
   const lastSeenMs = newest(workers);
-  if (lastSeenMs !== undefined && nowMs - lastSeenMs <= workerSilentMs) return { pool, workers, more, lastSeenMs };
+  if (lastSeenMs !== undefined && nowMs - lastSeenMs <= timing.workerSilentMs)
+    return { pool, workers, more, lastSeenMs };
   // None lives: one that stopped in order may have been the last.
   const past = await deps.workers.list({ limit: pastWorkersRead });
   return {

@@ -3,6 +3,7 @@ export interface SweepReport {
   folded: number;
   chores: number;
   dispatched: number;
+  /** Jobs past their timeout, and attempts that their workers did not end. */
   timedOut: number;
   rescued: number;
   failed: number;

@@ -80,6 +80,15 @@ const attemptSchema = z.object({
   steps: z.array(stepResultSchema).optional(),
   logs: z.array(logSummarySchema).optional(),
   artifacts: z.array(artifactSchema.omit({ key: true })).optional(),
+  /** What the control plane saw when it took the attempt from its worker; absent where the worker reported it. */
+  rescue: z
+    .object({
+      at: z.string(),
+      leaseUntil: z.string(),
+      workerSeenAt: z.string().optional(),
+      workerState: z.enum(["starting", "alive", "draining", "stopped"]).optional(),
+    })
+    .optional(),
 });
 export type Attempt = z.infer<typeof attemptSchema>;
 

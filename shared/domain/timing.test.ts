@@ -12,6 +12,12 @@ describe("the times that parts agree on", () => {
     expect(timing.logFlushMs).toBeLessThan(2_000);
   });
 
+  it("leave a worker room to end what has timed out before the control plane does", () => {
+    const { heartbeatMs, killGraceMs, uploadDeadlineMs, overdueMs, workerSilentMs } = timing;
+    expect(heartbeatMs + killGraceMs + uploadDeadlineMs).toBeLessThan(overdueMs);
+    expect(workerSilentMs).toBe(3 * heartbeatMs);
+  });
+
   it("are those of the queues", () => {
     expect(queueAttributes.VisibilityTimeout).toBe(timing.visibilityTimeoutSeconds);
     expect(queueAttributes.MessageRetentionPeriod).toBeLessThanOrEqual(14 * 24 * 3600);

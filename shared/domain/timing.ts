@@ -17,6 +17,13 @@ export const timing = {
   messageRetentionSeconds: 14 * 24 * 3600,
   /** From SIGTERM to SIGKILL for a step. */
   killGraceMs: 10_000,
+  /** Uploads of an attempt that ended, and its manifest, are tried for this long. */
+  uploadDeadlineMs: 120_000,
+  /**
+   * A worker that has not ended an attempt so long after its timeout (or after it was told to) will not: time for the
+   * next heartbeat, for the steps to end, for the uploads and for the report.
+   */
+  overdueMs: 150_000,
   /** From a worker's SIGTERM to its exit. */
   drainMs: 25_000,
   /** A task without a timeout of its own. */

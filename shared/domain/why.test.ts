@@ -1,14 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { reasonFor } from "./reason.ts";
 import { timing } from "./timing.ts";
-import {
-  type EndedEvidence,
-  explainTask,
-  type RunningEvidence,
-  type WaitingEvidence,
-  type WhyWorker,
-  workerSilentMs,
-} from "./why.ts";
+import { type EndedEvidence, explainTask, type RunningEvidence, type WaitingEvidence, type WhyWorker } from "./why.ts";
 import { whyCodes, whyFactSchema } from "./why-facts.ts";
 
 const nowMs = Date.UTC(2026, 0, 5, 8);
@@ -49,14 +42,16 @@ const lostAttempt = {
 
 describe("why a task waits", () => {
   it("is the pool without a worker that was heard of in time, and when the last was", () => {
-    const silent = worker({ lastSeenMs: nowMs - workerSilentMs - 1 });
+    const silent = worker({ lastSeenMs: nowMs - timing.workerSilentMs - 1 });
     expect(explainTask(waiting({}, [silent]))).toMatchObject({
       code: "no_workers",
       summary: "unit waits for a worker: pool default has none, the last was seen 15 s ago; start one",
       facts: expect.arrayContaining([expect.objectContaining({ kind: "pool", workers: 0 })]),
     });
     expect(explainTask(waiting({}, [])).summary).toContain("none was ever seen");
-    expect(explainTask(waiting({}, [worker({ lastSeenMs: nowMs - workerSilentMs })])).code).toBe("no_free_slots");
+    expect(explainTask(waiting({}, [worker({ lastSeenMs: nowMs - timing.workerSilentMs })])).code).toBe(
+      "no_free_slots",
+    );
   });
 
   it("is workers that all drain, whether they know it yet or not", () => {

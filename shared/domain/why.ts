@@ -1,10 +1,9 @@
 import type { Reason } from "./reason.ts";
 import { isTerminalTaskState, type TerminalTaskState } from "./task-state.ts";
+import { formatSpan } from "./time-span.ts";
 import { timing } from "./timing.ts";
 import type { FactOf, WhyCode, WhyFact } from "./why-facts.ts";
 
-/** A worker that was not heard of for so long is not counted on. */
-export const workerSilentMs = 3 * timing.heartbeatMs;
 /** A message that was just sent, or is just being sent, is not looked for any earlier. */
 const announceMs = 5_000;
 
@@ -152,7 +151,7 @@ type PoolSummary = FactOf<"pool"> & { verdict: { mostFree: number } };
 /** Live is who was heard of within three heartbeats; only who does not drain takes tasks. */
 function summarizePool({ pool, workers, more, lastSeenMs }: WhyPool, nowMs: number): PoolSummary {
   const live = workers.filter(
-    ({ state, lastSeenMs: seenMs }) => state !== "stopped" && nowMs - seenMs <= workerSilentMs,
+    ({ state, lastSeenMs: seenMs }) => state !== "stopped" && nowMs - seenMs <= timing.workerSilentMs,
   );
   const taking = live.filter(({ state, drainRequested }) => state !== "draining" && !drainRequested);
   const slots = taking.reduce((sum, worker) => sum + worker.slots, 0);
@@ -232,7 +231,7 @@ function explainRunning(evidence: RunningEvidence): Explanation {
     ...(step ? [{ kind: "step" as const, ...step }] : []),
     ...attempts.map((attempt): WhyFact => ({ kind: "attempt", ...attempt })),
   ];
-  if (silentMs > workerSilentMs) {
+  if (silentMs > timing.workerSilentMs) {
     const leftMs = lease.untilMs - nowMs;
     const next = cancel ? "the task ends" : "another worker gets the task";
     const then =
@@ -300,14 +299,6 @@ function listNeeds(needs: readonly FactOf<"need">[], total: number): string {
 
 function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
-}
-
-/** A span of time in words: whole seconds, minutes, hours or days. */
-function formatSpan(spanMs: number): string {
-  const seconds = Math.max(0, Math.round(spanMs / 1000));
-  if (seconds < 120) return `${seconds} s`;
-  if (seconds < 2 * 3600) return `${Math.floor(seconds / 60)} min`;
-  return seconds < 48 * 3600 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86_400)} d`;
 }
 
 function iso(ms: number): string {

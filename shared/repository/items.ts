@@ -50,6 +50,22 @@ export interface JobDigest {
   check?: JobCheck;
 }
 
+/**
+ * What the control plane saw when it took an attempt from its worker, all by its own clock: that the lease had run out,
+ * and when it had last heard of the worker. Neither follows from the other.
+ */
+export interface RescueEvidence {
+  at: string;
+  leaseUntil: string;
+  /** Absent where nothing is known of the worker. */
+  workerSeenAt?: string;
+  /** What the worker said of itself then. */
+  workerState?: WorkerState;
+}
+
+/** States that a worker tells of itself. */
+export type WorkerState = "starting" | "alive" | "draining" | "stopped";
+
 /** One try at a task; its number is its position in the task's list, from 1. */
 export interface AttemptRecord {
   workerId: string;
@@ -60,6 +76,7 @@ export interface AttemptRecord {
   steps?: StepResult[];
   logs?: LogSummary[];
   artifacts?: Artifact[];
+  rescue?: RescueEvidence;
 }
 
 /** A move of a task that its job's digest has yet to count: the event without its place in the sequence. */
@@ -97,7 +114,8 @@ export interface TaskItem {
   retouched?: number;
   /** Sequence number of the event by which somebody asked for the task's last retry: older news do not concern it. */
   retriedSeq?: number;
-  lease?: { token: string; workerId: string; untilMs: number };
+  /** `timeoutMs`: how long its worker was told that the attempt may take. */
+  lease?: { token: string; workerId: string; untilMs: number; timeoutMs: number };
   /** On a queued task whose message may be lost: when the sweep sends it again. */
   announce?: Announcement;
   /** Since when it waits; absent where that is since its creation. */

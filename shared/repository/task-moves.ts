@@ -1,10 +1,10 @@
 import { type Announcement, firstAnnouncement } from "../domain/announcement.ts";
 import type { AttemptKey } from "../domain/ids.ts";
 import type { Artifact, AttemptOutcome, LogSummary, StepResult } from "../domain/manifest.ts";
-import { type Reason, reasonFor } from "../domain/reason.ts";
+import type { Reason } from "../domain/reason.ts";
 import { terminalTaskStates } from "../domain/task-state.ts";
 import { timing } from "../domain/timing.ts";
-import type { AttemptRecord, CancelRequest, TaskItem, TaskTransition } from "./items.ts";
+import type { AttemptRecord, CancelRequest, RescueEvidence, TaskItem, TaskTransition } from "./items.ts";
 import { dueEntry, type ItemKey, taskKey } from "./keys.ts";
 import { type Table, type UpdateOutcome, updateItem } from "./table.ts";
 
@@ -17,6 +17,23 @@ export interface AttemptEnd {
   steps: StepResult[];
   logs: LogSummary[];
   artifacts: Artifact[];
+  /** Where its worker did not report it. */
+  rescue?: RescueEvidence;
+}
+
+/** A claim of a task. Where it follows an attempt that was lost, `loss` says how that was seen. */
+export interface TaskClaim {
+  workerId: string;
+  leaseToken: string;
+  timeoutMs: number;
+  nowMs: number;
+  loss?: Loss;
+}
+
+/** An attempt that was taken from its worker with nothing to show for it. */
+export interface Loss {
+  reason: Reason;
+  rescue: RescueEvidence;
 }
 
 /**
@@ -37,15 +54,15 @@ export type TaskAddress = Pick<AttemptKey, "jobId" | "bucket" | "task">;
 export async function claimTask(
   table: Table,
   task: TaskItem,
-  { workerId, leaseToken, nowMs }: { workerId: string; leaseToken: string; nowMs: number },
+  { workerId, leaseToken, timeoutMs, nowMs, loss }: TaskClaim,
 ): Promise<TaskMove> {
   const at = new Date(nowMs).toISOString();
   const attempt = task.attempt + 1;
-  const lost = task.state === "running" ? lostTransition(task, at) : undefined;
+  const lost = task.state === "running" ? lostTransition(task, at, loss) : undefined;
   const started: TaskTransition = { at, from: "queued", to: "running", attempt, workerId };
   const moves = lost ? [lost, started] : [started];
   const record: AttemptRecord = { workerId, leaseToken, claimedAt: at };
-  const lease: TaskItem["lease"] = { token: leaseToken, workerId, untilMs: nowMs + timing.leaseMs };
+  const lease: TaskItem["lease"] = { token: leaseToken, workerId, untilMs: nowMs + timing.leaseMs, timeoutMs };
   const lostRecord = `attempts[${task.attempt - 1}]`;
   const move = toMove(
     await updateItem(table, {
@@ -55,7 +72,7 @@ export async function claimTask(
         // By its place, right behind the last: an update may not name a list and an element of it.
         `attempts[${task.attempt}] = :record, outbox = list_append(if_not_exists(outbox, :none), :outbox)`,
         "unfolded = if_not_exists(unfolded, :zero) + :moves, startedAt = if_not_exists(startedAt, :at)",
-        ...(lost ? [`${lostRecord}.endedAt = :at, ${lostRecord}.outcome = :lost`] : []),
+        ...(lost ? [`${lostRecord}.endedAt = :at, ${lostRecord}.outcome = :lost, ${lostRecord}.rescue = :rescue`] : []),
         ...(lost ? ["infrastructureFailures = infrastructureFailures + :one"] : []),
         "duePk = :duePk, dueAt = :dueAt REMOVE announce",
       ].join(", "),
@@ -74,7 +91,7 @@ export async function claimTask(
         ":none": [],
         ":zero": 0,
         ":at": at,
-        ...(lost ? { ":one": 1, ":lost": { reason: lost.reason } } : {}),
+        ...(lost ? { ":one": 1, ":lost": { reason: lost.reason }, ":rescue": loss?.rescue } : {}),
         ...dueValues(task.task, nowMs + foldDueMs),
       },
     }),
@@ -83,17 +100,10 @@ export async function claimTask(
   return move.task?.lease?.token === leaseToken ? { moved: true, task: move.task } : move;
 }
 
-function lostTransition(task: TaskItem, at: string): TaskTransition {
-  const workerId = task.lease?.workerId ?? "unknown";
-  const detail = `attempt ${task.attempt}: worker ${workerId} stopped renewing its lease`;
-  return {
-    at,
-    from: "running",
-    to: "queued",
-    attempt: task.attempt,
-    workerId,
-    reason: reasonFor("worker_lost", detail),
-  };
+function lostTransition(task: TaskItem, at: string, loss: Loss | undefined): TaskTransition {
+  if (!loss || !task.lease) throw new Error(`task ${task.jobId}/${task.task} is held and was not found lost`);
+  const { workerId } = task.lease;
+  return { at, from: "running", to: "queued", attempt: task.attempt, workerId, reason: loss.reason };
 }
 
 export async function renewLease(table: Table, key: AttemptKey, token: string, nowMs: number): Promise<TaskMove> {
@@ -137,6 +147,7 @@ export async function endAttempt(
       UpdateExpression: [
         `SET #state = :state, #rev = #rev + :one, endedAt = :at, outcome = :outcome, ${record}.endedAt = :at`,
         `${record}.outcome = :outcome, ${record}.steps = :steps, ${record}.logs = :logs`,
+        ...(end.rescue ? [`${record}.rescue = :rescue`] : []),
         `${record}.artifacts = :artifacts, outbox = list_append(if_not_exists(outbox, :none), :outbox)`,
         "unfolded = if_not_exists(unfolded, :zero) + :one, duePk = :duePk, dueAt = :dueAt REMOVE lease, cancel",
       ].join(", "),
@@ -152,6 +163,7 @@ export async function endAttempt(
         ":steps": end.steps,
         ":logs": end.logs,
         ":artifacts": end.artifacts,
+        ...(end.rescue ? { ":rescue": end.rescue } : {}),
         ":outbox": [move],
         ...held.values,
         ...dueValues(key.task, nowMs + foldDueMs),
@@ -165,6 +177,8 @@ export interface Requeue {
   reason: Reason;
   counted: "infrastructure" | "user" | "nobody";
   end?: AttemptEnd;
+  /** Where the attempt was lost. */
+  rescue?: RescueEvidence;
   /** Nobody should claim the task sooner. */
   delaySeconds: number;
   nowMs: number;
@@ -175,7 +189,7 @@ export async function requeueTask(
   table: Table,
   key: AttemptKey,
   proof: LeaseProof,
-  { reason, counted, end, delaySeconds, nowMs }: Requeue,
+  { reason, counted, end, rescue = end?.rescue, delaySeconds, nowMs }: Requeue,
 ): Promise<TaskMove> {
   const at = new Date(nowMs).toISOString();
   const record = `attempts[${key.attempt - 1}]`;
@@ -188,6 +202,7 @@ export async function requeueTask(
         "SET #state = :queued, #rev = #rev + :one, outbox = list_append(if_not_exists(outbox, :none), :outbox)",
         `unfolded = if_not_exists(unfolded, :zero) + :one, ${record}.endedAt = :at, ${record}.outcome = :outcome`,
         `${record}.steps = :steps, ${record}.logs = :logs, ${record}.artifacts = :artifacts`,
+        ...(rescue ? [`${record}.rescue = :rescue`] : []),
         ...(counted === "infrastructure" ? ["infrastructureFailures = infrastructureFailures + :one"] : []),
         ...(counted === "user" ? ["userFailures = if_not_exists(userFailures, :zero) + :one"] : []),
         "announce = :announce, queuedAt = :at, duePk = :duePk, dueAt = :dueAt REMOVE lease",
@@ -204,6 +219,7 @@ export async function requeueTask(
         ":steps": end?.steps ?? [],
         ":logs": end?.logs ?? [],
         ":artifacts": end?.artifacts ?? [],
+        ...(rescue ? { ":rescue": rescue } : {}),
         ":outbox": [move],
         ":announce": firstAnnouncement(nowMs + delaySeconds * 1000),
         ...held.values,

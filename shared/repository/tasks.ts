@@ -27,6 +27,7 @@ import {
   requeueTask,
   reviveTask,
   type TaskAddress,
+  type TaskClaim,
   type TaskMove,
 } from "./task-moves.ts";
 
@@ -40,7 +41,7 @@ export interface TaskRepository {
     page: TaskListPage,
   ): Promise<{ tasks: TaskItem[]; cursor?: string }>;
   /** Gives a queued task, or one whose lease has run out, to a worker as its next attempt. */
-  claim(task: TaskItem, claim: { workerId: string; leaseToken: string; nowMs: number }): Promise<TaskMove>;
+  claim(task: TaskItem, claim: TaskClaim): Promise<TaskMove>;
   /** Renews the lease of a running attempt; refused where the token is not the lease's. */
   renewLease(key: AttemptKey, leaseToken: string, nowMs: number): Promise<TaskMove>;
   /** Ends the running attempt and with it the task. */

@@ -3,12 +3,13 @@ import type { RegisterWorker } from "../api/schemas.ts";
 import { workerIdPattern } from "../domain/ids.ts";
 import { type ActivePage, listActiveWorkers } from "./active.ts";
 import { decodeCursor, encodeCursor } from "./cursors.ts";
+import type { WorkerState } from "./items.ts";
 import { activeWorkerEntry, type ItemKey, workerKey, workerListEntry } from "./keys.ts";
 import { getItems, type Table, updateItem } from "./table.ts";
 
 /** A worker as the control plane knows it. `lastSeenMs` is the control plane's clock at its last heartbeat. */
 export interface WorkerItem extends RegisterWorker {
-  state: "starting" | "alive" | "draining" | "stopped";
+  state: WorkerState;
   slotsFree: number;
   held: number;
   startedAt: string;

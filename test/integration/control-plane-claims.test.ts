@@ -139,7 +139,8 @@ describe("a claim of a queued task of a cancelled job", () => {
     plane().requests.intercept(async ({ operation }, send) => {
       if (operation === "UpdateItem" && !won && stale) {
         won = true;
-        await plane().deps.tasks.claim(stale, { workerId: "w", leaseToken: "t", nowMs: plane().clock.now() });
+        const claim = { workerId: "w", leaseToken: "t", timeoutMs: 1000, nowMs: plane().clock.now() };
+        await plane().deps.tasks.claim(stale, claim);
       }
       return send();
     });

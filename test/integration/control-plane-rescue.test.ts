@@ -8,7 +8,7 @@ import { taskKey } from "../../shared/repository/keys.ts";
 import { updateItem } from "../../shared/repository/table.ts";
 import { noopJob } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
-import { released } from "../support/control-plane-worker.ts";
+import { type FakeWorker, released } from "../support/control-plane-worker.ts";
 
 const plane = useControlPlane();
 const pastLeaseMs = timing.leaseMs + 1;
@@ -130,6 +130,58 @@ describe("an attempt whose worker fell silent", () => {
     const task = await readTask(lost);
     expect(task).toMatchObject({ status: "failed", reason: { code: "worker_lost", fault: "infrastructure" } });
     expect(task.attempts).toHaveLength(maxInfrastructureAttempts);
+  });
+});
+
+describe("what a rescue saw of the worker", () => {
+  const ranOut = "its lease ran out 20 s ago";
+
+  /** The reason of an attempt that is rescued 50 s after its claim; `meanwhile` is called after 45 of them. */
+  async function rescueAfter(meanwhile: (worker: FakeWorker) => Promise<unknown>, register = true): Promise<Task> {
+    const jobId = await plane().submit(noopJob(["a"]));
+    const worker = plane().createWorker();
+    if (register) await worker.register();
+    const claimed = await worker.claimOne();
+    plane().clock.advance(45_000);
+    await meanwhile(worker);
+    plane().clock.advance(5_000);
+    expect(await claimAgain(claimed)).toMatchObject({ status: "claimed", attempt: 2 });
+    return readTask({ jobId, task: "a" });
+  }
+
+  it.each<[string, (worker: FakeWorker) => Promise<unknown>, string, object]>([
+    ["is silent", async () => undefined, `was last heard of 50 s ago; ${ranOut}`, { workerState: "starting" }],
+    [
+      "lives but does not hold it",
+      (worker) => worker.beat([]),
+      `was heard of 5 s ago but does not hold it: it gave it up, or never heard that it had it; ${ranOut}`,
+      { workerState: "alive" },
+    ],
+    [
+      "has stopped",
+      (worker) => worker.beat([], "stopped"),
+      `stopped 5 s ago and did not end it; ${ranOut}`,
+      { workerState: "stopped" },
+    ],
+  ])("is in the reason and in the attempt: the worker %s", async (_, meanwhile, sentence, seen) => {
+    const { attempts } = await rescueAfter(meanwhile);
+    const [{ outcome, rescue, workerId } = fail()] = attempts;
+    expect(outcome?.reason).toEqual(reasonFor("worker_lost", `attempt 1: worker ${workerId} ${sentence}`));
+    expect(rescue).toMatchObject(seen);
+    expect(Date.parse(rescue?.at ?? "") - Date.parse(rescue?.leaseUntil ?? "")).toBe(20_000);
+  });
+
+  it("says where nothing is known of the worker", async () => {
+    const { attempts } = await rescueAfter(async () => undefined, false);
+    expect(attempts[0]?.outcome?.reason?.detail).toContain(`is not known any more; ${ranOut}`);
+    expect(attempts[0]?.rescue).not.toHaveProperty("workerSeenAt");
+  });
+
+  it("is kept also where the attempt's manifest tells how it ended", async () => {
+    const lost = await loseAttempt();
+    await writeManifest(lost, { state: "completed", exitCode: 0 });
+    await claimAgain(lost);
+    expect((await readTask(lost)).attempts).toMatchObject([{ rescue: { at: expect.any(String) } }]);
   });
 });
 
