@@ -44,6 +44,8 @@ export async function settleDeadLetter(deps: Deps, pool: Pool, letter: DeadLette
       return "unknown";
     }
     if (task.state !== "queued") return "settled";
+    // The task was retried after the job was read: what is known of the job may be what ended it before.
+    if ((task.retriedSeq ?? 0) > digest.seq) continue;
     const cancel = endOfJob(deps, digest);
     if (cancel) {
       const { state, reason } = outcomeOfCancel(cancel);

@@ -4,6 +4,7 @@ import type { Deps } from "../../functions/deps.ts";
 import { cancelJob, cancelTask } from "../../functions/operations/cancel.ts";
 import { workOnChore } from "../../functions/operations/chores.ts";
 import { claimTasks } from "../../functions/operations/claim.ts";
+import { settleDeadLetter } from "../../functions/operations/dead-letter.ts";
 import { acceptHeartbeat } from "../../functions/operations/heartbeat.ts";
 import { reportResult } from "../../functions/operations/report.ts";
 import { submitJob } from "../../functions/operations/submit.ts";
@@ -44,6 +45,10 @@ const operationArbitrary = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("chore") }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("sweep") }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant("dead letter"), task: fc.nat(9), rev: fc.integer({ min: 1, max: 6 }) }),
+  },
 );
 type Operation = typeof operationArbitrary extends fc.Arbitrary<infer T> ? T : never;
 
@@ -108,6 +113,7 @@ class ProgramRun {
   readonly #attempts: ClaimedTask[] = [];
   /** Until when each attempt is known to hold its lease; what a dying process did not tell is not known. */
   readonly #heldUntilMs = new Map<string, number>();
+  readonly #claimedAtMs = new Map<string, number>();
   /** Attempts that somebody began to report: they may be over, whatever a heartbeat said a moment before. */
   readonly #reported = new Set<string>();
   readonly #images: TaskItem[] = [];
@@ -177,9 +183,18 @@ class ProgramRun {
       const heldMs = this.#heldUntilMs.get(attempt.attemptId) ?? 0;
       if (heldMs < deps.now()) continue;
       const move = await deps.tasks.renewLease({ ...attempt, bucket: 0 }, attempt.leaseToken, deps.now());
-      expect(move.moved, "a lease that was held is renewed").toBe(true);
-      this.#heldUntilMs.set(attempt.attemptId, deps.now() + timing.leaseMs);
+      // The control plane itself ends what a worker should have ended long ago.
+      if (!move.moved && this.#mayBeOverdue(attempt, deps.now())) this.#heldUntilMs.delete(attempt.attemptId);
+      else {
+        expect(move.moved, "a lease that was held is renewed").toBe(true);
+        this.#heldUntilMs.set(attempt.attemptId, deps.now() + timing.leaseMs);
+      }
     }
+  }
+
+  /** No attempt is overdue sooner, whatever it was told. */
+  #mayBeOverdue({ attemptId }: ClaimedTask, nowMs: number): boolean {
+    return nowMs - (this.#claimedAtMs.get(attemptId) ?? 0) >= timing.overdueMs;
   }
 
   /** Lets workers end what is left, audits, and shows that nothing that comes late changes anything. */
@@ -258,10 +273,24 @@ class ProgramRun {
         return;
       case "chore":
         return workOnChore(deps, this.#jobId, "cancel", Number.POSITIVE_INFINITY);
+      case "dead letter":
+        return this.#deadLetter(deps, address(operation.task), operation.rev);
       case "sweep":
         await sweepDue(deps, Number.POSITIVE_INFINITY);
         return;
     }
+  }
+
+  /** A message that was sent when its task had that revision is found to have been received too often. */
+  async #deadLetter(deps: Deps, address: { jobId: string; bucket: number; task: string }, rev: number): Promise<void> {
+    const pool = deps.pools.get("default");
+    if (!pool) throw new Error("there is no pool");
+    const body = JSON.stringify({ v: 1, ...address, slots: 1, rev });
+    const times = { sentAtMs: deps.now(), firstReceivedAtMs: deps.now() };
+    const letter = { messageId: `${address.task}-${rev}`, body, receiveCount: 21, ...times };
+    const before = await deps.tasks.get(address.jobId, address.bucket, address.task);
+    const fate = await settleDeadLetter(deps, pool, letter);
+    if (before && before.rev > rev) expect(fate, "a task that has moved since").not.toBe("failed");
   }
 
   /** A claim that is granted takes the task from nobody who is known to hold it. */
@@ -269,9 +298,11 @@ class ProgramRun {
     for (const attempt of this.#attempts.filter(({ task }) => task === claim.task)) {
       expect(attempt.attempt, "two claims of one attempt").not.toBe(claim.attempt);
       const heldMs = this.#heldUntilMs.get(attempt.attemptId) ?? 0;
-      if (attempt.attempt < claim.attempt) expect(heldMs, "a lease that was taken away").toBeLessThanOrEqual(nowMs);
+      if (attempt.attempt < claim.attempt && !this.#mayBeOverdue(attempt, nowMs))
+        expect(heldMs, "a lease that was taken away").toBeLessThanOrEqual(nowMs);
     }
     this.#attempts.push(claim);
+    this.#claimedAtMs.set(claim.attemptId, nowMs);
     this.#heldUntilMs.set(claim.attemptId, nowMs + timing.leaseMs);
   }
 
