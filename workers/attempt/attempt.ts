@@ -9,9 +9,15 @@ import { storeArtifact } from "../artifacts/artifact.ts";
 import { UnreadableOutput } from "../artifacts/unreadable-output.ts";
 import type { ExecutorKind } from "../config.ts";
 import type { ControlPlaneClient } from "../control-plane-client.ts";
-import { type Executor, StepFault, type TaskContext, type TaskSandbox } from "../executors/executor.ts";
+import {
+  type Executor,
+  StepFault,
+  type StepOutput,
+  type TaskContext,
+  type TaskSandbox,
+} from "../executors/executor.ts";
 import { type LogOwner, StepLog } from "../logs/step-log.ts";
-import { maskOutput } from "../masking/masked-output.ts";
+import { type ClosableOutput, maskOutput } from "../masking/masked-output.ts";
 import { SecretMatcher } from "../masking/secret-matcher.ts";
 import { maskText } from "../masking/stream-masker.ts";
 import { messageOf, retryWithBackoff } from "../retry.ts";
@@ -159,7 +165,8 @@ export class Attempt {
         if (sandbox.prepareService === undefined) throw new Error("containers run without services here");
         return sandbox.prepareService(launch, signal);
       },
-      openLog: (service) => this.#openLog({ service, name: service }, serviceLogPrefix(jobId, task, attempt, service)),
+      openLog: (service, wrap) =>
+        this.#openLog({ service, name: service }, serviceLogPrefix(jobId, task, attempt, service), wrap),
       signal: AbortSignal.any([this.#stop.signal, this.#lease.lost]),
       onDied: (reason) => this.interrupt({ kind: "fault", reason }),
       log: this.#log,
@@ -202,7 +209,8 @@ export class Attempt {
     return sandbox;
   }
 
-  #openLog(owner: LogOwner, prefix: string) {
+  /** `wrap` stands before the log and sees what it will hold: secrets are masked already. */
+  #openLog(owner: LogOwner, prefix: string, wrap: (log: StepOutput) => StepOutput = (log) => log) {
     const log = new StepLog({
       owner,
       putChunk: (chunk, content, signal) =>
@@ -216,8 +224,9 @@ export class Attempt {
         this.interrupt({ kind: "fault", reason: reasonFor("upload_failed", detail) });
       },
     });
-    const output = {
-      write: (stream: "stdout" | "stderr", bytes: Buffer) => log.write(stream, bytes),
+    const wrapped = wrap({ write: (stream, bytes) => log.write(stream, bytes) });
+    const output: ClosableOutput = {
+      write: (stream, bytes) => wrapped.write(stream, bytes),
       close: () => {
         const closed = log.close();
         // It is awaited before the manifest; until then a failure is not an unhandled one.

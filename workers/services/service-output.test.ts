@@ -1,20 +1,26 @@
 import { describe, expect, it } from "vitest";
+import type { StepOutput } from "../executors/executor.ts";
+import { maskOutput } from "../masking/masked-output.ts";
+import { SecretMatcher } from "../masking/secret-matcher.ts";
 import { ServiceOutput } from "./service-output.ts";
 
 function collect() {
   const written: string[] = [];
-  return {
-    written,
-    write: (stream: "stdout" | "stderr", bytes: Buffer) => {
+  const log: StepOutput = {
+    write: (stream, bytes) => {
       written.push(`${stream}: ${bytes.toString()}`);
       return undefined;
     },
   };
+  /** With the secret `s3cret` masked, as logs are. */
+  const open = (wrap: (log: StepOutput) => StepOutput) =>
+    maskOutput({ ...wrap(log), close: () => undefined }, new SecretMatcher(["s3cret"]));
+  return { written, open };
 }
 
 describe("ServiceOutput", () => {
   it("finds a text that lies across reads, in one stream, since the last start", () => {
-    const output = new ServiceOutput(collect(), "ready to accept");
+    const output = new ServiceOutput(collect().open, "ready to accept");
     const early = output.beginStart();
     output.write("stdout", Buffer.from("ready to "));
     output.write("stderr", Buffer.from("accept"));
@@ -27,7 +33,7 @@ describe("ServiceOutput", () => {
   });
 
   it("tells the last lines without colours, controls and empty lines", () => {
-    const output = new ServiceOutput(collect(), undefined);
+    const output = new ServiceOutput(collect().open, undefined);
     expect(output.lastLines()).toEqual([]);
     output.write("stdout", Buffer.from("earlier\n"));
     output.beginStart();
@@ -40,19 +46,23 @@ describe("ServiceOutput", () => {
     expect(output.lastLines()).toEqual(["x".repeat(300)]);
   });
 
+  it("tells no part of a secret where it cuts its last words", () => {
+    const output = new ServiceOutput(collect().open, undefined);
+    output.write("stdout", Buffer.from(`${"x".repeat(297)}s3cret\n${"y".repeat(4_090)}s3cret${"z".repeat(4_093)}\n`));
+    expect(output.lastLines().join()).not.toMatch(/s3c|ret/);
+  });
+
   it("keeps a log within its limit, with one notice, and still looks at everything", () => {
     const log = collect();
-    const output = new ServiceOutput(log, "needle", 8);
+    const output = new ServiceOutput(log.open, "needle", 8);
     const { found } = output.beginStart();
     output.write("stdout", Buffer.from("12345\n"));
     output.write("stderr", Buffer.from("6789"));
     output.write("stdout", Buffer.from("needle\n"));
-    output.note("it is started again");
     expect(log.written).toEqual([
       "stdout: 12345\n",
       "stderr: 67",
       "stderr: \nsluice: the log of this service ends here: it has reached its limit of 8 bytes\n",
-      "stderr: sluice: it is started again\n",
     ]);
     expect(found.aborted).toBe(true);
     expect(output.lastLines()).toEqual(["12345", "6789needle"]);

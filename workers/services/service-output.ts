@@ -1,27 +1,39 @@
 import type { StepOutput } from "../executors/executor.ts";
 import { LimitedOutput } from "../logs/limited-output.ts";
 import type { LogStream } from "../logs/line-cutter.ts";
+import type { ClosableOutput } from "../masking/masked-output.ts";
 import { LogTail } from "./log-tail.ts";
 import { TextFinder } from "./text-finder.ts";
 
 /** Bytes of a service's log that are kept for one attempt: a chatty service must not fill the bucket. */
 export const maxServiceLogBytes = 32 * 1024 * 1024;
 
-/** What a service prints over all its starts: into its log, past who looks for a text, into its last words. */
+/** What a service prints over all its starts: past who looks for a text, into its log, into its last words. */
 export class ServiceOutput implements StepOutput {
-  readonly #log: StepOutput;
-  readonly #limited: LimitedOutput;
+  readonly #log: ClosableOutput;
   readonly #text: string;
   readonly #tail = new LogTail();
   #finder: TextFinder;
 
   /** `text` is what its health check looks for, if it does. */
-  constructor(log: StepOutput, text: string | undefined, maxBytes = maxServiceLogBytes) {
-    this.#log = log;
+  constructor(
+    openLog: (wrap: (log: StepOutput) => StepOutput) => ClosableOutput,
+    text: string | undefined,
+    maxBytes = maxServiceLogBytes,
+  ) {
     this.#text = text ?? "";
     this.#finder = new TextFinder(this.#text);
     const notice = `sluice: the log of this service ends here: it has reached its limit of ${maxBytes} bytes`;
-    this.#limited = new LimitedOutput(log, { maxBytes, notice });
+    // Last words are cut out of their lines, so they are taken where secrets are masked: half a secret would not be.
+    this.#log = openLog((log) => {
+      const limited = new LimitedOutput(log, { maxBytes, notice });
+      return {
+        write: (stream, bytes) => {
+          this.#tail.push(bytes);
+          return limited.write(stream, bytes);
+        },
+      };
+    });
   }
 
   /** What is found, and what the last words are, counts from here: a new start of the service. */
@@ -32,17 +44,21 @@ export class ServiceOutput implements StepOutput {
   }
 
   write(stream: LogStream, bytes: Buffer): Promise<void> | undefined {
-    this.#tail.push(bytes);
     if (this.#text !== "") this.#finder.push(stream, bytes);
-    return this.#limited.write(stream, bytes);
+    return this.#log.write(stream, bytes);
   }
 
-  /** A line of Sluice's own in the log; also where the service's own lines have reached their limit. */
+  /** A line of Sluice's own in the log. */
   note(text: string): void {
     void this.#log.write("stderr", Buffer.from(`sluice: ${text}\n`));
   }
 
   lastLines(): string[] {
     return this.#tail.lastLines();
+  }
+
+  /** Nothing more comes. */
+  close(): void {
+    this.#log.close();
   }
 }

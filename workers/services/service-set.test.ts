@@ -89,7 +89,7 @@ function setUp(
   const set = new ServiceSet({
     services,
     prepare,
-    openLog: (name) => ({ write: () => undefined, close: () => closed.push(name) }),
+    openLog: (name, wrap) => ({ ...wrap({ write: () => undefined }), close: () => closed.push(name) }),
     signal: stop.signal,
     onDied: (reason) => died.push(reason),
     log: createLogger("test", { level: "silent" }),

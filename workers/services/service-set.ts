@@ -10,6 +10,7 @@ import {
   StepFault,
   type StepOutput,
 } from "../executors/executor.ts";
+import type { ClosableOutput } from "../masking/masked-output.ts";
 import { messageOf, sleep, untilAborted, withDeadline } from "../retry.ts";
 import { waitUntilHealthy } from "./health.ts";
 import { createProbe } from "./probes.ts";
@@ -26,7 +27,8 @@ const endDeadlineMs = 5_000;
 export interface ServiceSetOptions {
   services: Readonly<Record<string, ServiceSpec>>;
   prepare: (launch: ServiceLaunch, signal: AbortSignal) => Promise<PreparedService>;
-  openLog: (name: string) => StepOutput & { close: () => void };
+  /** Opens a service's log; `wrap` stands right before what is stored. */
+  openLog: (name: string, wrap: (log: StepOutput) => StepOutput) => ClosableOutput;
   /** Ends every wait for services at once: the attempt is being ended. */
   signal: AbortSignal;
   /** Told once where a service ends after all were ready. */
@@ -38,7 +40,6 @@ export interface ServiceSetOptions {
 
 interface Service {
   launch: ServiceLaunch;
-  log: ReturnType<ServiceSetOptions["openLog"]>;
   output: ServiceOutput;
   isReady: boolean;
   running?: RunningService;
@@ -61,9 +62,9 @@ export class ServiceSet {
     this.#options = options;
     this.#signal = AbortSignal.any([options.signal, this.#over.signal]);
     this.#services = Object.entries(options.services).map(([name, spec]) => {
-      const log = options.openLog(name);
       const text = spec.health?.check.kind === "log" ? spec.health.check.text : undefined;
-      return { launch: { name, spec }, log, output: new ServiceOutput(log, text), isReady: false };
+      const output = new ServiceOutput((wrap) => options.openLog(name, wrap), text);
+      return { launch: { name, spec }, output, isReady: false };
     });
   }
 
@@ -98,7 +99,7 @@ export class ServiceSet {
     await Promise.all(
       this.#services.map(async (service) => {
         if (service.running !== undefined) await this.#end(service, service.running, graceMs, abandon);
-        service.log.close();
+        service.output.close();
       }),
     );
   }
