@@ -95,6 +95,15 @@ export default {
       from: { path: "^(shared|events|functions|workers|cli|local|console)/", pathNot: "\\.test\\.ts$" },
       to: { path: "^(test|stacks|bench)/" },
     },
+    {
+      name: "stacks-on-definitions-only",
+      comment: "what is deployed is described by shared/, never by code that runs there",
+      severity: "error",
+      from: { path: "^stacks/" },
+      to: {
+        path: "^(functions|workers|cli|console|local|test|bench|scripts)/|^shared/(clients|api|api-client|jobfile)/",
+      },
+    },
     onlyIn("dockerode-in-the-docker-executor", ["dockerode", "@types/dockerode"], ["^workers/executors/docker/"]),
     onlyIn("ssh2-in-its-client", ["ssh2"], ["^shared/clients/ssh"]),
     onlyIn("sqs-in-its-client", ["@aws-sdk/client-sqs"], ["^shared/clients/", "^local/"]),

@@ -21,6 +21,15 @@ export default defineConfig({
           hookTimeout: 120_000,
         },
       },
+      {
+        test: {
+          name: "stacks",
+          include: ["test/stacks/**/*.test.ts"],
+          // Evaluates the plans once for all of its files.
+          globalSetup: "test/stacks/support/evaluate-plans.ts",
+          testTimeout: 30_000,
+        },
+      },
     ],
   },
 });

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { artifactSchema, reasonSchema } from "../shared/domain/manifest.ts";
 import { taskStates } from "../shared/domain/task-state.ts";
 

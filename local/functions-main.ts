@@ -6,9 +6,10 @@ import { parseConfig } from "../functions/config.ts";
 import { awsClientOptions, withoutCallLogging } from "../shared/clients/aws-options.ts";
 import { PlainJsonProtocol } from "../shared/clients/plain-json.ts";
 import { createSqsClient } from "../shared/clients/queue.ts";
+import { functionLimits } from "../shared/infrastructure/functions.ts";
 import { deadLetterConsumer } from "../shared/infrastructure/queues.ts";
 import { schedules } from "../shared/infrastructure/schedules.ts";
-import { streamBatchSize, streamConsumers } from "../shared/infrastructure/table.ts";
+import { streamConsumers, streamDelivery } from "../shared/infrastructure/table.ts";
 import { createLogger } from "../shared/log.ts";
 import { sweepExpiredItems } from "./dynamodb/index.ts";
 import { openCheckpoints } from "./lambda/checkpoints.ts";
@@ -51,8 +52,14 @@ const source = createStreamSource({
   client: withoutCallLogging(new DynamoDBStreamsClient({ ...awsClientOptions, protocol: PlainJsonProtocol })),
   streamArn: settings.streamArn,
   functions: [
-    { name: "fold", patterns: streamConsumers.fold, batchSize: streamBatchSize, handler: fold.handler },
-    { name: "chores", patterns: streamConsumers.chores, batchSize: streamBatchSize, handler: chores.handler },
+    { name: "fold", ...streamDelivery, ...functionLimits.fold, patterns: streamConsumers.fold, handler: fold.handler },
+    {
+      name: "chores",
+      ...streamDelivery,
+      ...functionLimits.chores,
+      patterns: streamConsumers.chores,
+      handler: chores.handler,
+    },
   ],
   checkpoints,
   log,
@@ -60,7 +67,13 @@ const source = createStreamSource({
 const queueSource = createQueueSource({
   client: createSqsClient(),
   functions: settings.deadLetterQueues.map((queue) => {
-    return { name: "dead-letters", ...queue, ...deadLetterConsumer, handler: deadLetters.handler };
+    return {
+      name: "dead-letters",
+      ...queue,
+      ...deadLetterConsumer,
+      ...functionLimits.deadLetters,
+      handler: deadLetters.handler,
+    };
   }),
   log,
 });
@@ -70,11 +83,12 @@ const server = createFunctionUrl("api", api.handler as never, {
 });
 const scheduler = startSchedules(
   [
-    { name: "sweep", everySeconds: schedules.sweep.everySeconds, handler: sweep.handler },
+    { name: "sweep", ...schedules.sweep, ...functionLimits.sweep, handler: sweep.handler },
     {
       // The service does this by itself; the embedded one does not.
       name: "expiry",
       everySeconds: expirySweepSeconds,
+      timeoutSeconds: expirySweepSeconds,
       handler: () => sweepExpiredItems(dynamoDb, settings.tableName, new Date()),
     },
   ],

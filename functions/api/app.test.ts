@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { z } from "zod";
+import * as z from "zod";
 import { defaultLimits } from "../../shared/domain/limits.ts";
 import { type Role, roles } from "../../shared/domain/roles.ts";
 import { createLogger } from "../../shared/log.ts";

@@ -37,6 +37,8 @@ export function createApp(deps: Deps) {
     c.set("requestId", requestIdPattern.test(sent) ? sent : randomUUID());
     await next();
     c.header("x-request-id", c.var.requestId);
+    // A cache in front of the API knows nothing of tokens.
+    if (!c.res.headers.has("cache-control")) c.header("cache-control", "no-store");
   });
   app.use(
     secureHeaders({ contentSecurityPolicy: { defaultSrc: ["'self'"], styleSrc: ["'self'", "'unsafe-inline'"] } }),

@@ -33,6 +33,9 @@ export function createStreamingHandler(fetch: (request: Request) => Response | P
       headers,
       cookies: response.headers.getSetCookie(),
     });
+    // The platform sends status and headers with the first write: an answer without a body needs one too, and a stream
+    // that has nothing to say yet would leave its reader without an answer.
+    out.write("");
     await sendBody(response, out);
   });
 }

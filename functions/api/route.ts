@@ -1,5 +1,5 @@
 import { createRoute, OpenAPIHono, type RouteConfig } from "@hono/zod-openapi";
-import { z } from "zod";
+import * as z from "zod";
 import { problemSchema } from "../../shared/api/schemas.ts";
 import { limits } from "../../shared/domain/limits.ts";
 import type { Role } from "../../shared/domain/roles.ts";

@@ -1,13 +1,15 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { Writable } from "node:stream";
 import type { APIGatewayProxyEventV2, Context } from "aws-lambda";
+import { functionLimits } from "../../shared/infrastructure/functions.ts";
 import { createLambdaContext } from "./context.ts";
 
 /** Lambda takes no larger request. */
 const maxRequestBytes = 6 * 1024 * 1024;
-const functionTimeoutMs = 15 * 60_000;
+const functionTimeoutMs = functionLimits.api.timeoutSeconds * 1000;
 
 type StreamingFunction = (event: APIGatewayProxyEventV2, answer: Writable, context: Context) => Promise<void>;
+type WriteDone = (error: Error | null | undefined) => void;
 interface Prelude {
   statusCode: number;
   headers?: Record<string, string>;
@@ -20,7 +22,7 @@ export function installStreamingRuntime(): void {
     streamifyResponse: (handler: StreamingFunction) => handler,
     HttpResponseStream: {
       from(answer: FunctionAnswer, prelude: Prelude): Writable {
-        answer.begin(prelude);
+        answer.prelude = prelude;
         return answer;
       },
     },
@@ -28,9 +30,13 @@ export function installStreamingRuntime(): void {
   Object.assign(globalThis, { awslambda: runtime });
 }
 
-/** The stream a function answers into: status and headers first, then the body with the back-pressure of the client. */
+/**
+ * The stream a function answers into: status and headers with the first write, as the platform sends them, then the
+ * body with the back-pressure of the client. Without any write there is no status: the platform answers 200 with nothing.
+ */
 class FunctionAnswer extends Writable {
   readonly #response: ServerResponse;
+  prelude: Prelude | undefined;
 
   constructor(response: ServerResponse) {
     super({ highWaterMark: 64 * 1024 });
@@ -40,7 +46,14 @@ class FunctionAnswer extends Writable {
     });
   }
 
-  begin({ statusCode, headers = {}, cookies = [] }: Prelude): void {
+  override write(chunk: unknown, encodingOrDone?: BufferEncoding | WriteDone, done?: WriteDone): boolean {
+    this.#begin();
+    return super.write(chunk, encodingOrDone as BufferEncoding, done);
+  }
+
+  #begin(): void {
+    if (!this.prelude || this.#response.headersSent) return;
+    const { statusCode, headers = {}, cookies = [] } = this.prelude;
     this.#response.writeHead(statusCode, cookies.length > 0 ? { ...headers, "set-cookie": cookies } : headers);
     // Sent with the first of the body, or by themselves where that takes its time: one packet for a short answer.
     setImmediate(() => {

@@ -17,7 +17,7 @@ describe("a schedule", () => {
     const handler = async () => {
       runs += 1;
     };
-    const schedules = startSchedules([{ name: "sweep", everySeconds: 60, handler }], log);
+    const schedules = startSchedules([{ name: "sweep", everySeconds: 60, timeoutSeconds: 55, handler }], log);
     expect(runs).toBe(1);
     await vi.advanceTimersByTimeAsync(59_999);
     expect(runs).toBe(1);
@@ -35,7 +35,7 @@ describe("a schedule", () => {
       runs += 1;
       await slow.promise;
     };
-    const schedules = startSchedules([{ name: "sweep", everySeconds: 60, handler }], log);
+    const schedules = startSchedules([{ name: "sweep", everySeconds: 60, timeoutSeconds: 55, handler }], log);
     await vi.advanceTimersByTimeAsync(200_000);
     expect(runs).toBe(1);
     let closed = false;
@@ -55,7 +55,7 @@ describe("a schedule", () => {
       runs += 1;
       if (runs === 1) throw new Error("no table");
     };
-    const schedules = startSchedules([{ name: "sweep", everySeconds: 60, handler }], log);
+    const schedules = startSchedules([{ name: "sweep", everySeconds: 60, timeoutSeconds: 55, handler }], log);
     await vi.advanceTimersByTimeAsync(60_000);
     expect(runs).toBe(2);
     expect(lines.join("")).toContain("no table");
@@ -67,7 +67,7 @@ describe("a schedule", () => {
     const handler = async (_event: unknown, context: { getRemainingTimeInMillis(): number }) => {
       leftMs = context.getRemainingTimeInMillis();
     };
-    await startSchedules([{ name: "sweep", everySeconds: 60, handler }], log).close();
+    await startSchedules([{ name: "sweep", everySeconds: 60, timeoutSeconds: 55, handler }], log).close();
     expect(leftMs).toBeGreaterThan(0);
   });
 });

@@ -2,12 +2,12 @@ import type { Context, ScheduledEvent } from "aws-lambda";
 import type { Logger } from "../../shared/log.ts";
 import { createLambdaContext } from "./context.ts";
 
-const functionTimeoutMs = 60_000;
-
 /** A function that runs on a schedule. */
 export interface ScheduledFunction {
   name: string;
   everySeconds: number;
+  /** Time of one call; a call is not ended, but its function sees how much is left. */
+  timeoutSeconds: number;
   handler: (event: ScheduledEvent, context: Context) => Promise<unknown>;
 }
 
@@ -17,7 +17,7 @@ export function startSchedules(functions: readonly ScheduledFunction[], log: Log
   const call = (fn: ScheduledFunction) => {
     if (running.has(fn.name)) return;
     const done = fn
-      .handler(toEvent(fn.name), createLambdaContext(fn.name, functionTimeoutMs))
+      .handler(toEvent(fn.name), createLambdaContext(fn.name, fn.timeoutSeconds * 1000))
       .then(
         () => undefined,
         (error: unknown) => log.error({ err: error, schedule: fn.name }, "the scheduled function failed"),

@@ -70,7 +70,7 @@ function start(
   const lines: string[] = [];
   const log = createLogger("test", { destination: { write: (line) => void lines.push(line) } });
   const patterns = [{ dynamodb: { Keys: { kind: { S: ["wanted", "poison"] } } } }];
-  const functions = [{ name: "fold", patterns, batchSize: 3, ...fn }];
+  const functions = [{ name: "fold", patterns, batchSize: 3, maximumRetryAttempts: 20, timeoutSeconds: 60, ...fn }];
   source = createStreamSource({ client: stream.client, streamArn: "arn", functions, checkpoints, log });
   return lines;
 }

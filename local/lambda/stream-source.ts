@@ -12,12 +12,10 @@ import { createBell, pause } from "./bell.ts";
 import { createLambdaContext } from "./context.ts";
 import { type EventPattern, matchesAnyPattern } from "./event-filter.ts";
 
-const functionTimeoutMs = 60_000;
 const idlePollMs = 1_000;
 const shardPollMs = 10_000;
 const firstRetryMs = 100;
 const longestRetryMs = 5_000;
-const defaultRetryAttempts = 20;
 /** Records of one read: each carries two images, and the embedded server puts no bound on the bytes of a page. */
 const recordsPerRead = 200;
 /**
@@ -41,7 +39,9 @@ export interface StreamFunction {
   patterns: readonly EventPattern[];
   batchSize: number;
   /** A record that was said to have failed so often after the first time is given up; the sweep finds what it told. */
-  maximumRetryAttempts?: number;
+  maximumRetryAttempts: number;
+  /** Time of one call; a call is not ended, but its function sees how much is left. */
+  timeoutSeconds: number;
   handler: (event: DynamoDBStreamEvent, context: Context) => Promise<DynamoDBBatchResponse>;
 }
 
@@ -198,7 +198,7 @@ function createLine(options: SourceOptions, fn: StreamFunction, shardId: string,
       let { finished } = call;
       if (call.failed !== undefined) {
         stuckAt = { sequence: call.failed, retries: stuckAt?.sequence === call.failed ? stuckAt.retries + 1 : 0 };
-        if (stuckAt.retries >= (fn.maximumRetryAttempts ?? defaultRetryAttempts)) {
+        if (stuckAt.retries >= fn.maximumRetryAttempts) {
           options.log.error({ function: fn.name, failed: call.failed }, "a record was given up; the sweep takes over");
           finished += 1;
         }
@@ -245,7 +245,7 @@ async function callFunction(
   batch: DynamoDBRecord[],
 ): Promise<{ finished: number; failed?: string }> {
   try {
-    const answer = await fn.handler({ Records: batch }, createLambdaContext(fn.name, functionTimeoutMs));
+    const answer = await fn.handler({ Records: batch }, createLambdaContext(fn.name, fn.timeoutSeconds * 1000));
     if (answer.batchItemFailures.length === 0) return { finished: batch.length };
     const failures = new Set(answer.batchItemFailures.map((failure) => failure.itemIdentifier));
     const failedAt = batch.findIndex((record) => failures.has(record.dynamodb?.SequenceNumber ?? ""));

@@ -7,7 +7,12 @@ import {
   UpdateTableCommand,
   UpdateTimeToLiveCommand,
 } from "@aws-sdk/client-dynamodb";
-import { BucketAlreadyOwnedByYou, CreateBucketCommand, type S3Client } from "@aws-sdk/client-s3";
+import {
+  BucketAlreadyOwnedByYou,
+  CreateBucketCommand,
+  PutBucketLifecycleConfigurationCommand,
+  type S3Client,
+} from "@aws-sdk/client-s3";
 import {
   CreateQueueCommand,
   GetQueueAttributesCommand,
@@ -16,8 +21,10 @@ import {
   SetQueueAttributesCommand,
   type SQSClient,
 } from "@aws-sdk/client-sqs";
+import { bucketLifecycle } from "../../shared/infrastructure/bucket.ts";
 import {
   deadLetterQueueAttributes,
+  failuresQueue,
   queueAttributes,
   queueNames,
   redrivePolicy,
@@ -92,13 +99,21 @@ function keySchema(hash: string, range: string) {
   ];
 }
 
-/** Creates the bucket, unless it exists. */
+/** Creates the bucket, unless it exists, and gives it its lifecycle. */
 export async function provisionBucket(client: S3Client, bucket: string): Promise<void> {
   try {
     await client.send(new CreateBucketCommand({ Bucket: bucket }));
   } catch (error) {
     if (!(error instanceof BucketAlreadyOwnedByYou)) throw error;
   }
+  const Rules = bucketLifecycle.map(({ id, prefix, abortUploadDays, expireDays }) => ({
+    ID: id,
+    Status: "Enabled" as const,
+    Filter: { Prefix: prefix },
+    AbortIncompleteMultipartUpload: { DaysAfterInitiation: abortUploadDays },
+    ...(expireDays === undefined ? {} : { Expiration: { Days: expireDays } }),
+  }));
+  await client.send(new PutBucketLifecycleConfigurationCommand({ Bucket: bucket, LifecycleConfiguration: { Rules } }));
 }
 
 /** A pool's queue and its dead-letter queue. */
@@ -107,20 +122,31 @@ export interface PoolQueues {
   deadLetters: { queueUrl: string; queueArn: string };
 }
 
-/** Creates a pool's queue and its dead-letter queue; those that exist are set up like new ones. */
+/**
+ * Creates a pool's queue, its dead-letter queue and the stage's queue of failures; those that exist are set up like new
+ * ones.
+ */
 export async function provisionPool(client: SQSClient, stage: string, pool: string): Promise<PoolQueues> {
   const names = queueNames(stage, pool);
-  const deadUrl = await provisionQueue(client, names.deadLetterQueue, toStrings(deadLetterQueueAttributes));
-  const { Attributes } = await client.send(
-    new GetQueueAttributesCommand({ QueueUrl: deadUrl, AttributeNames: ["QueueArn"] }),
-  );
-  const queueArn = Attributes?.QueueArn ?? "";
-  const RedrivePolicy = JSON.stringify(redrivePolicy(queueArn));
-  const queueUrl = await provisionQueue(client, names.queue, { ...toStrings(queueAttributes), RedrivePolicy });
-  return { queueUrl, deadLetters: { queueUrl: deadUrl, queueArn } };
+  const failures = await provisionQueue(client, failuresQueue.name(stage), failuresQueue.attributes);
+  const deadLetters = await provisionQueue(client, names.deadLetterQueue, deadLetterQueueAttributes, failures.queueArn);
+  const { queueUrl } = await provisionQueue(client, names.queue, queueAttributes, deadLetters.queueArn);
+  return { queueUrl, deadLetters };
 }
 
 async function provisionQueue(
+  client: SQSClient,
+  QueueName: string,
+  attributes: Record<string, number>,
+  deadLetterArn?: string,
+): Promise<{ queueUrl: string; queueArn: string }> {
+  const policy = deadLetterArn === undefined ? {} : { RedrivePolicy: JSON.stringify(redrivePolicy(deadLetterArn)) };
+  const queueUrl = await createOrSetUpQueue(client, QueueName, { ...toStrings(attributes), ...policy });
+  const answer = await client.send(new GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: ["QueueArn"] }));
+  return { queueUrl, queueArn: answer.Attributes?.QueueArn ?? "" };
+}
+
+async function createOrSetUpQueue(
   client: SQSClient,
   QueueName: string,
   Attributes: Record<string, string>,

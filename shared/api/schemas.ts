@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { jobEventSchema } from "../../events/index.ts";
 import { jobStates } from "../domain/job-state.ts";
 import { limits } from "../domain/limits.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { reasonCodes } from "./reason.ts";
 import { terminalTaskStates } from "./task-state.ts";
 

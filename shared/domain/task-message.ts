@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** What travels through a pool's queue: where the task is and how many slots it needs, nothing else. */
 export const taskMessageSchema = z.object({

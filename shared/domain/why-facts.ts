@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { reasonSchema } from "./manifest.ts";
 import { taskStates } from "./task-state.ts";
 

@@ -1,4 +1,5 @@
 import { maxReceiveCount, timing } from "../domain/timing.ts";
+import { functionLimits } from "./functions.ts";
 
 /** The pool a job goes to that names none. */
 export const defaultPool = "default";
@@ -22,12 +23,18 @@ export const queueAttributes = {
 } as const;
 
 /** The function that works off the dead-letter queues. It names each message it could not work off, which stays there. */
-export const deadLetterConsumer = { batchSize: 10, timeoutSeconds: 60 } as const;
+export const deadLetterConsumer = { batchSize: 10 } as const;
 
 export const deadLetterQueueAttributes = {
   MessageRetentionPeriod: timing.messageRetentionSeconds,
-  /** Lambda wants it no shorter than the function's timeout; a message that could not be worked off comes back so late. */
-  VisibilityTimeout: 2 * deadLetterConsumer.timeoutSeconds,
+  /** Six times what the function may take, as Lambda's pollers want it; a message not worked off comes back so late. */
+  VisibilityTimeout: 6 * functionLimits.deadLetters.timeoutSeconds,
+} as const;
+
+/** Where things end up that no function could handle, for a person to look at. */
+export const failuresQueue = {
+  name: (stage: string) => `sluice-${stage}-failures`,
+  attributes: { MessageRetentionPeriod: timing.messageRetentionSeconds },
 } as const;
 
 /** The name of a queue at the end of its URL or ARN. */
@@ -35,7 +42,7 @@ export function queueNameOf(urlOrArn: string): string {
   return urlOrArn.slice(Math.max(urlOrArn.lastIndexOf("/"), urlOrArn.lastIndexOf(":")) + 1);
 }
 
-/** The redrive policy of a pool's queue. */
+/** The redrive policy of a pool's queue, and of its dead-letter queue towards the queue of failures. */
 export function redrivePolicy(deadLetterQueueArn: string): { deadLetterTargetArn: string; maxReceiveCount: number } {
   return { deadLetterTargetArn: deadLetterQueueArn, maxReceiveCount };
 }

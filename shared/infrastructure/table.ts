@@ -38,5 +38,10 @@ export const streamConsumers = {
   ],
 } as const;
 
-/** Records handed to a stream consumer in one call, at most. */
-export const streamBatchSize = 100;
+/** How the stream is handed to its consumers; a record that keeps failing holds up its shard no longer than this. */
+export const streamDelivery = {
+  /** Records of one call, at most. */
+  batchSize: 100,
+  /** Tries of a failing record after the first; then it is put aside, and the sweep finds what it told. */
+  maximumRetryAttempts: 20,
+} as const;

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { retryClasses } from "../domain/retry-policy.ts";
 import { describeGraphProblems } from "./graph-problems.ts";
 import { maxProblems } from "./problem.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { retryClasses } from "../domain/retry-policy.ts";
 import { clipText } from "./problem.ts";
 import { abortPolicies, explainBadArtifactPath, explainBadServiceName, jobRules } from "./rules.ts";

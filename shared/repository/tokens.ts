@@ -1,14 +1,10 @@
 import { createHash } from "node:crypto";
 import { PutCommand } from "@aws-sdk/lib-dynamodb";
-import type { Role } from "../domain/roles.ts";
 import { tokenKey } from "./keys.ts";
 import { getItems, type Table } from "./table.ts";
+import { type Principal, tokenItem } from "./token-item.ts";
 
-/** Who a token belongs to. `name` stands in events and audits. */
-export interface Principal {
-  name: string;
-  role: Role;
-}
+export type { Principal } from "./token-item.ts";
 
 /** Finds and stores API tokens by their hash. */
 export interface TokenRepository {
@@ -23,8 +19,7 @@ export function createTokenRepository(table: Table): TokenRepository {
       return item as Principal | undefined;
     },
     async put(token, principal) {
-      const Item = { ...tokenKey(sha256(token)), type: "token", ...principal };
-      await table.client.send(new PutCommand({ TableName: table.name, Item }));
+      await table.client.send(new PutCommand({ TableName: table.name, Item: tokenItem(sha256(token), principal) }));
     },
   };
 }

@@ -25,8 +25,9 @@ import { createLocalSecretStore } from "../../shared/clients/local-secret-store.
 import { PlainJsonProtocol } from "../../shared/clients/plain-json.ts";
 import { type ConfiguredLimits, defaultLimits } from "../../shared/domain/limits.ts";
 import type { Role } from "../../shared/domain/roles.ts";
+import { functionLimits } from "../../shared/infrastructure/functions.ts";
 import { deadLetterConsumer } from "../../shared/infrastructure/queues.ts";
-import { streamBatchSize, streamConsumers } from "../../shared/infrastructure/table.ts";
+import { streamConsumers, streamDelivery } from "../../shared/infrastructure/table.ts";
 import type { JobSpecInput } from "../../shared/jobfile/job-spec.ts";
 import { createLogger } from "../../shared/log.ts";
 import { createTable, type Table } from "../../shared/repository/table.ts";
@@ -199,8 +200,8 @@ export async function createControlPlane(
         const records = await stream.readNew();
         if (records.length === 0) return;
         const toFold = records.filter((record) => matchesAnyPattern(streamConsumers.fold, record));
-        for (let start = 0; start < toFold.length; start += streamBatchSize) {
-          const answer = await foldRecords(deps, { Records: toFold.slice(start, start + streamBatchSize) });
+        for (let start = 0; start < toFold.length; start += streamDelivery.batchSize) {
+          const answer = await foldRecords(deps, { Records: toFold.slice(start, start + streamDelivery.batchSize) });
           if (answer.batchItemFailures.length > 0)
             throw new Error(`the fold failed: ${JSON.stringify(logLines.at(-1))}`);
         }
@@ -212,7 +213,7 @@ export async function createControlPlane(
       let settled = 0;
       for (const queue of deadLetterQueues) {
         const handler = (event: SQSEvent) => settleDeadLetters(deps, event);
-        const fn = { name: "dead-letters", ...queue, ...deadLetterConsumer, handler };
+        const fn = { name: "dead-letters", ...queue, ...deadLetterConsumer, ...functionLimits.deadLetters, handler };
         for (let count = 1; count > 0; settled += count) count = await deliverBatch(sqs, fn, { waitSeconds: 0 });
       }
       return settled;

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { JobEvent } from "../../../events/index.ts";
 import { eventPageSchema } from "../../../shared/api/schemas.ts";
 import { AppError } from "../../../shared/domain/errors.ts";

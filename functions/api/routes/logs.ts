@@ -1,5 +1,5 @@
 import type { Context } from "hono";
-import { z } from "zod";
+import * as z from "zod";
 import { logPageSchema } from "../../../shared/api/schemas.ts";
 import { AppError } from "../../../shared/domain/errors.ts";
 import { taskBucket } from "../../../shared/domain/ids.ts";

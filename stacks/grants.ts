@@ -1,0 +1,72 @@
+import { objectPrefixes } from "../shared/domain/object-keys.ts";
+import type { FunctionName } from "../shared/infrastructure/functions.ts";
+
+/** What a grant is given on: the table, one of its indexes, the bucket (to list it), a prefix in it, the pools' queues. */
+export type GrantTarget = "table" | `index:${string}` | "bucket" | `objects:${string}` | "pool-queues";
+
+/** Actions allowed on one target. */
+export interface Grant {
+  on: GrantTarget;
+  actions: readonly string[];
+}
+
+/** Reads of S3 that may meet nothing: without the right to list, S3 answers "forbidden" where it means "not there". */
+const tellMissing: Grant = { on: "bucket", actions: ["s3:ListBucket"] };
+
+/**
+ * What the code of each function may do on AWS; what its triggers need comes with them. A test compares this with the
+ * calls that the functions make in the integration run: nothing missing, nothing unused.
+ */
+export const grants: Record<FunctionName, readonly Grant[]> = {
+  api: [
+    {
+      on: "table",
+      actions: [
+        "dynamodb:BatchGetItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+        "dynamodb:UpdateItem",
+      ],
+    },
+    { on: "index:byActive", actions: ["dynamodb:Query"] },
+    { on: "index:byList", actions: ["dynamodb:Query"] },
+    { on: `objects:${objectPrefixes.jobs}`, actions: ["s3:GetObject", "s3:PutObject"] },
+    { on: `objects:${objectPrefixes.images}`, actions: ["s3:GetObject", "s3:PutObject"] },
+    tellMissing,
+    { on: "pool-queues", actions: ["sqs:SendMessage"] },
+  ],
+  fold: [{ on: "table", actions: ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"] }],
+  chores: [
+    {
+      on: "table",
+      actions: [
+        "dynamodb:BatchGetItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+        "dynamodb:UpdateItem",
+      ],
+    },
+    { on: `objects:${objectPrefixes.jobs}`, actions: ["s3:GetObject"] },
+    tellMissing,
+    { on: "pool-queues", actions: ["sqs:SendMessage"] },
+  ],
+  deadLetters: [],
+  sweep: [
+    {
+      on: "table",
+      actions: [
+        "dynamodb:BatchGetItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+        "dynamodb:UpdateItem",
+      ],
+    },
+    { on: "index:byDue", actions: ["dynamodb:Query"] },
+    { on: `objects:${objectPrefixes.jobs}`, actions: ["s3:GetObject"] },
+    tellMissing,
+    { on: "pool-queues", actions: ["sqs:SendMessage"] },
+  ],
+};

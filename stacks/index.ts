@@ -1,0 +1,50 @@
+import { createBucket } from "./bucket.ts";
+import { createStreamConsumers } from "./consumers.ts";
+import { createFleetBase } from "./fleet.ts";
+import { createFront } from "./front.ts";
+import { createFunction, type FunctionSurroundings } from "./function.ts";
+import { createLinks } from "./links.ts";
+import { createAlarms, createDashboard } from "./monitoring.ts";
+import { createNetwork } from "./network.ts";
+import { createFailuresQueue, createPools } from "./pools.ts";
+import { createSchedules } from "./schedules.ts";
+import { describeStage } from "./stage.ts";
+import { createTable } from "./table.ts";
+import { createFirstTokens } from "./tokens.ts";
+
+/** Everything a stage consists of; the answer is what `sst deploy` prints at its end. */
+export function deploy() {
+  const stage = describeStage($app.stage);
+  const table = createTable(stage);
+  const bucket = createBucket(stage);
+  const failures = createFailuresQueue(stage);
+  const pools = createPools(stage, failures);
+  const surroundings: FunctionSurroundings = {
+    stage,
+    tracing: process.env.SLUICE_TRACING === "1",
+    links: createLinks(table, bucket, pools),
+    table,
+    bucket,
+    pools,
+    failures,
+  };
+  const api = createFunction(surroundings, "api", { handler: "functions/api/main.handler", hasStreamingUrl: true });
+  createStreamConsumers(surroundings);
+  createSchedules(surroundings);
+  const front = createFront(api);
+  const tokens = createFirstTokens(stage, table);
+  const fleet = createFleetBase(stage, createNetwork(), bucket, pools);
+  createAlarms(stage);
+  if (stage.hasDashboard) createDashboard(stage, table);
+  return {
+    url: front.url,
+    console: front.hasConsole ? front.url : "(not built: npm run build:console)",
+    api: api.url,
+    adminToken: tokens.admin.parameterName,
+    workerToken: tokens.worker.parameterName,
+    table: table.name,
+    bucket: bucket.name,
+    queues: Object.fromEntries(pools.map(({ name, queue }) => [name, queue.url])),
+    launchTemplates: Object.fromEntries(fleet.map(({ pool, launchTemplates }) => [pool, launchTemplates])),
+  };
+}

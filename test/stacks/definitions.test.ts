@@ -1,0 +1,155 @@
+import type { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import type { S3Client } from "@aws-sdk/client-s3";
+import type { SQSClient } from "@aws-sdk/client-sqs";
+import { describe, expect, inject, it } from "vitest";
+import { createApp } from "../../functions/api/app.ts";
+import type { Deps } from "../../functions/deps.ts";
+import { provisionBucket, provisionPool, provisionTable } from "../../local/stack/provision.ts";
+import { only } from "../../scripts/plan/rule.ts";
+import { timing } from "../../shared/domain/timing.ts";
+import { apiPaths } from "../../shared/infrastructure/paths.ts";
+import { defaultPool } from "../../shared/infrastructure/queues.ts";
+import { jobRules } from "../../shared/jobfile/rules.ts";
+import { tokenItem } from "../../shared/repository/token-item.ts";
+
+const { production: plan } = inject("plans");
+
+type Input = Record<string, unknown>;
+
+/** A client that notes what it is asked, by the command's name, and answers what provisioning needs to go on. */
+function recordCalls() {
+  const calls: { name: string; input: Input }[] = [];
+  const client = {
+    async send(command: { constructor: { name: string }; input: Input }) {
+      calls.push({ name: command.constructor.name.replace(/Command$/, ""), input: command.input });
+      const name = String(
+        command.input.QueueName ??
+          String(command.input.QueueUrl ?? "")
+            .split("/")
+            .at(-1),
+      );
+      return {
+        Table: { LatestStreamArn: "arn:stream", GlobalSecondaryIndexes: [] },
+        QueueUrl: `http://queue/${name}`,
+        Attributes: { QueueArn: `arn:aws:sqs:us-east-1:000000000000:${name}` },
+      };
+    },
+  };
+  return { calls, client };
+}
+
+describe("the local stack and the plan", () => {
+  it("have the same table, field by field", async () => {
+    const { calls, client } = recordCalls();
+    await provisionTable(client as unknown as DynamoDBClient, "t").catch(() => undefined);
+    const local = calls.find(({ name }) => name === "CreateTable")?.input ?? {};
+    const localTtl = calls.find(({ name }) => name === "UpdateTimeToLive")?.input.TimeToLiveSpecification;
+    const planned = only(plan, "aws:dynamodb/table:Table")[0]?.inputs ?? {};
+    const attributes = planned.attributes as { name: string; type: string }[];
+    const indexes = planned.globalSecondaryIndexes as Record<string, string>[];
+    const keySchema = (hash: unknown, range: unknown) => [
+      { AttributeName: hash, KeyType: "HASH" },
+      { AttributeName: range, KeyType: "RANGE" },
+    ];
+    const byName = (list: unknown) =>
+      [...(list as { AttributeName: string }[])].sort((a, b) => a.AttributeName.localeCompare(b.AttributeName));
+    const ttl = planned.ttl as { attributeName: string; enabled: boolean };
+    expect({ ...local, AttributeDefinitions: byName(local.AttributeDefinitions), TableName: undefined }).toEqual({
+      TableName: undefined,
+      BillingMode: planned.billingMode,
+      AttributeDefinitions: byName(attributes.map(({ name, type }) => ({ AttributeName: name, AttributeType: type }))),
+      KeySchema: keySchema(planned.hashKey, planned.rangeKey),
+      GlobalSecondaryIndexes: indexes.map((index) => ({
+        IndexName: index.name,
+        KeySchema: keySchema(index.hashKey, index.rangeKey),
+        Projection: { ProjectionType: index.projectionType },
+      })),
+      StreamSpecification: { StreamEnabled: planned.streamEnabled, StreamViewType: planned.streamViewType },
+    });
+    expect(localTtl).toEqual({ AttributeName: ttl.attributeName, Enabled: ttl.enabled });
+  });
+
+  it("have the same queues, field by field", async () => {
+    const { calls, client } = recordCalls();
+    await provisionPool(client as unknown as SQSClient, "production", defaultPool);
+    const local = calls.filter(({ name }) => name === "CreateQueue").map(({ input }) => input);
+    const planned = only(plan, "aws:sqs/queue:Queue").map(({ inputs }) => ({
+      QueueName: inputs.name,
+      Attributes: {
+        ...(inputs.visibilityTimeoutSeconds === 30 && !inputs.redrivePolicy
+          ? {}
+          : { VisibilityTimeout: String(inputs.visibilityTimeoutSeconds) }),
+        MessageRetentionPeriod: String(inputs.messageRetentionSeconds),
+        ...(inputs.receiveWaitTimeSeconds === undefined
+          ? {}
+          : { ReceiveMessageWaitTimeSeconds: String(inputs.receiveWaitTimeSeconds) }),
+        ...(inputs.redrivePolicy === undefined ? {} : { RedrivePolicy: inputs.redrivePolicy }),
+      },
+    }));
+    const byName = (list: Input[]) => [...list].sort((a, b) => String(a.QueueName).localeCompare(String(b.QueueName)));
+    expect(byName(local)).toEqual(byName(planned));
+  });
+
+  it("have the same lifecycle of the bucket", async () => {
+    const { calls, client } = recordCalls();
+    await provisionBucket(client as unknown as S3Client, "b");
+    const local = calls.find(({ name }) => name === "PutBucketLifecycleConfiguration")?.input;
+    const planned = only(plan, "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration")[0]?.inputs.rules;
+    const rules = (planned as Record<string, Input & string>[]).map((rule) => ({
+      ID: rule.id,
+      Status: rule.status,
+      Filter: { Prefix: rule.filter?.prefix },
+      AbortIncompleteMultipartUpload: { DaysAfterInitiation: rule.abortIncompleteMultipartUpload?.daysAfterInitiation },
+      ...(rule.expiration ? { Expiration: { Days: rule.expiration.days } } : {}),
+    }));
+    expect(local?.LifecycleConfiguration).toEqual({ Rules: rules });
+  });
+});
+
+describe("the plan", () => {
+  it("has the timings of shared/domain", () => {
+    const queue = only(plan, "aws:sqs/queue:Queue").find(({ inputs }) => inputs.name === "sluice-production-default");
+    expect(queue?.inputs).toMatchObject({
+      visibilityTimeoutSeconds: timing.visibilityTimeoutSeconds,
+      messageRetentionSeconds: timing.messageRetentionSeconds,
+      receiveWaitTimeSeconds: timing.receiveWaitSeconds,
+    });
+  });
+
+  it("keeps what a job may ask to be kept", () => {
+    const rules = only(plan, "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration")[0]?.inputs.rules;
+    const days = (rules as { id: string; expiration?: { days: number } }[]).find(({ id }) => id === "jobs")?.expiration;
+    expect((days?.days ?? 0) * 24 * 3_600_000).toBeGreaterThanOrEqual(jobRules.retentionMs);
+  });
+
+  it("knows its first tokens as the control plane will look for them", () => {
+    const items = only(plan, "aws:dynamodb/tableItem:TableItem").map(
+      ({ inputs }) => JSON.parse(String(inputs.item)) as Record<string, { S: string }>,
+    );
+    const plain = items.map((item) => Object.fromEntries(Object.entries(item).map(([key, { S }]) => [key, S])));
+    for (const item of plain) {
+      const hash = String(item.pk).slice("TOKEN#".length);
+      expect(hash).toMatch(/^[0-9a-f]{64}$/);
+      expect(item).toEqual(tokenItem(hash, { name: String(item.name), role: item.role as "admin" }));
+    }
+    expect(plain.map(({ role }) => role).sort()).toEqual(["admin", "worker"]);
+  });
+
+  it("holds no token in the clear outside of Parameter Store", () => {
+    const values = only(plan, "random:index/randomPassword:RandomPassword").map(({ outputs }) =>
+      String(outputs.result),
+    );
+    const places = plan.resources.filter((resource) =>
+      values.some((value) => JSON.stringify(resource.inputs).includes(value)),
+    );
+    expect([...new Set(places.map(({ type }) => type))]).toEqual(["aws:ssm/parameter:Parameter"]);
+    expect(places.every(({ inputs }) => inputs.type === "SecureString")).toBe(true);
+  });
+
+  it("sends every path of the API to the API", () => {
+    const app = createApp({} as Deps);
+    const paths = app.routes.map(({ path }) => path).filter((path) => !["/*", "/", "*"].includes(path));
+    const isCovered = (path: string) => apiPaths.some((prefix) => path === prefix || path.startsWith(`${prefix}/`));
+    expect(paths.filter((path) => !isCovered(path))).toEqual([]);
+  });
+});
