@@ -1,3 +1,4 @@
+import { deadLetterConsumer } from "../shared/infrastructure/queues.ts";
 import { streamConsumers, streamDelivery } from "../shared/infrastructure/table.ts";
 import { createFunction, type FunctionSurroundings } from "./function.ts";
 
@@ -39,5 +40,28 @@ function createStreamConsumer(surroundings: FunctionSurroundings, name: keyof ty
     filterCriteria: { filters: streamConsumers[name].map((pattern) => ({ pattern: JSON.stringify(pattern) })) },
     destinationConfig: { onFailure: { destinationArn: failures.arn } },
   });
+  return fn;
+}
+
+/** The function on the pools' dead-letter queues. A letter it cannot settle comes again, and at last is put aside. */
+export function createDeadLetterConsumer(surroundings: FunctionSurroundings) {
+  const { pools } = surroundings;
+  const fn = createFunction(surroundings, "deadLetters", {
+    handler: "functions/consumers/dead-letters-main.handler",
+    triggerPermissions: [
+      {
+        actions: ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
+        resources: pools.map(({ deadLetterQueue }) => deadLetterQueue.arn),
+      },
+    ],
+  });
+  for (const { name, deadLetterQueue } of pools) {
+    new aws.lambda.EventSourceMapping(`deadLetters-${name}`, {
+      eventSourceArn: deadLetterQueue.arn,
+      functionName: fn.name,
+      batchSize: deadLetterConsumer.batchSize,
+      functionResponseTypes: ["ReportBatchItemFailures"],
+    });
+  }
   return fn;
 }

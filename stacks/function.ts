@@ -1,6 +1,6 @@
 import { type FunctionName, functionLimits } from "../shared/infrastructure/functions.ts";
 import { type GrantTarget, grants } from "./grants.ts";
-import type { Links } from "./links.ts";
+import { type Links, secretsPath } from "./links.ts";
 import type { PoolQueues } from "./pools.ts";
 import type { Stage } from "./stage.ts";
 
@@ -45,7 +45,10 @@ export function createFunction(
   const permissions: Permission[] = [
     ...grants[name].map(({ on, actions }) => ({ actions: [...actions], resources: resolveTarget(surroundings, on) })),
     ...triggerPermissions,
-    { actions: ["logs:CreateLogStream", "logs:PutLogEvents"], resources: [logGroupStreams(physicalName)] },
+    {
+      actions: ["logs:CreateLogStream", "logs:PutLogEvents"],
+      resources: [accountResource("logs", `log-group:/aws/lambda/${physicalName}:*`)],
+    },
     // X-Ray knows no resources.
     ...(tracing ? [{ actions: ["xray:PutTraceSegments", "xray:PutTelemetryRecords"], resources: ["*"] }] : []),
   ];
@@ -60,7 +63,7 @@ export function createFunction(
       architecture: "arm64",
       timeout: `${timeoutSeconds} seconds`,
       memory: `${memoryMb} MB`,
-      link: [links.table, links.bucket, links.pools],
+      link: [links.table, links.bucket, links.secrets, links.pools],
       permissions: permissions as Permissions,
       logging: { retention: stage.logRetention, format: "json" },
       nodejs: { format: "esm", minify: true },
@@ -79,17 +82,23 @@ export function createFunction(
   );
 }
 
-function resolveTarget({ table, bucket, pools }: FunctionSurroundings, target: GrantTarget): $util.Input<string>[] {
+function resolveTarget(
+  { stage, table, bucket, pools }: FunctionSurroundings,
+  target: GrantTarget,
+): $util.Input<string>[] {
   if (target === "table") return [table.arn];
+  if (target === "account") return ["*"];
   if (target === "bucket") return [bucket.arn];
+  if (target === "secrets") return [accountResource("ssm", `parameter${secretsPath(stage)}/*`)];
+  if (target === "dead-letter-queues") return pools.map(({ deadLetterQueue }) => deadLetterQueue.arn);
   if (target === "pool-queues") return pools.map(({ queue }) => queue.arn);
   if (target.startsWith("index:")) return [$interpolate`${table.arn}/index/${target.slice("index:".length)}`];
   return [$interpolate`${bucket.arn}/${target.slice("objects:".length)}*`];
 }
 
-function logGroupStreams(physicalName: string): $util.Output<string> {
+function accountResource(service: string, resource: string): $util.Output<string> {
   const { partition } = aws.getPartitionOutput();
   const { region } = aws.getRegionOutput();
   const { accountId } = aws.getCallerIdentityOutput();
-  return $interpolate`arn:${partition}:logs:${region}:${accountId}:log-group:/aws/lambda/${physicalName}:*`;
+  return $interpolate`arn:${partition}:${service}:${region}:${accountId}:${resource}`;
 }

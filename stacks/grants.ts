@@ -1,8 +1,19 @@
 import { objectPrefixes } from "../shared/domain/object-keys.ts";
 import type { FunctionName } from "../shared/infrastructure/functions.ts";
 
-/** What a grant is given on: the table, one of its indexes, the bucket (to list it), a prefix in it, the pools' queues. */
-export type GrantTarget = "table" | `index:${string}` | "bucket" | `objects:${string}` | "pool-queues";
+/**
+ * What a grant is given on: the table, one of its indexes, the bucket (to list it), a prefix in it, the pools' queues or
+ * their dead-letter queues, the parameters that are secrets of jobs; "account" for actions that know no resources.
+ */
+export type GrantTarget =
+  | "table"
+  | `index:${string}`
+  | "bucket"
+  | `objects:${string}`
+  | "pool-queues"
+  | "dead-letter-queues"
+  | "secrets"
+  | "account";
 
 /** Actions allowed on one target. */
 export interface Grant {
@@ -35,6 +46,9 @@ export const grants: Record<FunctionName, readonly Grant[]> = {
     { on: `objects:${objectPrefixes.images}`, actions: ["s3:GetObject", "s3:PutObject"] },
     tellMissing,
     { on: "pool-queues", actions: ["sqs:SendMessage"] },
+    { on: "secrets", actions: ["ssm:DeleteParameter", "ssm:GetParameters", "ssm:PutParameter"] },
+    // Names and dates of all parameters of the account, no values.
+    { on: "account", actions: ["ssm:DescribeParameters"] },
   ],
   fold: [{ on: "table", actions: ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"] }],
   chores: [
@@ -52,7 +66,13 @@ export const grants: Record<FunctionName, readonly Grant[]> = {
     tellMissing,
     { on: "pool-queues", actions: ["sqs:SendMessage"] },
   ],
-  deadLetters: [],
+  deadLetters: [
+    {
+      on: "table",
+      actions: ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"],
+    },
+    { on: "index:byActive", actions: ["dynamodb:Query"] },
+  ],
   sweep: [
     {
       on: "table",

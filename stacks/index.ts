@@ -1,5 +1,5 @@
 import { createBucket } from "./bucket.ts";
-import { createStreamConsumers } from "./consumers.ts";
+import { createDeadLetterConsumer, createStreamConsumers } from "./consumers.ts";
 import { createFleetBase } from "./fleet.ts";
 import { createFront } from "./front.ts";
 import { createFunction, type FunctionSurroundings } from "./function.ts";
@@ -22,7 +22,7 @@ export function deploy() {
   const surroundings: FunctionSurroundings = {
     stage,
     tracing: process.env.SLUICE_TRACING === "1",
-    links: createLinks(table, bucket, pools),
+    links: createLinks(stage, { table, bucket, pools }),
     table,
     bucket,
     pools,
@@ -30,6 +30,7 @@ export function deploy() {
   };
   const api = createFunction(surroundings, "api", { handler: "functions/api/main.handler", hasStreamingUrl: true });
   createStreamConsumers(surroundings);
+  createDeadLetterConsumer(surroundings);
   createSchedules(surroundings);
   const front = createFront(api);
   const tokens = createFirstTokens(stage, table);

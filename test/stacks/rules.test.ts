@@ -123,14 +123,13 @@ const mistakes: Mistake[] = [
   },
   {
     rule: hiding,
-    mistake: "a function on a queue that may run as long as the message hides",
-    plant(plan) {
-      const fold = find(plan, mapping, "fold");
-      plan.resources.push({
-        ...fold,
-        inputs: { ...fold.inputs, eventSourceArn: find(plan, queue, "PoolDefault").outputs.arn },
-      });
-    },
+    mistake: "a function that may run as long as its message hides",
+    plant: (plan) => set(find(plan, lambda, "DeadLetters"), "timeout", 180),
+  },
+  {
+    rule: sources,
+    mistake: "dead letters that come again together",
+    plant: (plan) => set(find(plan, mapping, "deadLetters"), "functionResponseTypes", undefined),
   },
   {
     rule: sources,
