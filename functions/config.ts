@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { type ConfiguredLimits, defaultLimits, limits } from "../shared/domain/limits.ts";
 
 /** What the functions are told by their environment, beside the resources linked to them. */

@@ -1,5 +1,5 @@
 import { createRoute } from "@hono/zod-openapi";
-import { z } from "zod";
+import * as z from "zod";
 import { AppError } from "../../../shared/domain/errors.ts";
 import { version } from "../../../shared/version.ts";
 import type { Deps } from "../../deps.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { putSecretSchema, secretPageSchema, secretSchema } from "../../../shared/api/schemas.ts";
 import { AppError } from "../../../shared/domain/errors.ts";
 import { explainBadSecretName } from "../../../shared/domain/secret-rules.ts";
