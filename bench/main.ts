@@ -9,19 +9,20 @@ import { type RunningStack, type StackStart, startLocalStack } from "../test/sup
 import { measureControlPlane } from "./control-plane.ts";
 import { measureIdle } from "./idle.ts";
 import { measureLatency } from "./latency.ts";
+import { measureMasking } from "./masking.ts";
 import { measureReads, measureRequests } from "./requests.ts";
 import { printFigures } from "./support/statistics.ts";
 import { measureProcessThroughput, measureThroughput } from "./throughput.ts";
 
 /**
  * `npm run bench` prints the figures; `npm run bench -- --short` runs each measurement once, quickly, as a check.
- * `--only plane` (or `steps`, `requests`) measures a part.
+ * `--only plane` (or `masking`, `steps`, `requests`) measures a part.
  */
 const { values } = parseArgs({
   options: { short: { type: "boolean", default: false }, only: { type: "string", multiple: true } },
 });
 const { short, only } = values;
-const isWanted = (part: "steps" | "plane" | "requests") => only === undefined || only.includes(part);
+const isWanted = (part: "masking" | "steps" | "plane" | "requests") => only === undefined || only.includes(part);
 const slots = 4;
 /** Enough that the worker never waits for a slot: what is measured is the control plane. */
 const planeSlots = 32;
@@ -30,6 +31,10 @@ const image = "busybox:stable";
 const folder = await mkdtemp(join(tmpdir(), "sluice-bench-"));
 const countsFile = join(folder, "requests.jsonl");
 const counter = fileURLToPath(new URL("./support/count-requests.mjs", import.meta.url));
+
+if (isWanted("masking")) {
+  printFigures("Masking secrets in logs", await measureMasking(short ? 5 : 60, short ? 1 : 3));
+}
 
 if (isWanted("steps")) {
   await onStack({ slots }, async (stack) => {

@@ -2,6 +2,8 @@ import { secretRules } from "../../shared/domain/secret-rules.ts";
 
 /** Columns at which programs wrap base64: coreutils, and PEM with OpenSSL. */
 const wrapColumns = [76, 64];
+/** A shorter last line holds a few bytes of a secret of sixty or more, and would slow the search for all. */
+const minWrappedLength = 12;
 
 /**
  * Every text by which a secret is known in output: the value, each of its lines, and what usual programs make of the
@@ -37,7 +39,9 @@ function base64Forms(value: string): string[] {
   });
   const wrapped = ["", "\n"].flatMap((after) => {
     const text = Buffer.concat([bytes, Buffer.from(after)]).toString("base64");
-    return wrapColumns.flatMap((columns) => (text.length > columns ? cutText(text, columns) : []));
+    return wrapColumns.flatMap((columns) =>
+      text.length > columns ? cutText(text, columns).filter((line) => line.length >= minWrappedLength) : [],
+    );
   });
   const all = [...forms, ...wrapped];
   return [...all, ...all.map((form) => form.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, ""))];

@@ -1,84 +1,79 @@
 import { listSecretForms } from "./forms.ts";
+import { WindowSearch } from "./window-search.ts";
 
 /** Longer texts are searched piece by piece: what has to be held back between two reads stays this short. */
 const pieceBytes = 32;
-const shiftBits = 15;
-const shiftMask = (1 << shiftBits) - 1;
+/** Shorter pieces are searched by themselves: beside them the others could not be searched fast. */
+const longBytes = 8;
 const noNode = 0;
 
-/** Takes each place where a text was found: `source[start, end)`, in the order of their starts; they may overlap. */
-export type FindTaker = (start: number, end: number) => void;
+/** A place where a secret was found: `source[start, end)`. */
+export interface FoundSecret {
+  start: number;
+  end: number;
+}
 
-/**
- * Finds many texts in bytes at once (Wu and Manber's algorithm): of the last two bytes of a window it knows how far the
- * window may move on without passing over a text, so that most bytes are never looked at. What it stops at is checked
- * in a trie of the texts.
- */
+/** Finds the secrets of a task in bytes, in every form they are known by. */
 export class SecretMatcher {
-  readonly #shifts: Uint8Array;
-  readonly #windowBytes: number;
+  readonly #searches: readonly WindowSearch[];
   readonly #trie = new ByteTrie();
-  /** Longest text of all, in bytes. */
+  /** Longest piece of all, in bytes. */
   readonly maxBytes: number;
 
-  /** The values in every form they are known by; `isEmpty` where none of them can be masked. */
   constructor(values: Iterable<string>) {
-    const pieces = new Map<string, Buffer>();
+    const byText = new Map<string, Buffer>();
     for (const value of values) {
       for (const form of listSecretForms(value)) {
-        for (const piece of cutPieces(Buffer.from(form))) pieces.set(piece.toString("latin1"), piece);
+        for (const piece of cutPieces(Buffer.from(form))) byText.set(piece.toString("latin1"), piece);
       }
     }
-    const lengths = [...pieces.values()].map((piece) => piece.length);
-    this.#windowBytes = lengths.length === 0 ? 0 : lengths.reduce((least, length) => Math.min(least, length));
-    this.maxBytes = lengths.reduce((most, length) => Math.max(most, length), 0);
-    this.#shifts = new Uint8Array(lengths.length === 0 ? 0 : 1 << shiftBits).fill(Math.max(0, this.#windowBytes - 1));
-    for (const piece of pieces.values()) this.#add(piece);
+    const pieces = [...byText.values()];
+    for (const piece of pieces) this.#trie.add(piece);
+    this.maxBytes = pieces.reduce((most, piece) => Math.max(most, piece.length), 0);
+    const groups = [
+      pieces.filter((piece) => piece.length >= longBytes),
+      pieces.filter((piece) => piece.length < longBytes),
+    ];
+    this.#searches = groups
+      .filter((group) => group.length > 0)
+      .map((group) => new WindowSearch(dropContinuations(group)));
   }
 
+  /** True where there is nothing that could be found. */
   get isEmpty(): boolean {
-    return this.#windowBytes === 0;
+    return this.#searches.length === 0;
   }
 
-  /** Finds the longest text at each place where one starts and that is whole in the source. */
-  find(source: Uint8Array, take: FindTaker): void {
-    const window = this.#windowBytes;
-    if (window === 0) return;
-    const shifts = this.#shifts;
-    const length = source.length;
-    for (let last = window - 1; last < length; ) {
-      const shift = shifts[hashPair(source[last - 1] as number, source[last] as number)] as number;
-      if (shift > 0) {
-        last += shift;
-        continue;
-      }
-      const start = last - window + 1;
+  /** The longest piece at each place where one starts and that is whole in the source, by their starts. */
+  find(source: Uint8Array): FoundSecret[] {
+    const found: FoundSecret[] = [];
+    const check = (start: number): void => {
       const end = this.#trie.longestMatch(source, start);
-      if (end > start) take(start, end);
-      last++;
-    }
+      if (end > start) found.push({ start, end });
+    };
+    for (const search of this.#searches) search.find(source, check);
+    return this.#searches.length > 1 ? found.sort((a, b) => a.start - b.start) : found;
   }
 
-  /** Start of the longest end of the source that more bytes could make a text of; its length where there is none. */
+  /** Start of the longest end of the source that more bytes could make a piece of; its length where there is none. */
   openStart(source: Uint8Array): number {
     for (let start = Math.max(0, source.length - this.maxBytes + 1); start < source.length; start++) {
       if (this.#trie.isOpenPrefix(source, start)) return start;
     }
     return source.length;
   }
-
-  #add(piece: Buffer): void {
-    this.#trie.add(piece);
-    const window = this.#windowBytes;
-    for (let index = 1; index < window; index++) {
-      const pair = hashPair(piece[index - 1] as number, piece[index] as number);
-      this.#shifts[pair] = Math.min(this.#shifts[pair] as number, window - 1 - index);
-    }
-  }
 }
 
-function hashPair(first: number, second: number): number {
-  return ((first << 7) ^ second) & shiftMask;
+/** Pieces that begin with another of them are left out: where they start that one is found, and the trie knows both. */
+function dropContinuations(pieces: readonly Buffer[]): Buffer[] {
+  const known = new ByteTrie();
+  return [...pieces]
+    .sort((a, b) => a.length - b.length)
+    .filter((piece) => {
+      const isNew = known.longestMatch(piece, 0) === 0;
+      if (isNew) known.add(piece);
+      return isNew;
+    });
 }
 
 /** Pieces that cover a text; the last one ends with it and may overlap the one before. */

@@ -45,16 +45,16 @@ export class StreamMasker {
     let isMasked = this.#endsWithMask;
     let coveredEnd = this.#coveredBytes;
     let shownEnd = Math.min(coveredEnd, end);
-    this.#matcher.find(source, (from, to) => {
-      if (from >= end) return;
-      if (!isMasked || from > coveredEnd) {
-        if (from > shownEnd) pieces.push(source.subarray(shownEnd, from));
+    for (const found of this.#matcher.find(source)) {
+      if (found.start >= end) break;
+      if (!isMasked || found.start > coveredEnd) {
+        if (found.start > shownEnd) pieces.push(source.subarray(shownEnd, found.start));
         pieces.push(maskBytes);
         isMasked = true;
       }
-      coveredEnd = Math.max(coveredEnd, to);
+      coveredEnd = Math.max(coveredEnd, found.end);
       shownEnd = Math.min(coveredEnd, end);
-    });
+    }
     if (end > shownEnd) pieces.push(source.subarray(shownEnd, end));
     this.#endsWithMask = isMasked && coveredEnd >= end;
     this.#coveredBytes = Math.max(0, coveredEnd - end);
