@@ -1,6 +1,9 @@
 import { defineConfig } from "vitest/config";
 
-/** Test kinds run as projects: units in parallel, everything that starts processes one file at a time (two cores). */
+/**
+ * Test kinds run as projects, one after the other. What starts processes mostly waits for them, for leases that run
+ * out and for messages that show again: three files at once keep two cores busy.
+ */
 export default defineConfig({
   test: {
     projects: [
@@ -10,15 +13,17 @@ export default defineConfig({
           include: ["{shared,events,functions,workers,cli,local}/**/*.test.ts", "test/property/**/*.test.ts"],
           // A machine that is busy with other things makes a test slow, not wrong.
           testTimeout: 30_000,
+          sequence: { groupOrder: 0 },
         },
       },
       {
         test: {
           name: "system",
           include: ["test/{contract,integration,fault,rules}/**/*.test.ts"],
-          fileParallelism: false,
+          maxWorkers: 3,
           testTimeout: 120_000,
           hookTimeout: 120_000,
+          sequence: { groupOrder: 1 },
         },
       },
       {

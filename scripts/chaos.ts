@@ -99,14 +99,16 @@ function createReport(): ChaosReport {
 }
 
 function printVerdict(verdict: ChaosVerdict, settings: Settings): void {
-  const { findings, takeoverMs, jobs, tasks, attempts, kills, pauses, givenUp, lateManifests } = verdict;
+  const { findings, takeoverMs, jobs, tasks, attempts, kills, pauses, cancels, givenUp, lateManifests } = verdict;
   say("");
   for (const name of Object.keys(checks) as CheckName[]) {
     const wrong = findings.filter(({ check }) => check === name).length;
     say(`  ${wrong === 0 ? "ok  " : "FAIL"}  ${checks[name]}${wrong === 0 ? "" : ` (${wrong})`}`);
   }
   say("");
-  say(`  ${jobs} jobs, ${tasks} tasks, ${attempts} attempts, ${kills} kills, ${pauses} pauses, seed ${settings.seed}`);
+  say(
+    `  ${jobs} jobs, ${tasks} tasks, ${attempts} attempts, ${kills} kills, ${pauses} pauses, ${cancels} cancels, seed ${settings.seed}`,
+  );
   say(`  ${givenUp} tasks given up by the limit of infrastructure failures, ${lateManifests} late manifests`);
   const median = takeoverMs[Math.floor(takeoverMs.length / 2)];
   if (median !== undefined) {

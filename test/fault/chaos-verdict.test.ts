@@ -137,6 +137,54 @@ describe("the verdict of a chaos run", () => {
     expect(findChecks(ended)).toEqual(["attempts"]);
   });
 
+  it("finds a task that ran although one that it needs failed, and one that was not skipped for it", () => {
+    const [good, bad] = plan.tasks;
+    if (!good || !bad) throw new Error("the plan has two tasks");
+    const graph: PlannedJob = { ...plan, tasks: [{ ...good, needs: ["bad"] }, bad] };
+    const skip = (state: "skipped" | "aborted") => {
+      const record: JobRecord = soundRecord();
+      const { exitCode: _, ...task } = taskOf(record, "good");
+      const reason = reasonFor("dependency_failed", "needs bad, which failed");
+      record.tasks.splice(0, 1, { ...task, status: state, reason, attempt: 0, attempts: [] });
+      record.events = record.events
+        .filter((event) => event.type !== "task.transition" || event.task === "bad")
+        .concat(move(9, "good", "pending", state, 0));
+      return judgeJob(graph, record).filter(({ task }) => task === "good");
+    };
+    expect(judgeJob(graph, soundRecord()).map(({ check }) => check)).toContain("outcome");
+    expect(skip("skipped")).toEqual([]);
+    expect(skip("aborted").map(({ check }) => check)).toEqual(["outcome"]);
+  });
+
+  it("lets a failure be tried again only where the job says so, and only so often", () => {
+    const failed = { state: "failed" as const, exitCode: 7, warning: false, reason: reasonFor("exit_code", "7") };
+    const record: JobRecord = soundRecord();
+    Object.assign(taskOf(record, "good").attempts[0] ?? {}, { outcome: failed });
+    const withRetry = (attempts: number): PlannedJob => ({
+      ...plan,
+      spec: { ...plan.spec, retry: { attempts, on: ["exit_code"] } },
+    });
+    expect(judgeJob(withRetry(2), record)).toEqual([]);
+    expect(judgeJob(withRetry(0), record).map(({ check }) => check)).toContain("attempts");
+    expect(judgeJob(plan, record).map(({ check }) => check)).toEqual(["attempts"]);
+  });
+
+  it("takes a task for cancelled only where it was", () => {
+    const cancelled = (ending: PlannedJob["ending"]) => {
+      const record: JobRecord = soundRecord();
+      const { exitCode: _, ...task } = taskOf(record, "good");
+      const reason = reasonFor("cancelled", "cancelled by local");
+      record.tasks.splice(0, 1, { ...task, status: "aborted", reason });
+      const findings = judgeJob({ ...plan, ...(ending ? { ending } : {}) }, record);
+      return findings.filter(({ check }) => check === "outcome");
+    };
+    expect(cancelled(undefined)).toHaveLength(1);
+    expect(cancelled({ kind: "cancel_task", task: "bad" })).toHaveLength(1);
+    expect(cancelled({ kind: "cancel_task", task: "good" })).toEqual([]);
+    expect(cancelled({ kind: "cancel_job" })).toEqual([]);
+    expect(cancelled({ kind: "job_timeout" })).toHaveLength(1);
+  });
+
   it("finds counts that are not those of the tasks", () => {
     const wrong = (record: JobRecord) => Object.assign(record.job, { counts: { ...record.job.counts, completed: 2 } });
     expect(findChecks(wrong)).toEqual(["counts"]);

@@ -6,7 +6,7 @@ import { type Manifest, manifestSchema } from "../../../shared/domain/manifest.t
 import { attemptPrefix, manifestKey } from "../../../shared/domain/object-keys.ts";
 import type { RunningStack } from "../local-stack.ts";
 import { callPatiently, type JobRecord, type Patience } from "./patient-api.ts";
-import { type Finding, wasGivenUp } from "./verdict.ts";
+import { endedByItself, type Finding } from "./verdict.ts";
 import { greetingOf, type PlannedJob, type PlannedTask } from "./workload.ts";
 
 const bucketName = "sluice-local";
@@ -36,8 +36,8 @@ export async function judgeObjects(
   const planned = new Map(plan.tasks.map((task) => [task.name, task]));
   for (const task of record.tasks) {
     const demanded = planned.get(task.task);
-    // A task that no attempt ended has no manifest, such as one whose workers all died.
-    if (!demanded || wasGivenUp(task)) continue;
+    // A task that no attempt ended has no manifest, such as one whose workers all died, or that was cancelled first.
+    if (!demanded || !endedByItself(demanded, task)) continue;
     const where = { jobId: task.job, task: task.task };
     const manifest = await readManifest(objects, task);
     if (typeof manifest === "string") findings.push({ check: "manifests", ...where, what: manifest });

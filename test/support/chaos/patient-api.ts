@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { EventPage, Job, JobPage, Task, TaskPage, Worker, WorkerPage } from "../../../shared/api/schemas.ts";
+import type { EventPage, Job, JobPage, Task, TaskPage, Why, Worker, WorkerPage } from "../../../shared/api/schemas.ts";
 import type { RunningStack } from "../local-stack.ts";
+import type { Finding } from "./verdict.ts";
 
 const callDeadlineMs = 10_000;
 const retryPauseMs = 200;
@@ -81,6 +82,18 @@ export async function readJobRecord(target: Target, jobId: string, patience: Pat
     after = page.next;
   }
   return { job, tasks, events };
+}
+
+/** What is wrong with the answers of a job's tasks to the question why they are as they are. */
+export async function judgeWhys(target: Target, record: JobRecord, patience: Patience): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const { job, task, status, reason } of record.tasks) {
+    const why = await callPatiently<Why>(target, `/v1/jobs/${job}/tasks/${task}/why`, patience);
+    if (why.status === status && why.summary !== "" && (!reason || why.code.length > 0)) continue;
+    const what = `is ${status} and says ${why.status}, ${why.code}: '${why.summary}'`;
+    findings.push({ check: "why", jobId: job, task, what });
+  }
+  return findings;
 }
 
 /** The ids of all jobs there are. */

@@ -8,12 +8,20 @@ import { type RunningStack, startLocalStack } from "../local-stack.ts";
 import { countLateManifests, judgeObjects, openBucket } from "./bucket-checks.ts";
 import { FaultInjector, listFolder, type WorkerDeath } from "./fault-injector.ts";
 import { planFaults } from "./fault-plan.ts";
-import { callPatiently, type JobRecord, listJobIds, listWorkers, type Patience, readJobRecord } from "./patient-api.ts";
+import {
+  callPatiently,
+  type JobRecord,
+  judgeWhys,
+  listJobIds,
+  listWorkers,
+  type Patience,
+  readJobRecord,
+} from "./patient-api.ts";
 import { FamilyRecord, listFamily, listProcesses, signalProcess } from "./processes.ts";
 import { pickBetween, type Random, randomFrom } from "./random.ts";
 import { judgeRemains, removeByForce, type StackTraces } from "./remains.ts";
 import { type Finding, judgeJob, tellStory, wasGivenUp } from "./verdict.ts";
-import { type PlannedJob, planJob } from "./workload.ts";
+import { type PlannedJob, planEnding, planJob } from "./workload.ts";
 
 /** What a chaos run does. */
 export interface ChaosOptions {
@@ -57,6 +65,8 @@ export interface ChaosVerdict {
   attempts: number;
   kills: number;
   pauses: number;
+  /** Cancels of jobs and of tasks. */
+  cancels: number;
   /** Tasks that infrastructure failed under to the limit: ended as failed by it, as they should. */
   givenUp: number;
   /** Attempts taken for lost whose worker committed a manifest all the same; it counts for nothing. */
@@ -70,6 +80,7 @@ const pollMs = 400;
 const familyLookMs = 500;
 const tasksPerJob = { low: 5, high: 20 };
 const storiesTold = 20;
+const longestCancelDelayMs = 30_000;
 
 /** Starts a stack, gives it work, kills its processes at random moments, and judges what came of the work. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosVerdict> {
@@ -130,6 +141,8 @@ class ChaosRun {
   readonly #startedAtMs = Date.now();
   readonly #jobs: { plan: PlannedJob; jobId: string; last?: Job }[] = [];
   readonly #findings: Finding[] = [];
+  readonly #cancelling = new Set<Promise<void>>();
+  #cancels = 0;
   #killing = true;
 
   constructor(stack: RunningStack, options: ChaosOptions, workerIds: Set<string>) {
@@ -182,7 +195,8 @@ class ChaosRun {
       await this.#look();
       report.progress(`${this.#clock()} ${this.#describeProgress()}`);
       const open = this.#openTasks();
-      if (open === 0 && !this.#killing && this.#submittedTasks() >= tasks) return;
+      const isBusy = this.#killing || this.#cancelling.size > 0;
+      if (open === 0 && !isBusy && this.#submittedTasks() >= tasks) return;
       if (this.#killing || this.#submittedTasks() < tasks) settledBy = Date.now() + settleMs;
       if (Date.now() > settledBy) {
         report.event(`${open} tasks have not ended ${settleMs / 1000} s after the last kill`);
@@ -195,10 +209,33 @@ class ChaosRun {
   async #submitJob(): Promise<void> {
     const { image } = this.#options;
     const count = pickBetween(this.#random, tasksPerJob.low, tasksPerJob.high);
-    const plan = planJob(this.#random, this.#jobs.length + 1, count, image);
+    const planned = planJob(this.#random, this.#jobs.length + 1, count, image);
+    const plan = planEnding(this.#random, planned);
     const send = { body: { spec: plan.spec }, idempotencyKey: plan.key };
     const { job } = await callPatiently<SubmittedJob>(this.#stack, "/v1/jobs", this.#patience(), send);
     this.#jobs.push({ plan, jobId: job });
+    this.#cancelLater(plan, job);
+  }
+
+  /** Cancels what is to be cancelled at some time from before its start until after its end. */
+  #cancelLater({ ending }: PlannedJob, jobId: string): void {
+    if (ending?.kind !== "cancel_job" && ending?.kind !== "cancel_task") return;
+    const path =
+      ending.kind === "cancel_job" ? `/v1/jobs/${jobId}/cancel` : `/v1/jobs/${jobId}/tasks/${ending.task}/cancel`;
+    const delayMs = this.#random() ** 2 * longestCancelDelayMs;
+    const cancel = async () => {
+      await sleep(delayMs, undefined, { signal: this.#options.signal });
+      // Cancelling twice is the same as once.
+      await callPatiently(this.#stack, path, this.#patience(), { body: {}, idempotencyKey: `cancel-${jobId}` });
+      this.#cancels += 1;
+    };
+    const cancelling = cancel()
+      .catch((error: unknown) => {
+        if (this.#options.signal.aborted) return;
+        this.#findings.push({ check: "jobs", jobId, what: `could not be cancelled: ${error}` });
+      })
+      .finally(() => this.#cancelling.delete(cancelling));
+    this.#cancelling.add(cancelling);
   }
 
   /** Reads the jobs that have not ended; what cannot be read now is read the next time. */
@@ -217,7 +254,9 @@ class ChaosRun {
   #openTasks(): number {
     return this.#jobs.reduce((sum, { plan, last }) => {
       if (!last) return sum + plan.tasks.length;
-      return isTerminalJobState(last.status) ? sum : sum + last.counts.queued + last.counts.running;
+      return isTerminalJobState(last.status)
+        ? sum
+        : sum + last.counts.pending + last.counts.queued + last.counts.running;
     }, 0);
   }
 
@@ -250,6 +289,7 @@ class ChaosRun {
         const record = await readJobRecord(this.#stack, jobId, patience);
         records.push(record);
         findings.push(...judgeJob(plan, record));
+        findings.push(...(await judgeWhys(this.#stack, record, patience)));
         findings.push(...(await judgeObjects(this.#stack, bucket.objects, { plan, record }, patience)));
         lateManifests += await countLateManifests(bucket.objects, record);
       }
@@ -265,6 +305,7 @@ class ChaosRun {
       attempts: tasks.reduce((sum, task) => sum + task.attempts.length, 0),
       kills: this.injector.done.kill,
       pauses: this.injector.done.pause,
+      cancels: this.#cancels,
       givenUp: tasks.filter(wasGivenUp).length,
       lateManifests,
       takeoverMs: measureTakeovers(records, this.injector.deaths),

@@ -9,13 +9,14 @@ import type { PlannedJob, PlannedTask } from "./workload.ts";
 
 /** What has to hold at the end of a run; a finding names the one that it breaks. */
 export const checks = {
-  outcome: "every task ended with the outcome its exit code demands",
+  outcome: "every task ended with the outcome that its exit code, its needs, or a cancel or timeout of its job demand",
   terminalEvent: "exactly one terminal event for each task, and it is the task's outcome",
   attempts: "the attempts of each task are whole: numbered, ended, only the last one ended the task",
   counts: "the counts equal a brute-force count over the tasks and over the events",
   sequence: "the events of each job have no gap, begin with its submit and end with its end",
   jobs: "each job was created once and ended as its tasks demand",
   manifests: "the attempt that ended a task has one result.json that says the same, and all it names is there",
+  why: "each task can say why it ended as it did",
   logs: "the log of the attempt that ended a task is whole and in order",
   queue: "no message is left in the queue or its dead-letter queue",
   remains: "no container, network, workspace folder or process is left",
@@ -40,9 +41,13 @@ export function judgeJob(plan: PlannedJob, record: JobRecord): Finding[] {
     const task = found.get(planned.name);
     if (!task) return [{ check: "outcome" as const, task: planned.name, what: "the task does not exist" }];
     const moves = byTask.get(planned.name) ?? [];
-    return [...judgeOutcome(planned, task), ...judgeMoves(task, moves), ...judgeAttempts(task)];
+    return [
+      ...judgeOutcome(plan, planned, task, found),
+      ...judgeMoves(planned, task, moves),
+      ...judgeAttempts(plan, task),
+    ];
   });
-  const aboutJob = [...judgeSequence(events), ...judgeCounts(record, plan), ...judgeJobState(record)];
+  const aboutJob = [...judgeSequence(plan, events), ...judgeCounts(record, plan), ...judgeJobState(record)];
   return [...aboutTasks, ...aboutJob].map((finding) => ({ jobId: job.job, ...finding }));
 }
 
@@ -56,19 +61,47 @@ export function wasGivenUp(task: Task): boolean {
   return task.status === "failed" && task.reason?.fault === "infrastructure" && failures >= maxInfrastructureAttempts;
 }
 
-function judgeOutcome(planned: PlannedTask, task: Task): Finding[] {
-  const { demanded } = planned;
-  if (wasGivenUp(task)) return [];
-  const same =
+/** Tells whether a task ended as its own exit code demands: then it has run, and left what it should have left. */
+export function endedByItself({ demanded }: PlannedTask, task: Task): boolean {
+  return (
     task.status === demanded.state &&
     task.exitCode === demanded.exitCode &&
-    (task.warning ?? false) === (demanded.warning ?? false);
-  if (same) return [];
-  const is = `${task.status}, exit code ${task.exitCode}, ${task.reason?.code ?? "no reason"}: ${task.reason?.detail ?? ""}`;
-  return [{ check: "outcome", task: planned.name, what: `is ${is}; demanded was ${JSON.stringify(demanded)}` }];
+    (task.warning ?? false) === (demanded.warning ?? false)
+  );
 }
 
-function judgeMoves(task: Task, moves: readonly TaskTransitionEvent[]): Finding[] {
+function judgeOutcome(plan: PlannedJob, planned: PlannedTask, task: Task, tasks: ReadonlyMap<string, Task>): Finding[] {
+  const needs = (planned.needs ?? []).flatMap((name) => tasks.get(name) ?? []);
+  const failedNeeds = needs.filter(({ status }) => status !== "completed");
+  if (endedByEnding(plan, task)) return [];
+  if (failedNeeds.length > 0 ? endedByNeeds(task, failedNeeds) : endedByItself(planned, task) || wasGivenUp(task)) {
+    return [];
+  }
+  const is = `${task.status}, exit code ${task.exitCode}, ${task.reason?.code ?? "no reason"}: ${task.reason?.detail ?? ""}`;
+  const demanded = failedNeeds.length > 0 ? "the end of its needs" : JSON.stringify(planned.demanded);
+  return [{ check: "outcome", task: planned.name, what: `is ${is}; demanded was ${demanded}` }];
+}
+
+function endedByNeeds(task: Task, failedNeeds: readonly Task[]): boolean {
+  const states = failedNeeds.map(({ status }) => (status === "aborted" ? "aborted" : "skipped"));
+  return task.attempt === 0 && task.reason?.code === "dependency_failed" && states.some((it) => it === task.status);
+}
+
+/** A cancel or a timeout may come too late for some tasks of its job, or for all. */
+function endedByEnding({ ending }: PlannedJob, { task, status, reason }: Task): boolean {
+  switch (ending?.kind) {
+    case undefined:
+      return false;
+    case "cancel_job":
+      return status === "aborted" && reason?.code === "cancelled";
+    case "cancel_task":
+      return task === ending.task && status === "aborted" && reason?.code === "cancelled";
+    case "job_timeout":
+      return status === "timed_out" && reason?.code === "timed_out";
+  }
+}
+
+function judgeMoves(planned: PlannedTask, task: Task, moves: readonly TaskTransitionEvent[]): Finding[] {
   const findings: Finding[] = [];
   const add = (what: string) => findings.push({ check: "terminalEvent", task: task.task, what });
   const terminal = moves.filter((move) => isTerminalTaskState(move.to));
@@ -77,7 +110,7 @@ function judgeMoves(task: Task, moves: readonly TaskTransitionEvent[]): Finding[
   if (last && (last.to !== task.status || last.attempt !== task.attempt)) {
     add(`its last event says ${last.to} by attempt ${last.attempt}, the task ${task.status} by ${task.attempt}`);
   }
-  let state: TaskState = "queued";
+  let state = firstState(planned);
   for (const move of moves) {
     if (move.from !== state) add(`event ${move.seq} moves it from ${move.from}, where it was ${state}`);
     state = move.to;
@@ -85,7 +118,11 @@ function judgeMoves(task: Task, moves: readonly TaskTransitionEvent[]): Finding[
   return findings;
 }
 
-function judgeAttempts(task: Task): Finding[] {
+function firstState({ needs = [] }: PlannedTask): TaskState {
+  return needs.length > 0 ? "pending" : "queued";
+}
+
+function judgeAttempts({ spec }: PlannedJob, task: Task): Finding[] {
   const findings: Finding[] = [];
   const add = (what: string) => findings.push({ check: "attempts", task: task.task, what });
   if (task.attempts.length !== task.attempt) add(`has ${task.attempts.length} attempts, the last is ${task.attempt}`);
@@ -93,10 +130,17 @@ function judgeAttempts(task: Task): Finding[] {
     if (attempt.attempt !== index + 1) add(`attempt ${attempt.attempt} is the ${index + 1}. of the list`);
     if (attempt.endedAt === undefined || attempt.outcome === undefined) add(`attempt ${attempt.attempt} has no end`);
     const isLast = index === task.attempts.length - 1;
-    if (!isLast && endsTask(attempt)) add(`attempt ${attempt.attempt} ended the task, and others followed`);
+    if (!isLast && endsTask(attempt) && !isTriedAgain(attempt))
+      add(`attempt ${attempt.attempt} ended the task, and others followed`);
     if (!isLast && attempt.outcome?.reason === undefined) add(`attempt ${attempt.attempt} has no reason`);
   }
+  const ownFailures = task.attempts.filter(isTriedAgain).length;
+  if (spec.retry && ownFailures > spec.retry.attempts) add(`failed by itself ${ownFailures} times`);
   return findings;
+
+  function isTriedAgain({ outcome }: Attempt): boolean {
+    return spec.retry !== undefined && outcome?.state === "failed" && outcome.reason?.code === "exit_code";
+  }
 }
 
 /** An attempt that others follow ended for a reason of infrastructure; any other outcome is the task's. */
@@ -104,7 +148,7 @@ function endsTask({ outcome }: Attempt): boolean {
   return outcome?.state !== undefined && outcome.reason?.fault !== "infrastructure";
 }
 
-function judgeSequence(events: readonly JobEvent[]): Finding[] {
+function judgeSequence({ ending }: PlannedJob, events: readonly JobEvent[]): Finding[] {
   const findings: Finding[] = [];
   const add = (what: string) => findings.push({ check: "sequence", what });
   const gap = events.findIndex((event, index) => event.seq !== index + 1);
@@ -113,7 +157,9 @@ function judgeSequence(events: readonly JobEvent[]): Finding[] {
   if (events.at(-1)?.type !== "job.ended") add(`the last event is ${events.at(-1)?.type}`);
   for (const type of ["job.submitted", "job.started", "job.ended"]) {
     const times = events.filter((event) => event.type === type).length;
-    if (times !== 1) add(`${type} happened ${times} times`);
+    // A job that was cancelled early never started.
+    const isLate = type === "job.started" && times === 0 && ending !== undefined;
+    if (times !== 1 && !isLate) add(`${type} happened ${times} times`);
   }
   return findings;
 }
@@ -122,7 +168,7 @@ function judgeCounts({ job, tasks, events }: JobRecord, plan: PlannedJob): Findi
   const byTasks = emptyCounts();
   for (const task of tasks) byTasks[task.status] += 1;
   const byEvents = emptyCounts();
-  byEvents.queued = plan.tasks.length;
+  for (const task of plan.tasks) byEvents[firstState(task)] += 1;
   for (const event of events.filter(isTransition)) {
     byEvents[event.from] -= 1;
     byEvents[event.to] += 1;
@@ -145,7 +191,8 @@ function judgeCounts({ job, tasks, events }: JobRecord, plan: PlannedJob): Findi
 }
 
 function judgeJobState({ job, events }: JobRecord): Finding[] {
-  const demanded = decideJobOutcome({ ...emptyCounts(), ...job.counts }, false);
+  const isCancelled = events.some((event) => event.type === "job.cancel_requested" && event.cause === "user");
+  const demanded = decideJobOutcome({ ...emptyCounts(), ...job.counts }, isCancelled);
   const ended = events.find((event) => event.type === "job.ended");
   if (job.status === demanded && ended?.state === demanded) return [];
   return [{ check: "jobs", what: `is ${job.status} (its event: ${ended?.state}); demanded was ${demanded}` }];

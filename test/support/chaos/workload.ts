@@ -11,13 +11,19 @@ export interface PlannedTask {
   /** Bytes it leaves as its output; 0 for none. */
   outputBytes: number;
   demanded: Pick<AttemptOutcome, "state" | "exitCode" | "warning">;
+  /** Tasks that have to complete before it starts. */
+  needs?: readonly string[];
 }
+
+/** What else happens to a job than that its tasks run: its tasks then may end by it instead of by themselves. */
+export type Ending = { kind: "cancel_job" } | { kind: "cancel_task"; task: string } | { kind: "job_timeout" };
 
 /** A job of a chaos run. Submits with the same key are the same job, however often they are repeated. */
 export interface PlannedJob {
   key: string;
   spec: JobSpecInput;
   tasks: readonly PlannedTask[];
+  ending?: Ending;
 }
 
 const outcomes: Record<number, PlannedTask["demanded"]> = {
@@ -42,6 +48,7 @@ while [ $line -le $CHAOS_LINES ]; do
   line=$((line + 1))
 done
 [ $CHAOS_LINES -lt 2 ] && sleep $CHAOS_NAP
+[ $SLUICE_ATTEMPT -le $CHAOS_FAILS_FIRST ] && exit 7
 [ $CHAOS_BYTES -gt 0 ] && head -c $CHAOS_BYTES /dev/urandom > "$SLUICE_OUTPUT/bytes"
 exit $CHAOS_CODE
 `;
@@ -49,11 +56,19 @@ exit $CHAOS_CODE
 const note = 'echo "$SLUICE_TASK" > "$SLUICE_SHARED/note"';
 const checkNote = `[ "$(cat "$SLUICE_SHARED/note")" = "$SLUICE_TASK" ] || exit 9\n`;
 
-/** Plans a job of tasks of all kinds; with an image, two of three jobs use containers. */
+/** So often a task may fail by itself where its job has a retry policy; tasks that fail at first fail less often. */
+const userTries = 3;
+
+/**
+ * Plans a job of tasks of all kinds; with an image, two of three jobs use containers. Every third job is a graph, and
+ * every third tries its failures again.
+ */
 export function planJob(random: Random, index: number, taskCount: number, image: string | undefined): PlannedJob {
   const name = `chaos-${index}`;
   const kind = image === undefined ? "process" : pickWeighted(random, stepKinds);
-  const tasks = Array.from({ length: taskCount }, (_, position) => planTask(random, `t${position}`));
+  const retries = random() < 0.35;
+  const tasks = Array.from({ length: taskCount }, (_, position) => planTask(random, `t${position}`, retries));
+  if (random() < 0.35) addNeeds(random, tasks);
   const steps: Record<(typeof stepKinds)[number]["item"], () => JobSpecInput["steps"]> = {
     process: () => [{ kind: "process", name: "work", entry: { run: work } }],
     container: () => [{ kind: "container", name: "work", image: image ?? "", entry: { run: work } }],
@@ -64,7 +79,12 @@ export function planJob(random: Random, index: number, taskCount: number, image:
   };
   return {
     key: `${name}-${Math.floor(random() * 2 ** 32)}`,
-    spec: { name, steps: steps[kind](), tasks: tasks.map(({ spec }) => spec) },
+    spec: {
+      name,
+      steps: steps[kind](),
+      tasks: tasks.map(({ spec }) => spec),
+      ...(retries ? { retry: { attempts: userTries, on: ["exit_code"] } } : {}),
+    },
     tasks: tasks.map(({ planned }) => planned),
   };
 }
@@ -75,7 +95,40 @@ const stepKinds = [
   { item: "both", weight: 2 },
 ] as const;
 
-function planTask(random: Random, name: string): { planned: PlannedTask; spec: JobSpecInput["tasks"][number] } {
+/** Plans how a job ends otherwise than by its tasks, where it does; jobs that time out get their timeout. */
+export function planEnding(random: Random, plan: PlannedJob): PlannedJob {
+  const kind = pickWeighted(random, endings);
+  const task = plan.tasks[Math.floor(random() * plan.tasks.length)]?.name ?? "";
+  const timeoutMs = pickBetween(random, 3_000, 60_000);
+  if (kind === undefined) return plan;
+  if (kind === "job_timeout") return { ...plan, spec: { ...plan.spec, timeoutMs }, ending: { kind } };
+  return { ...plan, ending: kind === "cancel_task" ? { kind, task } : { kind } };
+}
+
+const endings = [
+  { item: undefined, weight: 16 },
+  { item: "cancel_job", weight: 2 },
+  { item: "cancel_task", weight: 2 },
+  { item: "job_timeout", weight: 1 },
+] as const;
+
+interface TaskPlan {
+  planned: PlannedTask;
+  spec: JobSpecInput["tasks"][number];
+}
+
+/** Lets tasks need up to two of those before them. */
+function addNeeds(random: Random, tasks: TaskPlan[]): void {
+  for (const [index, { planned, spec }] of tasks.entries()) {
+    if (index === 0 || random() < 0.3) continue;
+    const names = Array.from({ length: pickBetween(random, 1, 2) }, () => Math.floor(random() * index));
+    const needs = [...new Set(names)].flatMap((position) => tasks[position]?.planned.name ?? []);
+    planned.needs = needs;
+    spec.needs = needs;
+  }
+}
+
+function planTask(random: Random, name: string, retries: boolean): TaskPlan {
   const exitCode = pickWeighted(random, [
     { item: 0, weight: 7 },
     { item: 7, weight: 1 },
@@ -89,7 +142,9 @@ function planTask(random: Random, name: string): { planned: PlannedTask; spec: J
   ]);
   const lines = random() < 0.4 ? pickBetween(random, 2, 120) : 0;
   const outputBytes = random() < 0.3 ? pickBetween(random, 1, 200_000) : 0;
+  const failsFirst = retries && exitCode === 0 && random() < 0.4 ? pickBetween(random, 1, userTries - 1) : 0;
   const env = {
+    CHAOS_FAILS_FIRST: `${failsFirst}`,
     CHAOS_CODE: `${exitCode}`,
     CHAOS_NAP: (napMs / 1000).toFixed(2),
     CHAOS_LINES: `${lines}`,
