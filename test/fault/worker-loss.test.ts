@@ -1,4 +1,4 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Task, Worker } from "../../shared/api/schemas.ts";
@@ -56,7 +56,7 @@ describe("a worker that gets SIGTERM in the middle of a task", () => {
   it("gives the task back, which goes on elsewhere, as often as it happens", { timeout: 240_000 }, async () => {
     // More often than infrastructure may fail under a task: what a drain ends does not count.
     const drains = 6;
-    const env = { SLUICE_DRAIN_MS: "1500", SLUICE_KILL_GRACE_MS: "300" };
+    const env = { SLUICE_DRAIN_MS: "4000", SLUICE_KILL_GRACE_MS: "300" };
     const running = await startStack({ workers: 2, slots: 1, env });
     const plan = planCompleting("drained", [step({ run: stayUntilAttempt(drains + 1) })], ["t"]);
     const jobId = await running.submit(plan);
@@ -83,7 +83,9 @@ describe("a worker that sleeps past its lease (SIGSTOP) and wakes up again", () 
     const running = await startStack({ workers: 4, slots: 1 });
     const { dataDir } = running.stack;
     // Ended with a failure while its worker slept, and running on: each would be told late.
-    const late = `${greet}; [ "$SLUICE_ATTEMPT" -ge 2 ] || { echo $$ > "${dataDir}/$SLUICE_TASK.pid"; sleep 12; exit 7; }`;
+    const asleep = join(dataDir, "asleep");
+    const untilAsleep = `while [ ! -e "${asleep}" ]; do sleep 0.2; done`;
+    const late = `${greet}; [ "$SLUICE_ATTEMPT" -ge 2 ] || { echo $$ > "${dataDir}/$SLUICE_TASK.pid"; ${untilAsleep}; exit 7; }`;
     const stays = `${greet}; [ "$SLUICE_ATTEMPT" -ge 2 ] || { echo $$ > "${dataDir}/$SLUICE_TASK.pid"; sleep 1000; }`;
     const plans = [
       planCompleting("late", [step({ run: late })], ["ended"]),
@@ -98,9 +100,10 @@ describe("a worker that sleeps past its lease (SIGSTOP) and wakes up again", () 
     const readPid = (task: string) =>
       eventually(async () => Number(await readFile(join(dataDir, `${task}.pid`), "utf8")), `the pid of ${task}`);
     const [endedPid, processPid] = [await readPid("ended"), await readPid("process")];
-    const containerWorker = sleepers[2] ?? "";
-    await eventually(async () => (await listLeftovers(`sluice.worker=${containerWorker}`)).length > 0, "the container");
+    const firstAttempt = `sluice.attempt=${jobs[2]?.jobId}.0.container.1`;
+    await eventually(async () => (await listLeftovers(firstAttempt)).length > 0, "the container");
     for (const workerId of sleepers) await running.signalWorker(workerId, "SIGSTOP");
+    await writeFile(asleep, "");
     for (const { jobId } of jobs) expect(await running.waitForEnd(jobId)).toMatchObject({ status: "completed" });
     // They are only asleep: what they were doing goes on without them.
     await eventually(async () => !(await isAlive(endedPid)), "the end of the step that ends late");
@@ -110,6 +113,7 @@ describe("a worker that sleeps past its lease (SIGSTOP) and wakes up again", () 
     const wokenAt = new Date().toISOString();
     for (const workerId of sleepers) await running.signalWorker(workerId, "SIGCONT");
     await eventually(async () => !(await isAlive(processPid)), "the end of the host process");
+    await eventually(async () => (await listLeftovers(firstAttempt)).length === 0, "the end of the container");
     await eventually(
       async () => hasNoWork(await listWorkers(running.stack, { deadlineMs: 10_000 }), sleepers, wokenAt),
       "idle heartbeats",
