@@ -84,6 +84,7 @@ export class DaemonWatch {
 
   /** Resolves when the daemon is there; false where nobody is to wait for it any more. */
   async untilThere(): Promise<boolean> {
+    if (!this.#session.aborted) return true;
     const there = this.#there.promise.then(() => true);
     return (await untilAborted(there, this.#noMoreWaiting.signal)) ?? false;
   }
