@@ -7,9 +7,11 @@ import { claimTasks } from "../../functions/operations/claim.ts";
 import { settleDeadLetter } from "../../functions/operations/dead-letter.ts";
 import { acceptHeartbeat } from "../../functions/operations/heartbeat.ts";
 import { reportResult } from "../../functions/operations/report.ts";
+import { retryTasks } from "../../functions/operations/retry.ts";
 import { submitJob } from "../../functions/operations/submit.ts";
 import { sweepDue } from "../../functions/schedules/sweep.ts";
 import type { ClaimedTask } from "../../shared/api/schemas.ts";
+import { AppError } from "../../shared/domain/errors.ts";
 import { isTerminalJobState } from "../../shared/domain/job-state.ts";
 import type { AttemptOutcome } from "../../shared/domain/manifest.ts";
 import { manifestKey } from "../../shared/domain/object-keys.ts";
@@ -43,7 +45,18 @@ const operationArbitrary = fc.oneof(
       images: fc.array(fc.nat(60), { minLength: 1, maxLength: 8 }),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("chore") }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant("chore"), kind: fc.constantFrom("cancel", "advance", "advance", "retry") }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant("retry"),
+      tasks: fc.option(fc.array(fc.nat(9), { minLength: 1, maxLength: 3 }), { nil: undefined }),
+      key: fc.option(fc.nat(2), { nil: undefined }),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("sweep") }) },
   {
     weight: 1,
@@ -68,7 +81,10 @@ const roundArbitrary = fc.record({
 
 /** A job and what happens to it. */
 export const programArbitrary = fc.record({
-  tasks: fc.integer({ min: 1, max: 3 }),
+  tasks: fc.integer({ min: 1, max: 4 }),
+  /** Which of the tasks before it each task needs, one bit for each. */
+  needs: fc.array(fc.constantFrom(0, 1, 1, 2, 3, 4, 5, 6, 7), { minLength: 4, maxLength: 4 }),
+  retry: fc.option(fc.record({ attempts: fc.integer({ min: 1, max: 3 }) }), { nil: undefined }),
   abort: fc.constantFrom("never", "on-failure", "on-error"),
   timeoutMs: fc.option(fc.constantFrom(60_000, 300_000), { nil: undefined }),
   submitCrash: crashArbitrary,
@@ -128,8 +144,14 @@ class ProgramRun {
 
   /** Submits until an answer comes back, as a client does: with one key, so that there is one job. */
   async submit(): Promise<void> {
-    const { tasks, abort, timeoutMs, submitCrash } = this.#program;
-    const spec = jobSpecSchema.parse(noopJob(taskNames(tasks), { abort, ...(timeoutMs ? { timeoutMs } : {}) }));
+    const { tasks, abort, timeoutMs, retry, submitCrash } = this.#program;
+    const names = taskNames(tasks);
+    const graph = names.map((name, index) => {
+      const mask = index === 0 ? 0 : (this.#program.needs[index] ?? 0);
+      return { name, needs: names.slice(0, index).filter((_, bit) => (mask >> bit) % 2 === 1) };
+    });
+    const change = { abort, tasks: graph, ...(timeoutMs ? { timeoutMs } : {}), ...(retry ? { retry } : {}) };
+    const spec = jobSpecSchema.parse(noopJob([], change));
     const submission = { spec, submittedBy: "tester", idempotencyKey: "key" };
     for (let crash = submitCrash; this.#jobId === ""; crash = undefined) {
       const work = async () => {
@@ -166,7 +188,7 @@ class ProgramRun {
   async rest(workersLive: boolean): Promise<void> {
     const process = this.#plane.startProcess();
     for (let rounds = 0; ; rounds++) {
-      if (rounds > 10) throw new Error("the sweep finds no end");
+      if (rounds > 30) throw new Error("the sweep finds no end");
       for (let beats = 0; beats < 5; beats++) {
         this.#plane.clock.advance(timing.leaseMs - 1_000);
         if (workersLive) await this.#renewHeld(process);
@@ -201,7 +223,7 @@ class ProgramRun {
   async finish(): Promise<void> {
     const process = this.#plane.startProcess();
     for (let rounds = 0; ; rounds++) {
-      if (rounds > 10) throw new Error("the job does not end");
+      if (rounds > 30) throw new Error("the job does not end");
       await this.rest(rounds === 0);
       const { digest, tasks } = await readJobRecords(this.#plane, this.#jobId);
       if (isTerminalJobState(digest.state)) break;
@@ -272,7 +294,9 @@ class ProgramRun {
         );
         return;
       case "chore":
-        return workOnChore(deps, this.#jobId, "cancel", Number.POSITIVE_INFINITY);
+        return workOnChore(deps, this.#jobId, operation.kind, Number.POSITIVE_INFINITY);
+      case "retry":
+        return this.#retry(deps, names, operation);
       case "dead letter":
         return this.#deadLetter(deps, address(operation.task), operation.rev);
       case "sweep":
@@ -291,6 +315,21 @@ class ProgramRun {
     const before = await deps.tasks.get(address.jobId, address.bucket, address.task);
     const fate = await settleDeadLetter(deps, pool, letter);
     if (before && before.rev > rev) expect(fate, "a task that has moved since").not.toBe("failed");
+  }
+
+  /** What is refused is refused: the operations come at random. */
+  async #retry(
+    deps: Deps,
+    names: readonly string[],
+    { tasks, key }: Extract<Operation, { do: "retry" }>,
+  ): Promise<void> {
+    const named = tasks && { tasks: tasks.map((index) => names[index % names.length] ?? "") };
+    const once = key === undefined ? {} : { idempotencyKey: `retry-${key}` };
+    try {
+      await retryTasks(deps, { jobId: this.#jobId, by: "tester", ...named, ...once });
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+    }
   }
 
   /** A claim that is granted takes the task from nobody who is known to hold it. */
@@ -317,7 +356,11 @@ class ProgramRun {
     const answer = await reportResult(deps, attemptId, { leaseToken, result });
     if (answer.status !== "accepted") return;
     const item = await deps.tasks.get(jobId, 0, task);
-    expect(item && isTerminalTaskState(item.state) && item.attempt === attempt.attempt).toBe(true);
+    const record = item?.attempts[attempt.attempt - 1];
+    expect(record?.leaseToken).toBe(leaseToken);
+    expect(record?.endedAt, "an accepted result").toBeDefined();
+    const isOver = item && (isTerminalTaskState(item.state) || item.retriedSeq !== undefined);
+    expect(isOver, "its task has ended, or was retried since").toBe(true);
   }
 
   async #commit(deps: Deps, { jobId, task, attempt }: ClaimedTask, outcome: AttemptOutcome): Promise<void> {
