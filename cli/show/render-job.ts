@@ -7,7 +7,7 @@ import { jobColors } from "../terminal/symbols.ts";
 import { type Cell, type Column, renderTable } from "../terminal/table.ts";
 import { formatBar, formatCounts } from "../watch/counts-line.ts";
 import { type TaskView, taskSpanMs, viewTask } from "../watch/job-view.ts";
-import { explainReason, lookOf } from "../watch/task-line.ts";
+import { explainReason, explainWaiting, lookOf } from "../watch/task-line.ts";
 import { formatMoment, renderFields } from "./fields.ts";
 
 /** How a job is shown. */
@@ -81,6 +81,6 @@ function taskRow(task: TaskView, nowMs: number): Cell[] {
     { text: spanMs === undefined ? "" : formatDuration(spanMs) },
     { text: task.attempt === 0 ? "" : String(task.attempt) },
     { text: task.artifactCount === 0 ? "" : formatBytes(task.artifactBytes), style: "dim" },
-    { text: explainReason(task.reason), style: color },
+    { text: explainWaiting(task) ?? explainReason(task.reason), style: color },
   ];
 }

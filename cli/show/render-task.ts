@@ -19,6 +19,7 @@ export function renderTask(task: Task, options: ShowOptions): string[] {
     ["submitted", formatMoment(task.createdAt, formatAge, nowMs)],
     ["started", formatMoment(task.startedAt, formatAge, nowMs)],
     ["ended", formatMoment(task.endedAt, formatAge, nowMs)],
+    ["waits for", task.waitingFor?.map(oneLine).join(", ")],
     ["cancelled", formatMoment(task.cancelRequestedAt, formatAge, nowMs)],
   ];
   const lines = [`${symbol} ${name}  ${style(color, label)}`];

@@ -3,6 +3,7 @@ import type { JobEvent } from "../../events/index.ts";
 import { countAll } from "../../shared/domain/task-counts.ts";
 import { createFakeJob, type FakeJob } from "../../test/support/fake-job.ts";
 import { applyEvent, type JobView, recentLength, startView } from "./job-view.ts";
+import { explainWaiting } from "./task-line.ts";
 
 function viewOf({ job, tasks }: FakeJob): JobView {
   return startView(job, tasks.values());
@@ -118,6 +119,35 @@ describe("the view of a job", () => {
     expect(view.counts.completed).toBe(1_000);
     expect(view.recent.length).toBeLessThanOrEqual(2 * recentLength);
     expect(view.recent.at(-1)).toBe("t999");
+  });
+
+  it("knows what a pending task waits for, and what of it has completed since", () => {
+    const fake = createFakeJob("hello", ["a", "b", "c"]);
+    const tasks = [...fake.tasks.values()].map((task) =>
+      task.task === "c" ? { ...task, status: "pending" as const, waitingFor: ["a", "b"], waitingForCount: 2 } : task,
+    );
+    const view = startView(fake.job, tasks);
+    const seen = fake.events.length;
+    fake.move("a", "running");
+    fake.move("a", "completed");
+    for (const event of fake.events.slice(seen)) applyEvent(view, event);
+    const c = view.tasks.get("c");
+    expect(c?.waitingFor).toEqual({ names: ["b"], count: 1 });
+    expect(c && explainWaiting(c)).toBe("waits for b");
+    expect(c && explainWaiting({ ...c, waitingFor: { names: ["x", "y"], count: 1_002 } })).toBe(
+      "waits for x, y and 1,000 more",
+    );
+  });
+
+  it("takes a retried job for one that goes on", () => {
+    const fake = createFakeJob("hello", ["a"]);
+    const view = viewOf(fake);
+    const seen = fake.events.length;
+    fake.requestCancel("cancelled by ann");
+    fake.move("a", "aborted");
+    fake.retry(["a"], "ben");
+    for (const event of fake.events.slice(seen)) applyEvent(view, event);
+    expect(view).toMatchObject({ status: "running", cancel: undefined, counts: { queued: 1, aborted: 0 } });
   });
 });
 

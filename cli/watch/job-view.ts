@@ -15,6 +15,8 @@ export interface TaskView {
   exitCode: number | undefined;
   warning: boolean;
   reason: TaskSummary["reason"];
+  /** Of a pending task, where it is known: the first of the tasks it waits for, and how many they are. */
+  waitingFor?: { names: string[]; count: number } | undefined;
   artifactCount: number;
   artifactBytes: number;
 }
@@ -37,6 +39,8 @@ export interface JobView {
   running: Set<string>;
   /** Names of the tasks that ended or went back to the queue last, oldest first, at most `recentLength`. */
   recent: string[];
+  /** By task, the pending tasks that are known to wait for it. */
+  waiters: Map<string, Set<string>>;
   /** Sequence number of the newest event that `counts` include. */
   countedSeq: number;
 }
@@ -60,6 +64,7 @@ export function startView(job: Job, tasks: Iterable<TaskSummary>): JobView {
     tasks: new Map(),
     running: new Set(),
     recent: [],
+    waiters: new Map(),
     countedSeq: job.lastEvent,
   };
   for (const summary of tasks) setTask(view, viewTask(summary));
@@ -83,6 +88,10 @@ export function viewTask(summary: TaskSummary): TaskView {
     exitCode: summary.exitCode,
     warning: summary.warning === true,
     reason: summary.reason,
+    waitingFor: summary.waitingFor && {
+      names: summary.waitingFor,
+      count: summary.waitingForCount ?? summary.waitingFor.length,
+    },
     ...sumArtifacts(summary.artifacts),
   };
 }
@@ -97,6 +106,9 @@ export function applyEvent(view: JobView, event: JobEvent): void {
       break;
     case "job.started":
       if (!isCounted) view.status = "running";
+      break;
+    case "job.retry_requested":
+      view.cancel = undefined;
       break;
     case "job.cancel_requested":
       view.cancel = { cause: event.cause, detail: event.detail };
@@ -140,6 +152,7 @@ function applyTransition(view: JobView, event: TaskTransitionEvent, isCounted: b
     reason: event.reason,
     ...sumArtifacts(event.artifacts),
   });
+  if (event.to === "completed") noteCompleted(view, event.task);
   if (hasEnded || (event.to === "queued" && event.from === "running")) {
     view.recent.push(event.task);
     if (view.recent.length > 2 * recentLength) view.recent.splice(0, recentLength);
@@ -150,11 +163,26 @@ function setTask(view: JobView, task: TaskView): void {
   const before = view.tasks.get(task.task);
   view.warnings += countWarning(task) - countWarning(before);
   view.tasks.set(task.task, task);
+  for (const need of task.waitingFor?.names ?? []) {
+    const waiters = view.waiters.get(need) ?? new Set();
+    view.waiters.set(need, waiters.add(task.task));
+  }
   if (task.status !== "running") view.running.delete(task.task);
   else if (before?.attempt !== task.attempt || !view.running.has(task.task)) {
     view.running.delete(task.task);
     view.running.add(task.task);
   }
+}
+
+/** What waited for the task waits for one less. */
+function noteCompleted(view: JobView, task: string): void {
+  for (const waiter of view.waiters.get(task) ?? []) {
+    const known = view.tasks.get(waiter);
+    const { names = [], count = 0 } = known?.waitingFor ?? {};
+    if (!known || !names.includes(task)) continue;
+    known.waitingFor = { names: names.filter((name) => name !== task), count: count - 1 };
+  }
+  view.waiters.delete(task);
 }
 
 function countWarning(task: TaskView | undefined): number {

@@ -43,6 +43,7 @@ function jobView(tasks: TaskView[], more: Partial<JobView> = {}): JobView {
     tasks: new Map(tasks.map((one) => [one.task, one])),
     running: new Set(tasks.filter(({ status }) => status === "running").map((one) => one.task)),
     recent: tasks.filter(({ endedAtMs }) => endedAtMs !== undefined).map((one) => one.task),
+    waiters: new Map(),
     countedSeq: 1,
     ...more,
   };

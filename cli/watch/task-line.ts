@@ -1,5 +1,5 @@
 import type { TaskSummary } from "../../shared/api/schemas.ts";
-import { formatDuration } from "../terminal/format.ts";
+import { formatDuration, formatNumber } from "../terminal/format.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import { type MarkLook, markLooks, markTask, type TaskMark } from "../terminal/symbols.ts";
 import type { Cell, Column } from "../terminal/table.ts";
@@ -11,6 +11,14 @@ export function explainReason(reason: TaskSummary["reason"]): string {
   const detail = oneLine(reason.detail).trim();
   const sentence = detail === "" ? reason.code.replaceAll("_", " ") : detail;
   return reason.fault === "infrastructure" ? `${sentence} (infrastructure)` : sentence;
+}
+
+/** Which tasks a pending one waits for, where that is known: `waits for build, lint and 3 more`. */
+export function explainWaiting({ waitingFor }: TaskView): string | undefined {
+  if (!waitingFor || waitingFor.names.length === 0) return undefined;
+  const more = waitingFor.count - waitingFor.names.length;
+  const names = waitingFor.names.map(oneLine).join(", ");
+  return `waits for ${names}${more > 0 ? ` and ${formatNumber(more)} more` : ""}`;
 }
 
 /** The mark of a task with its look. */
@@ -46,7 +54,8 @@ function describeTask(task: TaskView): string {
   const { mark, label } = lookOf(task);
   const attempt = task.attempt > 1 ? `attempt ${task.attempt}` : "";
   if (mark === "completed" || mark === "running") return attempt;
-  if (mark === "queued" || mark === "pending") {
+  if (mark === "pending") return explainWaiting(task) ?? (task.attempt > 0 ? "waits again" : label);
+  if (mark === "queued") {
     return task.attempt > 0 ? `queued again: ${explainReason(task.reason)}` : label;
   }
   return [explainReason(task.reason) || label, attempt].filter((part) => part !== "").join(", ");

@@ -221,6 +221,40 @@ describe("sluice ps, show and cancel", () => {
   });
 });
 
+describe("sluice retry", () => {
+  it("runs failed tasks again and says which; the job can be watched again", async () => {
+    const job = fake.addJob("hello", ["a", "b", "c"]);
+    for (const [task, to] of Object.entries({ a: "failed", b: "completed", c: "timed_out" } as const)) {
+      job.move(task, "running");
+      job.move(task, to);
+    }
+    const retry = startCli(fake, ["retry", job.id]);
+    expect(await retry.end()).toBe(0);
+    expect(retry.stdout).toBe(`retrying 2 tasks of ${job.id}: a, c\n`);
+    expect(retry.stderr).toContain(`watch ${job.id}`);
+    const watch = startCli(fake, ["watch", job.id]);
+    for (const task of ["a", "c"]) {
+      job.move(task, "running");
+      job.move(task, "completed");
+    }
+    expect(await watch.end()).toBe(0);
+    expect(watch.stdout).toContain("completed, 3 of 3 tasks");
+  });
+
+  it("takes names, prints JSON, and tells what is refused by its exit code", async () => {
+    const job = fake.addJob("hello", ["a", "b"]);
+    for (const task of ["a", "b"]) job.move(task, "completed");
+    const named = startCli(fake, ["retry", job.id, "b", "--json"]);
+    expect(await named.end()).toBe(0);
+    expect(JSON.parse(named.stdout)).toEqual({ job: job.id, status: "retrying", tasks: ["b"], dependants: 0 });
+    const nothing = startCli(fake, ["retry", job.id]);
+    expect(await nothing.end()).toBe(2);
+    expect(nothing.stderr).toContain("no task of");
+    const unknown = startCli(fake, ["retry", job.id, "x"]);
+    expect(await unknown.end()).toBe(5);
+  });
+});
+
 describe("what goes wrong", () => {
   it.each([
     [["watch", "nope"]],
@@ -229,6 +263,7 @@ describe("what goes wrong", () => {
     [["logs", "nope", "a", "-f"]],
     [["artifact", "nope", "-o", "out"]],
     [["cancel", "nope"]],
+    [["retry", "nope"]],
   ])("an unknown job is exit code 5: %j", async (args) => {
     const cli = startCli(fake, args, { cwd: folder });
     expect(await cli.end()).toBe(5);

@@ -37,6 +37,8 @@ export interface FakeJob {
   move(task: string, to: TaskState, move?: FakeMove): void;
   log(task: string, text: string, stream?: "stdout" | "stderr"): void;
   requestCancel(detail: string): void;
+  /** Queues ended tasks again, as a retry does; the job runs again. */
+  retry(tasks: readonly string[], by: string): void;
   addArtifact(task: string, artifact: FakeArtifact): void;
 }
 
@@ -118,6 +120,22 @@ export function createFakeJob(name: string, taskNames: readonly string[], submit
     requestCancel: (detail) => {
       job.cancel = { cause: "user", detail, at: new Date().toISOString() };
       append({ type: "job.cancel_requested", cause: "user", detail });
+    },
+    retry: (names, by) => {
+      append({ type: "job.retry_requested", by, count: names.length, tasks: [...names] });
+      delete job.cancel;
+      delete job.endedAt;
+      for (const name of names) {
+        const task = taskOf(name);
+        const from = task.status;
+        applyMove(task, "queued", new Date().toISOString(), {});
+        delete task.endedAt;
+        delete task.reason;
+        counts[from]--;
+        counts.queued++;
+        job.status = "running";
+        append({ type: "task.transition", task: name, from, to: "queued", attempt: task.attempt });
+      }
     },
     addArtifact: (task, artifact) => {
       artifacts.set(task, [...(artifacts.get(task) ?? []), artifact]);

@@ -51,6 +51,7 @@ export function answerApi(fake: FakeApi, submissions: Map<string, FakeJob>, requ
   if (part === undefined) return json(job.job);
   if (part === "events") return readEvents(job, request);
   if (part === "cancel") return cancelJob(fake, job);
+  if (part === "retry") return retryTasks(job, request);
   if (taskName === undefined) return listTasks(job, request);
   const task = job.tasks.get(taskName);
   if (!task) throw new Refusal("not_found", `job ${job.id} has no task ${taskName}`);
@@ -69,6 +70,18 @@ function answerTask(
   if (part === "artifacts") return listArtifacts(fake, job, task);
   if (part === "cancel") return cancelTask(job, task);
   throw new Refusal("not_found", `there is no ${request.path}`);
+}
+
+/** Which tasks are retried, as the control plane chooses them; what waits for them it does not know. */
+function retryTasks(job: FakeJob, request: RecordedRequest): FakeAnswer {
+  const { tasks: named }: { tasks?: string[] } = JSON.parse(request.body);
+  const unknown = named?.filter((name) => !job.tasks.has(name)) ?? [];
+  if (unknown.length > 0) throw new Refusal("not_found", `job ${job.id} has no task ${unknown.join(", ")}`);
+  const failed = [...job.tasks.values()].filter(({ status }) => status === "failed" || status === "timed_out");
+  const tasks = named ?? failed.map(({ task }) => task);
+  if (tasks.length === 0) throw new Refusal("conflict", `no task of ${job.id} failed or timed out; name the tasks`);
+  job.retry(tasks, "tester");
+  return json({ job: job.id, status: "retrying", tasks, dependants: 0 }, 202);
 }
 
 /** The store behind presigned links: authorised by the link alone, as S3 is. */
