@@ -20,10 +20,9 @@ export async function retry(context: Context, job: string, tasks: readonly strin
   const more = hidden > 0 ? ` and ${formatNumber(hidden)} more` : "";
   context.out.write(`retrying ${plural(retried.tasks.length, "task")} of ${oneLine(job)}: ${names}${more}\n`);
   if (retried.dependants > 0) {
-    const verb = retried.dependants === 1 ? "waits" : "wait";
-    context.out.write(
-      `${plural(retried.dependants, "task")} that ${retried.dependants === 1 ? "needs" : "need"} them ${verb} again\n`,
-    );
+    const needs = retried.dependants === 1 ? "needs" : "need";
+    const them = retried.tasks.length === 1 ? "it" : "them";
+    context.out.write(`${plural(retried.dependants, "task")} that ${needs} ${them} will follow\n`);
   }
   context.note(`see it run: ${context.hint(`watch ${oneLine(job)}`)}`);
   return exitCodes.completed;

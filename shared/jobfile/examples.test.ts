@@ -23,13 +23,13 @@ beforeEach(() => {
 afterEach(() => rmSync(output, { recursive: true, force: true }));
 
 /** Runs the step's script as a worker would, for one task; gives its exit code. */
-function runStep(job: JobDocument, stepIndex: number, taskName: string): number | null {
+function runStep(job: JobDocument, stepIndex: number, taskName: string, attempt = 1): number | null {
   const task = job.tasks.find(({ name }) => name === taskName);
   const script = job.steps[stepIndex]?.run ?? "exit 99";
   const env = {
     PATH: "/usr/bin:/bin",
     SLUICE_TASK: taskName,
-    SLUICE_ATTEMPT: "1",
+    SLUICE_ATTEMPT: String(attempt),
     SLUICE_OUTPUT: output,
     ...task?.env,
   };
@@ -45,6 +45,7 @@ describe("examples", () => {
       "hello-host.yaml",
       "hello.yaml",
       "mixed.yaml",
+      "pipeline.yaml",
       "secrets.yaml",
       "services.yaml",
     ]);
@@ -70,6 +71,19 @@ describe("examples", () => {
   it("mixed.yaml exits with 0, 42, 43 and 7", () => {
     const job = parseExample("mixed.yaml");
     expect(job.tasks.map(({ name }) => runStep(job, 0, name))).toEqual([0, 42, 43, 7]);
+  });
+
+  it("pipeline.yaml has tasks that wait for others, one of which succeeds at its second attempt", () => {
+    const job = parseExample("pipeline.yaml");
+    expect(job.tasks.map(({ name, needs = [] }) => `${name}: ${needs.join(" ")}`)).toEqual([
+      "build: ",
+      "lint: build",
+      "unit: build",
+      "publish: lint unit",
+    ]);
+    expect(job.retry).toEqual({ attempts: 2, on: ["exit_code", "timed_out"] });
+    expect(job.tasks.map(({ name }) => runStep(job, 0, name))).toEqual([0, 0, 1, 0]);
+    expect(runStep(job, 0, "unit", 2)).toBe(0);
   });
 
   it("build.yaml builds from files that are there", () => {

@@ -49,6 +49,18 @@ describe("the examples", () => {
     expect(stdout.trimEnd().split("\n").at(-1)).toMatch(/: failed/);
   });
 
+  it("run pipeline.yaml in the order of its needs, trying a task that failed again", async () => {
+    const { code, stdout } = await runCli(stack, ["run", "examples/pipeline.yaml", "--json"]);
+    expect(code).toBe(0);
+    const events = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    const starts = events.filter(({ to }) => to === "running").map(({ task }) => String(task));
+    expect(starts.toSorted()).toEqual(["build", "lint", "publish", "unit", "unit"]);
+    expect([starts[0], starts.at(-1)]).toEqual(["build", "publish"]);
+  });
+
   it("tell why a task of mixed.yaml failed, with its last lines", async () => {
     const { stdout } = await runCli(stack, ["ps", "--name", "mixed", "--json"]);
     const jobId = (JSON.parse(stdout) as { jobs: Job[] }).jobs[0]?.job ?? "";
@@ -184,3 +196,26 @@ async function findFile(root: string, name: string): Promise<string> {
   if (!found) throw new Error(`${name} is not among ${entries.join(", ")}`);
   return join(root, found);
 }
+
+describe("a job whose tasks need others", () => {
+  it("fails with a branch that fails, skips what waits for it, and completes when that is retried", async () => {
+    const file = await writeJobFile(
+      "diamond.yaml",
+      `name: diamond
+steps: [{ run: '[ "$SLUICE_TASK" != left ] || [ "$SLUICE_ATTEMPT" -gt 1 ]' }]
+tasks: [top, { name: left, needs: [top] }, { name: right, needs: [top] }, { name: bottom, needs: [left, right] }]
+`,
+    );
+    const first = await runCli(stack, ["run", file]);
+    expect(first.code).toBe(1);
+    expect(first.stdout).toContain("needs left, which failed");
+    const jobId = /^(diamond-\w+): failed/m.exec(first.stdout)?.[1] ?? "";
+    const retried = await runCli(stack, ["retry", jobId]);
+    expect(retried.stdout).toContain(`retrying 1 task of ${jobId}: left\n1 task that needs it will follow`);
+    const watched = await runCli(stack, ["watch", jobId]);
+    expect(watched.code).toBe(0);
+    expect(watched.stdout).toContain("completed, 4 of 4 tasks");
+    const { attempts } = await readTask(stack, jobId, "left");
+    expect(attempts.map(({ outcome }) => outcome?.state)).toEqual(["failed", "completed"]);
+  });
+});
