@@ -52,6 +52,20 @@ describe("the control plane to speak to", () => {
     expect(resolve({ urlFlag: `${stack.url}/` }).token).toBe("local-token");
   });
 
+  it("is not there where the nearest local stack was stopped, unless another is named or runs further up", () => {
+    const deeper = join(folder, "a");
+    mkdirSync(join(deeper, ".sluice"), { recursive: true });
+    writeFileSync(join(deeper, ".sluice", "state.json"), "{}");
+    const message = expect.stringContaining(
+      `the local stack of ${deeper} is not running; start it with \`sluice dev\``,
+    );
+    expect(() => resolve({ cwd: deeper })).toThrow(expect.objectContaining({ exitCode: 4, message }));
+    const urlFlag = "https://flag.example.com";
+    expect(resolve({ cwd: deeper, urlFlag }).url).toBe(urlFlag);
+    writeStack(stack);
+    expect(resolve({ cwd: deeper }).url).toBe(stack.url);
+  });
+
   it("is never another machine because a folder says so", () => {
     writeStack({ url: "https://evil.example.com", token: "x" });
     expect(resolve().url).toBe("http://127.0.0.1:4400");

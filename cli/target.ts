@@ -1,6 +1,7 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { CliError, exitCodes, isLoopback } from "./errors.ts";
+import { oneLine } from "./terminal/one-line.ts";
 
 /** Which control plane a command speaks to, and as whom. */
 export interface Target {
@@ -27,7 +28,11 @@ export const defaultUrl = "http://127.0.0.1:4400";
  */
 export function resolveTarget({ urlFlag, tokenFlag, env, cwd }: TargetInput): Target {
   const named = urlFlag ?? nonEmpty(env.SLUICE_URL);
-  const stack = findStack(cwd);
+  const { stack, stopped } = findStack(cwd);
+  if (named === undefined && !stack && stopped !== undefined) {
+    const message = `the local stack of ${oneLine(stopped)} is not running; start it with \`sluice dev\``;
+    throw new CliError(exitCodes.unreachable, message);
+  }
   const url = normalizeUrl(named ?? stack?.url ?? defaultUrl, urlFlag === undefined ? "SLUICE_URL" : "--url");
   const stackToken = stack && new URL(stack.url).origin === new URL(url).origin ? stack.token : undefined;
   const token = tokenFlag ?? nonEmpty(env.SLUICE_TOKEN) ?? stackToken;
@@ -59,17 +64,17 @@ function normalizeUrl(text: string, source: string): string {
 }
 
 /**
- * Reads `.sluice/stack.json` of the nearest folder that has one. Only an address of this machine is taken from it: a
+ * Reads `.sluice/stack.json` of the nearest folder that has one; where none has, names the nearest folder with a stack
+ * that was stopped. Only an address of this machine is taken from it: a
  * folder that came from elsewhere must not lead jobs, with what is in their environment, to somebody else's server.
  */
-function findStack(cwd: string): { url: string; token: string | undefined } | undefined {
-  let folder = cwd;
-  while (true) {
+function findStack(cwd: string): { stack?: { url: string; token: string | undefined }; stopped?: string } {
+  let stopped: string | undefined;
+  for (let folder = cwd; ; folder = dirname(folder)) {
     const stack = readStack(join(folder, ".sluice", "stack.json"));
-    if (stack) return stack;
-    const parent = dirname(folder);
-    if (parent === folder) return undefined;
-    folder = parent;
+    if (stack) return { stack };
+    if (stopped === undefined && existsSync(join(folder, ".sluice", "state.json"))) stopped = folder;
+    if (dirname(folder) === folder) return stopped === undefined ? {} : { stopped };
   }
 }
 

@@ -4,9 +4,10 @@ import { timing } from "../shared/domain/timing.ts";
 import { createLogger, type Logger } from "../shared/log.ts";
 import { version } from "../shared/version.ts";
 import { findFreePort } from "./dynamodb/free-port.ts";
-import { type DataDir, openDataDir, StartError } from "./stack/data-dir.ts";
+import { type DataDir, openDataDir } from "./stack/data-dir.ts";
 import { answersDocker } from "./stack/docker.ts";
 import { type Stack, startStack } from "./stack/stack.ts";
+import { StartError } from "./stack/start-error.ts";
 
 /** What `sluice dev` was asked for. Port 0 takes any that is free. */
 export interface LocalStackOptions {
@@ -32,6 +33,7 @@ const workersUpMs = 5_000;
 export async function runLocalStack(options: LocalStackOptions): Promise<number> {
   const log = createLogger("stack", { level: options.verbose ? "debug" : "warn" });
   let dataDir: DataDir | undefined;
+  let publish = () => log.debug("a process was started again before the stack was announced");
   try {
     dataDir = openDataDir(options.dataDir, { reset: options.reset });
     const stopAsked = waitForStop();
@@ -43,16 +45,21 @@ export async function runLocalStack(options: LocalStackOptions): Promise<number>
         ...(options.slots === undefined ? {} : { slots: options.slots }),
         ...(process.env.SLUICE_DYNOXIDE ? { dynoxidePath: process.env.SLUICE_DYNOXIDE } : {}),
         drainMs: workerStopMs,
+        onRestart: () => publish(),
         env: process.env,
       },
       log,
     );
     await announce(stack, dataDir, options, log);
+    publish = createPublisher(stack, dataDir, log);
+    // Once more: a process may have been started again in the meantime.
+    publish();
     await stopAsked;
     if (!options.json) process.stderr.write("\nstopping: running tasks may finish; Ctrl-C again ends at once\n");
     process.once("SIGINT", () => process.exit(130));
     process.once("SIGTERM", () => process.exit(143));
     await stack.stop();
+    dataDir.unpublish();
     return 0;
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
@@ -76,7 +83,7 @@ async function announce(stack: Stack, dataDir: DataDir, options: LocalStackOptio
   const token = dataDir.state.adminToken;
   const up = await waitForWorkers(stack, token, options.workers);
   if (!up) log.warn(`the workers have not registered yet; see ${join(dataDir.path, "logs")}`);
-  const description = { url: stack.url, token, pid: process.pid, pids: stack.pids(), aws: stack.aws };
+  const description = describeStack(stack, dataDir);
   dataDir.publish(description);
   if (options.json) {
     process.stdout.write(`${JSON.stringify(description)}\n`);
@@ -92,6 +99,22 @@ async function announce(stack: Stack, dataDir: DataDir, options: LocalStackOptio
     "Ctrl-C stops it; nothing is lost.",
   ];
   process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+/** What `stack.json` holds. */
+function describeStack(stack: Stack, { state }: DataDir) {
+  return { url: stack.url, token: state.adminToken, pid: process.pid, pids: stack.pids(), aws: stack.aws };
+}
+
+/** Keeps the process ids in `stack.json` true; a full disk must not end a stack that runs. */
+function createPublisher(stack: Stack, dataDir: DataDir, log: Logger): () => void {
+  return () => {
+    try {
+      dataDir.publish(describeStack(stack, dataDir));
+    } catch (error) {
+      log.warn({ err: error }, "stack.json could not be written; its process ids are those from before");
+    }
+  };
 }
 
 /** Waits a moment until the workers of this start have registered, so that "ready" means ready to take a job. */

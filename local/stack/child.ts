@@ -17,6 +17,8 @@ export interface ChildSpec {
   /** Asked at each start: what is known by then, such as its port, may be more than at the first. */
   env: () => NodeJS.ProcessEnv;
   logFile: string;
+  /** Called after it was started again: its process is another one. */
+  onRestart?: () => void;
   /** Whether it says `{ ready: … }` over IPC once it works; a child that does not is taken as ready at once. */
   saysReady: boolean;
 }
@@ -51,7 +53,10 @@ export async function superviseChild<Ready>(spec: ChildSpec, log: Logger): Promi
       startedAt = Date.now();
       ({ child, ready } = await startChild<Ready>(spec));
       if (stopping) child.kill("SIGTERM");
-      else watch(child);
+      else {
+        watch(child);
+        spec.onRestart?.();
+      }
     } catch (error) {
       log.error({ err: error, child: spec.name }, `${spec.name} could not be started again; trying once more`);
       await restart();

@@ -1,7 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { explainDiskErrors, makeFolder } from "./make-folder.ts";
+import { StartError } from "./start-error.ts";
 
 /** Format of the data folder; a change that older data does not survive raises it. */
 const dataVersion = 1;
@@ -23,11 +25,10 @@ export interface DataDir {
   save(): void;
   /** Writes `stack.json`, which tells clients where the stack is; readable by its owner only. */
   publish(stack: object): void;
+  /** Removes `stack.json`: the stack runs no more. */
+  unpublish(): void;
   release(): void;
 }
-
-/** A reason why the stack cannot start, as a sentence for its user. */
-export class StartError extends Error {}
 
 /**
  * Opens, and if need be creates, a data folder. The lock is one the kernel lets go of with the process, however that
@@ -36,7 +37,7 @@ export class StartError extends Error {}
 export function openDataDir(dataDir: string, options: { reset: boolean }): DataDir {
   const path = resolve(dataDir);
   const release = explainDiskErrors(path, () => {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolder(path);
     return lockFolder(path);
   });
   try {
@@ -45,7 +46,12 @@ export function openDataDir(dataDir: string, options: { reset: boolean }): DataD
       const state = readState(path) ?? newState();
       const save = () => writePrivate(join(path, "state.json"), state);
       save();
-      return { path, state, save, publish: (stack) => writePrivate(join(path, "stack.json"), stack), release };
+      const stackFile = join(path, "stack.json");
+      const publish = (stack: object) => writePrivate(stackFile, stack);
+      const unpublish = () => rmSync(stackFile, { force: true });
+      // The one that an earlier stack left behind: it was killed, for its lock is free.
+      unpublish();
+      return { path, state, save, publish, unpublish, release };
     });
   } catch (error) {
     release();
@@ -108,30 +114,4 @@ function writePrivate(file: string, content: object): void {
   const temporary = `${file}.${process.pid}.tmp`;
   writeFileSync(temporary, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });
   renameSync(temporary, file);
-}
-
-function explainDiskErrors<T>(path: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    const message = error instanceof Error ? error.message : "";
-    if (code === "ENOSPC" || /database or disk is full/.test(message)) {
-      throw new StartError(
-        `there is no space left for the data folder ${path}: free some, or use --data-dir elsewhere`,
-        {
-          cause: error,
-        },
-      );
-    }
-    if (code === "EACCES" || code === "EROFS" || /unable to open database|readonly database/.test(message)) {
-      throw new StartError(
-        `the data folder ${path} cannot be written: check its permissions, or use --data-dir elsewhere`,
-        {
-          cause: error,
-        },
-      );
-    }
-    throw error;
-  }
 }

@@ -34,6 +34,8 @@ export interface StackOptions {
   dynoxidePath?: string;
   /** A worker gets so long to drain before it is killed. */
   drainMs: number;
+  /** Called when a process of the stack was started again: what `pids` answers has changed. */
+  onRestart: () => void;
   /** The environment the stack's processes inherit, without what it sets itself. */
   env: NodeJS.ProcessEnv;
 }
@@ -74,6 +76,7 @@ export async function startStack(dataDir: DataDir, options: StackOptions, log: L
           return { ...options.env, SLUICE_CLOUD: JSON.stringify(settings) };
         },
         logFile: join(logs, "cloud.log"),
+        onRestart: options.onRestart,
         saysReady: true,
       },
       log,
@@ -181,7 +184,9 @@ function startFunctions(
     SST_RESOURCE_Pools: JSON.stringify({ [defaultPool]: { queueUrl: pool.queueUrl } }),
   });
   const entry = entryFile("../functions-main.ts");
-  return superviseChild({ name: "functions", entry, env, logFile: join(logs, "functions.log"), saysReady: true }, log);
+  const { onRestart } = options;
+  const logFile = join(logs, "functions.log");
+  return superviseChild({ name: "functions", entry, env, logFile, onRestart, saysReady: true }, log);
 }
 
 function startWorker(
@@ -202,7 +207,8 @@ function startWorker(
     ...(options.slots === undefined ? {} : { SLUICE_SLOTS: String(options.slots) }),
   });
   const entry = entryFile("../../workers/main.ts");
-  return superviseChild({ name, entry, env, logFile: join(logs, `${name}.log`), saysReady: false }, log);
+  const { onRestart } = options;
+  return superviseChild({ name, entry, env, logFile: join(logs, `${name}.log`), onRestart, saysReady: false }, log);
 }
 
 /** The embedded DynamoDB as a part of the stack: started again on the same port when it ends unasked. */
@@ -231,6 +237,7 @@ async function superviseDynamoDb(dataDir: DataDir, options: StackOptions, log: L
       try {
         server = await retryTakenPort(start);
         if (stopping) await server.stop();
+        else options.onRestart();
         return;
       } catch (error) {
         log.error({ err: error }, "the embedded DynamoDB could not be started again; trying once more");

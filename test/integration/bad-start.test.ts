@@ -1,12 +1,13 @@
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Task } from "../../shared/api/schemas.ts";
 import { runCli } from "../support/cli.ts";
+import { eventually } from "../support/eventually.ts";
 import { callApi, step, submit, waitForJob } from "../support/jobs.ts";
 import { findFreePort, startLocalStack } from "../support/local-stack.ts";
 
@@ -64,12 +65,37 @@ it("says which limits cannot be used, all at once", async () => {
   expect(stderr).toContain("SLUICE_LIMITS_TASK_PAGE is a whole number from 1 to 1000");
 });
 
-it("keeps its tokens readable by their owner only", async () => {
-  const stack = await startLocalStack({ dataDir: join(folder, "data"), workers: 0 });
-  await stack.stop();
-  for (const name of ["stack.json", "state.json"]) {
-    expect((await stat(join(folder, "data", name))).mode & 0o077).toBe(0);
+it("tells its owner only where it is and by which tokens, by the processes it has now, and no more once it is stopped", async () => {
+  const dataDir = join(folder, ".sluice");
+  const stack = await startLocalStack({ dataDir, workers: 0 });
+  for (const name of ["stack.json", "state.json"]) expect((await stat(join(dataDir, name))).mode & 0o077).toBe(0);
+  const readPids = async () => {
+    const text = await readFile(join(dataDir, "stack.json"), "utf8");
+    return (JSON.parse(text) as { pids: Record<string, number> }).pids;
+  };
+  for (const part of ["functions", "dynamodb"]) {
+    const before = (await readPids())[part] ?? 0;
+    process.kill(before, "SIGKILL");
+    await eventually(async () => (await readPids())[part] !== before, `another ${part} in stack.json`);
   }
+  expect((await runCli(undefined, ["ps"], { cwd: folder })).code).toBe(0);
+  await stack.stop();
+  const { code, stderr } = await runCli(undefined, ["ps"], { cwd: folder });
+  expect(code).toBe(4);
+  expect(stderr).toContain(`the local stack of ${folder} is not running; start it with \`sluice dev\``);
+});
+
+it.each([
+  ["a file", "file", "is a file, not a folder"],
+  ["a dangling link", "dangling", "is a link to something that does not exist"],
+  ["where no folder can be made", "/proc/nope", "cannot be"],
+  ["empty", "", "--data-dir is empty"],
+])("says in one sentence that its data folder is %s, and ends", async (_what, dataDir, problem) => {
+  await writeFile(join(folder, "file"), "");
+  await symlink("nowhere", join(folder, "dangling"));
+  const { code, stderr } = await runCli(undefined, ["dev", "--port", "0", "--data-dir", dataDir], { cwd: folder });
+  expect(code).not.toBe(0);
+  expect(stderr.trimEnd().split("\n")).toEqual([expect.stringContaining(problem)]);
 });
 
 it("says that the disk is full when the data folder cannot be written", async (context) => {
