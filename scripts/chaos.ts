@@ -99,7 +99,8 @@ function createReport(): ChaosReport {
 }
 
 function printVerdict(verdict: ChaosVerdict, settings: Settings): void {
-  const { findings, takeoverMs, jobs, tasks, attempts, kills, pauses, cancels, givenUp, lateManifests } = verdict;
+  const { findings, takeoverMs, jobs, tasks, attempts, kills, pauses, cancels, retries, givenUp, lateManifests } =
+    verdict;
   say("");
   for (const name of Object.keys(checks) as CheckName[]) {
     const wrong = findings.filter(({ check }) => check === name).length;
@@ -107,7 +108,7 @@ function printVerdict(verdict: ChaosVerdict, settings: Settings): void {
   }
   say("");
   say(
-    `  ${jobs} jobs, ${tasks} tasks, ${attempts} attempts, ${kills} kills, ${pauses} pauses, ${cancels} cancels, seed ${settings.seed}`,
+    `  ${jobs} jobs, ${tasks} tasks, ${attempts} attempts, ${kills} kills, ${pauses} pauses, ${cancels} cancels, ${retries} retries, seed ${settings.seed}`,
   );
   say(`  ${givenUp} tasks given up by the limit of infrastructure failures, ${lateManifests} late manifests`);
   const median = takeoverMs[Math.floor(takeoverMs.length / 2)];

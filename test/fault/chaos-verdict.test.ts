@@ -169,6 +169,23 @@ describe("the verdict of a chaos run", () => {
     expect(judgeJob(plan, record).map(({ check }) => check)).toEqual(["attempts"]);
   });
 
+  it("lets a task that has ended run again only where that was asked for", () => {
+    const record: JobRecord = soundRecord();
+    const failed = { state: "failed" as const, exitCode: 7, warning: false, reason: reasonFor("exit_code", "7") };
+    const bad = taskOf(record, "bad");
+    bad.attempts.push({ attempt: 2, workerId, claimedAt: at, endedAt: at, outcome: failed });
+    bad.attempt = 2;
+    const ended = record.events.at(-1);
+    if (ended?.type !== "job.ended") throw new Error("the job has ended");
+    const retry = { type: "job.retry_requested", by: "x", count: 1, tasks: ["bad"], jobId, at, v: 1, seq: 10 } as const;
+    const again = [move(11, "bad", "failed", "queued"), move(12, "bad", "queued", "running", 2)];
+    record.events.push(retry, ...again, move(13, "bad", "running", "failed", 2), { ...ended, seq: 14 });
+    const judge = (task: string) => judgeJob({ ...plan, ending: { kind: "retry", task } }, record);
+    expect(judge("bad")).toEqual([]);
+    expect(judge("good").map(({ check }) => check)).toEqual(expect.arrayContaining(["terminalEvent", "attempts"]));
+    expect(judgeJob(plan, record).map(({ check }) => check)).toEqual(expect.arrayContaining(["sequence", "attempts"]));
+  });
+
   it("takes a task for cancelled only where it was", () => {
     const cancelled = (ending: PlannedJob["ending"]) => {
       const record: JobRecord = soundRecord();

@@ -67,6 +67,8 @@ export interface ChaosVerdict {
   pauses: number;
   /** Cancels of jobs and of tasks. */
   cancels: number;
+  /** Tasks run again after the end of their job, by wish. */
+  retries: number;
   /** Tasks that infrastructure failed under to the limit: ended as failed by it, as they should. */
   givenUp: number;
   /** Attempts taken for lost whose worker committed a manifest all the same; it counts for nothing. */
@@ -141,8 +143,8 @@ class ChaosRun {
   readonly #startedAtMs = Date.now();
   readonly #jobs: { plan: PlannedJob; jobId: string; last?: Job }[] = [];
   readonly #findings: Finding[] = [];
-  readonly #cancelling = new Set<Promise<void>>();
-  #cancels = 0;
+  readonly #acting = new Set<Promise<void>>();
+  readonly #done = { cancels: 0, retries: 0 };
   #killing = true;
 
   constructor(stack: RunningStack, options: ChaosOptions, workerIds: Set<string>) {
@@ -195,9 +197,9 @@ class ChaosRun {
       await this.#look();
       report.progress(`${this.#clock()} ${this.#describeProgress()}`);
       const open = this.#openTasks();
-      const isBusy = this.#killing || this.#cancelling.size > 0;
+      const isBusy = this.#killing || this.#acting.size > 0;
       if (open === 0 && !isBusy && this.#submittedTasks() >= tasks) return;
-      if (this.#killing || this.#submittedTasks() < tasks) settledBy = Date.now() + settleMs;
+      if (isBusy || this.#submittedTasks() < tasks) settledBy = Date.now() + settleMs;
       if (Date.now() > settledBy) {
         report.event(`${open} tasks have not ended ${settleMs / 1000} s after the last kill`);
         return;
@@ -214,28 +216,43 @@ class ChaosRun {
     const send = { body: { spec: plan.spec }, idempotencyKey: plan.key };
     const { job } = await callPatiently<SubmittedJob>(this.#stack, "/v1/jobs", this.#patience(), send);
     this.#jobs.push({ plan, jobId: job });
-    this.#cancelLater(plan, job);
+    this.#actLater(plan, job);
   }
 
-  /** Cancels what is to be cancelled at some time from before its start until after its end. */
-  #cancelLater({ ending }: PlannedJob, jobId: string): void {
-    if (ending?.kind !== "cancel_job" && ending?.kind !== "cancel_task") return;
-    const path =
-      ending.kind === "cancel_job" ? `/v1/jobs/${jobId}/cancel` : `/v1/jobs/${jobId}/tasks/${ending.task}/cancel`;
+  /** Cancels or retries what is to be; a cancel comes at some time from before the job's start until after its end. */
+  #actLater({ ending }: PlannedJob, jobId: string): void {
+    if (ending === undefined || ending.kind === "job_timeout") return;
     const delayMs = this.#random() ** 2 * longestCancelDelayMs;
-    const cancel = async () => {
+    const act = async () => {
       await sleep(delayMs, undefined, { signal: this.#options.signal });
-      // Cancelling twice is the same as once.
-      await callPatiently(this.#stack, path, this.#patience(), { body: {}, idempotencyKey: `cancel-${jobId}` });
-      this.#cancels += 1;
+      const task = ending.kind === "cancel_task" ? `/tasks/${ending.task}` : "";
+      const path = `/v1/jobs/${jobId}${task}/${ending.kind === "retry" ? "retry" : "cancel"}`;
+      const body = ending.kind === "retry" ? { tasks: [ending.task] } : {};
+      if (ending.kind === "retry") await this.#untilEnded(jobId);
+      await callPatiently(this.#stack, path, this.#patience(), { body, idempotencyKey: `${ending.kind}-${jobId}` });
+      this.#done[ending.kind === "retry" ? "retries" : "cancels"] += 1;
     };
-    const cancelling = cancel()
+    const acting = act()
       .catch((error: unknown) => {
         if (this.#options.signal.aborted) return;
-        this.#findings.push({ check: "jobs", jobId, what: `could not be cancelled: ${error}` });
+        this.#findings.push({ check: "jobs", jobId, what: `${ending.kind} failed: ${error}` });
       })
-      .finally(() => this.#cancelling.delete(cancelling));
-    this.#cancelling.add(cancelling);
+      .finally(() => {
+        this.#acting.delete(acting);
+        // It may run again.
+        for (const job of this.#jobs) if (job.jobId === jobId) delete job.last;
+      });
+    this.#acting.add(acting);
+  }
+
+  async #untilEnded(jobId: string): Promise<void> {
+    const { settleMs, signal } = this.#options;
+    for (const givesUpAt = Date.now() + longestCancelDelayMs + 2 * settleMs; Date.now() < givesUpAt; ) {
+      const job = this.#jobs.find((candidate) => candidate.jobId === jobId);
+      if (job?.last && isTerminalJobState(job.last.status)) return;
+      await sleep(pollMs, undefined, { signal });
+    }
+    throw new Error("it did not end in time");
   }
 
   /** Reads the jobs that have not ended; what cannot be read now is read the next time. */
@@ -305,7 +322,7 @@ class ChaosRun {
       attempts: tasks.reduce((sum, task) => sum + task.attempts.length, 0),
       kills: this.injector.done.kill,
       pauses: this.injector.done.pause,
-      cancels: this.#cancels,
+      ...this.#done,
       givenUp: tasks.filter(wasGivenUp).length,
       lateManifests,
       takeoverMs: measureTakeovers(records, this.injector.deaths),

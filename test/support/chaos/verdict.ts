@@ -10,7 +10,7 @@ import type { PlannedJob, PlannedTask } from "./workload.ts";
 /** What has to hold at the end of a run; a finding names the one that it breaks. */
 export const checks = {
   outcome: "every task ended with the outcome that its exit code, its needs, or a cancel or timeout of its job demand",
-  terminalEvent: "exactly one terminal event for each task, and it is the task's outcome",
+  terminalEvent: "exactly one terminal event for each task (one more for each retry), and it is the task's outcome",
   attempts: "the attempts of each task are whole: numbered, ended, only the last one ended the task",
   counts: "the counts equal a brute-force count over the tasks and over the events",
   sequence: "the events of each job have no gap, begin with its submit and end with its end",
@@ -43,7 +43,7 @@ export function judgeJob(plan: PlannedJob, record: JobRecord): Finding[] {
     const moves = byTask.get(planned.name) ?? [];
     return [
       ...judgeOutcome(plan, planned, task, found),
-      ...judgeMoves(planned, task, moves),
+      ...judgeMoves(plan, planned, task, moves),
       ...judgeAttempts(plan, task),
     ];
   });
@@ -91,6 +91,7 @@ function endedByNeeds(task: Task, failedNeeds: readonly Task[]): boolean {
 function endedByEnding({ ending }: PlannedJob, { task, status, reason }: Task): boolean {
   switch (ending?.kind) {
     case undefined:
+    case "retry":
       return false;
     case "cancel_job":
       return status === "aborted" && reason?.code === "cancelled";
@@ -101,11 +102,20 @@ function endedByEnding({ ending }: PlannedJob, { task, status, reason }: Task): 
   }
 }
 
-function judgeMoves(planned: PlannedTask, task: Task, moves: readonly TaskTransitionEvent[]): Finding[] {
+function judgeMoves(
+  { ending }: PlannedJob,
+  planned: PlannedTask,
+  task: Task,
+  moves: readonly TaskTransitionEvent[],
+): Finding[] {
   const findings: Finding[] = [];
   const add = (what: string) => findings.push({ check: "terminalEvent", task: task.task, what });
+  const isDependant = firstState(planned) === "pending";
   const terminal = moves.filter((move) => isTerminalTaskState(move.to));
-  if (terminal.length !== 1) add(`has ${terminal.length} terminal events`);
+  const begun = moves.filter((move) => isTerminalTaskState(move.from)).length;
+  const mayBegin = ending?.kind === "retry" && (ending.task === task.task || isDependant) ? 1 : 0;
+  if (terminal.length !== begun + 1) add(`has ${terminal.length} terminal events, and began again ${begun} times`);
+  if (begun > mayBegin) add(`began again ${begun} times`);
   const last = moves.at(-1);
   if (last && (last.to !== task.status || last.attempt !== task.attempt)) {
     add(`its last event says ${last.to} by attempt ${last.attempt}, the task ${task.status} by ${task.attempt}`);
@@ -122,20 +132,22 @@ function firstState({ needs = [] }: PlannedTask): TaskState {
   return needs.length > 0 ? "pending" : "queued";
 }
 
-function judgeAttempts({ spec }: PlannedJob, task: Task): Finding[] {
+function judgeAttempts({ spec, ending }: PlannedJob, task: Task): Finding[] {
   const findings: Finding[] = [];
   const add = (what: string) => findings.push({ check: "attempts", task: task.task, what });
   if (task.attempts.length !== task.attempt) add(`has ${task.attempts.length} attempts, the last is ${task.attempt}`);
+  const isRetried = ending?.kind === "retry" && ending.task === task.task;
   for (const [index, attempt] of task.attempts.entries()) {
     if (attempt.attempt !== index + 1) add(`attempt ${attempt.attempt} is the ${index + 1}. of the list`);
     if (attempt.endedAt === undefined || attempt.outcome === undefined) add(`attempt ${attempt.attempt} has no end`);
     const isLast = index === task.attempts.length - 1;
     if (!isLast && endsTask(attempt) && !isTriedAgain(attempt))
       add(`attempt ${attempt.attempt} ended the task, and others followed`);
-    if (!isLast && attempt.outcome?.reason === undefined) add(`attempt ${attempt.attempt} has no reason`);
+    if (!isLast && attempt.outcome?.reason === undefined && !isRetried) add(`attempt ${attempt.attempt} has no reason`);
   }
   const ownFailures = task.attempts.filter(isTriedAgain).length;
-  if (spec.retry && ownFailures > spec.retry.attempts) add(`failed by itself ${ownFailures} times`);
+  if (spec.retry && ownFailures > spec.retry.attempts * (isRetried ? 2 : 1))
+    add(`failed by itself ${ownFailures} times`);
   return findings;
 
   function isTriedAgain({ outcome }: Attempt): boolean {
@@ -155,11 +167,14 @@ function judgeSequence({ ending }: PlannedJob, events: readonly JobEvent[]): Fin
   if (gap >= 0) add(`event ${gap + 1} of the list has the number ${events[gap]?.seq}`);
   if (events[0]?.type !== "job.submitted") add(`the first event is ${events[0]?.type}`);
   if (events.at(-1)?.type !== "job.ended") add(`the last event is ${events.at(-1)?.type}`);
+  const retries = events.filter((event) => event.type === "job.retry_requested").length;
+  if (retries !== (ending?.kind === "retry" ? 1 : 0)) add(`the job was retried ${retries} times`);
   for (const type of ["job.submitted", "job.started", "job.ended"]) {
     const times = events.filter((event) => event.type === type).length;
     // A job that was cancelled early never started.
     const isLate = type === "job.started" && times === 0 && ending !== undefined;
-    if (times !== 1 && !isLate) add(`${type} happened ${times} times`);
+    const expected = type === "job.ended" ? 1 + retries : 1;
+    if (times !== expected && !isLate) add(`${type} happened ${times} times`);
   }
   return findings;
 }
@@ -183,7 +198,7 @@ function judgeCounts({ job, tasks, events }: JobRecord, plan: PlannedJob): Findi
   if (job.total !== plan.tasks.length) {
     findings.push({ check: "counts", what: `the job has ${job.total} tasks of ${plan.tasks.length} planned ones` });
   }
-  const ended = events.find((event) => event.type === "job.ended");
+  const ended = events.findLast((event) => event.type === "job.ended");
   if (ended && taskStates.some((state) => ended.counts[state] !== byTasks[state])) {
     findings.push({ check: "counts", what: `its end says ${JSON.stringify(ended.counts)}` });
   }
@@ -193,7 +208,7 @@ function judgeCounts({ job, tasks, events }: JobRecord, plan: PlannedJob): Findi
 function judgeJobState({ job, events }: JobRecord): Finding[] {
   const isCancelled = events.some((event) => event.type === "job.cancel_requested" && event.cause === "user");
   const demanded = decideJobOutcome({ ...emptyCounts(), ...job.counts }, isCancelled);
-  const ended = events.find((event) => event.type === "job.ended");
+  const ended = events.findLast((event) => event.type === "job.ended");
   if (job.status === demanded && ended?.state === demanded) return [];
   return [{ check: "jobs", what: `is ${job.status} (its event: ${ended?.state}); demanded was ${demanded}` }];
 }

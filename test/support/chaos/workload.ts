@@ -15,8 +15,15 @@ export interface PlannedTask {
   needs?: readonly string[];
 }
 
-/** What else happens to a job than that its tasks run: its tasks then may end by it instead of by themselves. */
-export type Ending = { kind: "cancel_job" } | { kind: "cancel_task"; task: string } | { kind: "job_timeout" };
+/**
+ * What else happens to a job than that its tasks run. By a cancel or a timeout its tasks may end instead of by
+ * themselves; a task that is retried runs again after the job's end, and so does what was skipped because of it.
+ */
+export type Ending =
+  | { kind: "cancel_job" }
+  | { kind: "cancel_task"; task: string }
+  | { kind: "job_timeout" }
+  | { kind: "retry"; task: string };
 
 /** A job of a chaos run. Submits with the same key are the same job, however often they are repeated. */
 export interface PlannedJob {
@@ -98,11 +105,13 @@ const stepKinds = [
 /** Plans how a job ends otherwise than by its tasks, where it does; jobs that time out get their timeout. */
 export function planEnding(random: Random, plan: PlannedJob): PlannedJob {
   const kind = pickWeighted(random, endings);
-  const task = plan.tasks[Math.floor(random() * plan.tasks.length)]?.name ?? "";
+  // What waits for others is skipped again when it is retried alone.
+  const choice = kind === "retry" ? plan.tasks.filter(({ needs = [] }) => needs.length === 0) : plan.tasks;
+  const task = choice[Math.floor(random() * choice.length)]?.name ?? "";
   const timeoutMs = pickBetween(random, 3_000, 60_000);
   if (kind === undefined) return plan;
   if (kind === "job_timeout") return { ...plan, spec: { ...plan.spec, timeoutMs }, ending: { kind } };
-  return { ...plan, ending: kind === "cancel_task" ? { kind, task } : { kind } };
+  return { ...plan, ending: kind === "cancel_job" ? { kind } : { kind, task } };
 }
 
 const endings = [
@@ -110,6 +119,7 @@ const endings = [
   { item: "cancel_job", weight: 2 },
   { item: "cancel_task", weight: 2 },
   { item: "job_timeout", weight: 1 },
+  { item: "retry", weight: 3 },
 ] as const;
 
 interface TaskPlan {
