@@ -177,7 +177,16 @@ describe("the verdict of a chaos run", () => {
     bad.attempt = 2;
     const ended = record.events.at(-1);
     if (ended?.type !== "job.ended") throw new Error("the job has ended");
-    const retry = { type: "job.retry_requested", by: "x", count: 1, tasks: ["bad"], jobId, at, v: 1, seq: 10 } as const;
+    const retry = {
+      type: "job.retry_requested" as const,
+      by: "x",
+      count: 1,
+      tasks: ["bad"],
+      jobId,
+      at,
+      v: 1 as const,
+      seq: 10,
+    };
     const again = [move(11, "bad", "failed", "queued"), move(12, "bad", "queued", "running", 2)];
     record.events.push(retry, ...again, move(13, "bad", "running", "failed", 2), { ...ended, seq: 14 });
     const judge = (task: string) => judgeJob({ ...plan, ending: { kind: "retry", task } }, record);

@@ -141,13 +141,13 @@ function judgeAttempts({ spec, ending }: PlannedJob, task: Task): Finding[] {
     if (attempt.attempt !== index + 1) add(`attempt ${attempt.attempt} is the ${index + 1}. of the list`);
     if (attempt.endedAt === undefined || attempt.outcome === undefined) add(`attempt ${attempt.attempt} has no end`);
     const isLast = index === task.attempts.length - 1;
-    if (!isLast && endsTask(attempt) && !isTriedAgain(attempt))
-      add(`attempt ${attempt.attempt} ended the task, and others followed`);
-    if (!isLast && attempt.outcome?.reason === undefined && !isRetried) add(`attempt ${attempt.attempt} has no reason`);
+    if (isLast || isRetried) continue;
+    if (endsTask(attempt) && !isTriedAgain(attempt)) add(`attempt ${index + 1} ended the task, and others followed`);
+    if (attempt.outcome?.reason === undefined) add(`attempt ${index + 1} has no reason`);
   }
   const ownFailures = task.attempts.filter(isTriedAgain).length;
-  if (spec.retry && ownFailures > spec.retry.attempts * (isRetried ? 2 : 1))
-    add(`failed by itself ${ownFailures} times`);
+  const mayFail = (spec.retry?.attempts ?? ownFailures) * (isRetried ? 2 : 1);
+  if (ownFailures > mayFail) add(`failed by itself ${ownFailures} times`);
   return findings;
 
   function isTriedAgain({ outcome }: Attempt): boolean {
