@@ -19,6 +19,7 @@ const imageUrlSeconds = 3600;
 /** Somebody else moved the task at the same moment: long enough for that to be over. */
 const retrySoon: Claim = { status: "wait", detail: "another was first", retryAfterSeconds: 1 };
 const faultRetrySeconds = 5;
+const expansionRetrySeconds = 10;
 
 /**
  * Decides each claim of a worker and answers in order. The claims stand apart: one that fails for a fault of ours is
@@ -42,7 +43,7 @@ async function claimTask(deps: Deps, workerId: string, address: TaskAddress, inp
   const digest = inputs.digest(address.jobId);
   const spec = inputs.spec(address.jobId);
   const task = inputs.task(address);
-  if (!digest || !spec || !task) return { status: "drop", detail: "there is no such task" };
+  if (!digest || !spec || !task) return refuseUnknown(deps, address, digest);
   // The task was retried after the job was read: what is known of the job may be what ended it before.
   if ((task.retriedSeq ?? 0) > digest.seq) return retrySoon;
   const decision =
@@ -56,6 +57,14 @@ async function claimTask(deps: Deps, workerId: string, address: TaskAddress, inp
   const move = await deps.tasks.claim(task, { workerId, leaseToken, timeoutMs, nowMs: deps.now(), ...decision });
   if (!move.moved) return retrySoon;
   return { ...describeClaim(spec, move.task, leaseToken, images, secrets.values), timeoutMs };
+}
+
+/** Tasks are written before they are announced; but what could still come into being is not given up for gone. */
+async function refuseUnknown(deps: Deps, { jobId }: TaskAddress, digest: JobDigest | undefined): Promise<Claim> {
+  if (digest && (await deps.jobs.getChore(jobId, "expand"))) {
+    return { status: "wait", detail: "the job's tasks are being created", retryAfterSeconds: expansionRetrySeconds };
+  }
+  return { status: "drop", detail: "there is no such task" };
 }
 
 /** Nothing stands against a claim; `loss` where it follows an attempt that was lost. */

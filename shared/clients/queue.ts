@@ -33,14 +33,22 @@ export interface Queue {
   send(messages: readonly OutgoingMessage[]): Promise<void>;
   /** Waits up to `waitSeconds` for at most ten messages; an aborted signal ends the wait with an `AbortError`. */
   receive(options: { maxMessages: number; waitSeconds: number; signal?: AbortSignal }): Promise<ReceivedMessage[]>;
-  /** Receipts whose message is gone or no longer in flight are skipped. */
-  changeVisibility(receiptHandles: readonly string[], timeoutSeconds: number): Promise<void>;
+  /**
+   * Answers the receipts that the queue refuses for good: their message is gone, shows already, or would be hidden for
+   * more than 12 hours after it was received, which is the most SQS allows.
+   */
+  changeVisibility(receiptHandles: readonly string[], timeoutSeconds: number): Promise<string[]>;
   delete(receiptHandles: readonly string[]): Promise<void>;
 }
 
 /** The SQS client of this process. */
 export function createSqsClient(): SQSClient {
   return withoutCallLogging(new SQSClient({ ...awsClientOptions, protocol: PlainJsonProtocol }));
+}
+
+/** Tells whether a receive failed because more messages of the queue are in flight than SQS allows (120,000). */
+export function isOverLimit(error: unknown): boolean {
+  return error instanceof Error && error.name === "OverLimit";
 }
 
 /** A queue behind its URL. */
@@ -60,14 +68,20 @@ export function createQueue(client: SQSClient, queueUrl: string): Queue {
       return (answer.Messages ?? []).map(toReceivedMessage);
     },
     async changeVisibility(receiptHandles, timeoutSeconds) {
+      const refused: string[] = [];
       for (const batch of inBatches(receiptHandles)) {
         const Entries = batch.map((ReceiptHandle, index) => ({
           Id: String(index),
           ReceiptHandle,
           VisibilityTimeout: timeoutSeconds,
         }));
-        await client.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl: queueUrl, Entries }));
+        const answer = await client.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl: queueUrl, Entries }));
+        for (const { Id, SenderFault } of answer.Failed ?? []) {
+          const receipt = batch[Number(Id)];
+          if (SenderFault && receipt !== undefined) refused.push(receipt);
+        }
       }
+      return refused;
     },
     async delete(receiptHandles) {
       for (const batch of inBatches(receiptHandles)) {

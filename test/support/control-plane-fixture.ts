@@ -4,15 +4,16 @@ import {
   type ControlPlaneOptions,
   createControlPlane,
   type EmbeddedCloud,
+  type EmbeddedCloudOptions,
   startEmbeddedCloud,
 } from "./control-plane.ts";
 
 /** One embedded cloud for the tests of a file, and for each test a control plane of its own in it. */
-export function useControlPlane(options: ControlPlaneOptions = {}): () => ControlPlane {
+export function useControlPlane(options: ControlPlaneOptions & EmbeddedCloudOptions = {}): () => ControlPlane {
   let cloud: EmbeddedCloud;
   let plane: ControlPlane;
   beforeAll(async () => {
-    cloud = await startEmbeddedCloud();
+    cloud = await startEmbeddedCloud(options);
   });
   afterAll(() => cloud.stop());
   beforeEach(async () => {

@@ -19,7 +19,7 @@ import { startDynamoDb } from "../../local/dynamodb/index.ts";
 import { matchesAnyPattern } from "../../local/lambda/event-filter.ts";
 import { deliverBatch } from "../../local/lambda/queue-source.ts";
 import { createS3Server } from "../../local/s3/index.ts";
-import { createSqsServer } from "../../local/sqs/index.ts";
+import { createSqsServer, type SqsServerOptions } from "../../local/sqs/index.ts";
 import { type PoolQueues, provisionBucket, provisionPool, provisionTable } from "../../local/stack/provision.ts";
 import { createLocalSecretStore } from "../../shared/clients/local-secret-store.ts";
 import { PlainJsonProtocol } from "../../shared/clients/plain-json.ts";
@@ -49,8 +49,13 @@ export interface EmbeddedCloud {
   stop(): Promise<void>;
 }
 
+/** What of the cloud a test needs to be other than usual. */
+export interface EmbeddedCloudOptions {
+  sqs?: Pick<SqsServerOptions, "clock" | "limits">;
+}
+
 /** Starts DynamoDB (a child process), SQS and S3 (in this process) on a folder of their own. */
-export async function startEmbeddedCloud(): Promise<EmbeddedCloud> {
+export async function startEmbeddedCloud({ sqs: sqsOptions = {} }: EmbeddedCloudOptions = {}): Promise<EmbeddedCloud> {
   const folder = await mkdtemp(join(tmpdir(), "sluice-control-plane-"));
   const started: (() => Promise<void>)[] = [];
   const stop = async () => {
@@ -60,7 +65,7 @@ export async function startEmbeddedCloud(): Promise<EmbeddedCloud> {
   try {
     const dynamoDb = await startDynamoDb({ dataDir: join(folder, "dynamodb") });
     started.push(() => dynamoDb.stop());
-    const sqs = await createSqsServer({ dataDir: join(folder, "sqs"), region, credentials });
+    const sqs = await createSqsServer({ dataDir: join(folder, "sqs"), region, credentials, ...sqsOptions });
     started.push(() => sqs.close());
     const s3 = await createS3Server({ dataDir: join(folder, "s3"), region, credentials });
     started.push(() => s3.close());

@@ -9,7 +9,10 @@ function openHeld(overrides: Partial<Queue> = {}) {
   const queue: Queue = {
     send: async () => undefined,
     receive: async () => [],
-    changeVisibility: async (receipts, seconds) => void calls.push(`visibility ${seconds}: ${receipts.join()}`),
+    changeVisibility: async (receipts, seconds) => {
+      calls.push(`visibility ${seconds}: ${receipts.join()}`);
+      return [];
+    },
     delete: async (receipts) => void calls.push(`delete: ${receipts.join()}`),
     ...overrides,
   };
@@ -67,6 +70,7 @@ describe("HeldMessages", () => {
       changeVisibility: async (_receipts, seconds) => {
         if (seconds === 30) await renewed;
         order.push(String(seconds));
+        return [];
       },
     });
     const item = message("a");
@@ -78,6 +82,19 @@ describe("HeldMessages", () => {
     finishRenewal();
     await Promise.all([renewal, settled]);
     expect(order).toEqual(["30", "0"]);
+  });
+
+  it("lets go of what the queue refuses to hide, and does not ask for it again", async () => {
+    const asked: string[] = [];
+    const { held, clock } = openHeld({
+      changeVisibility: async (receipts) => {
+        asked.push(receipts.join());
+        return receipts.filter((receipt) => receipt === "a");
+      },
+    });
+    held.hold([message("a"), message("b")]);
+    for (clock.nowMs = 10_000; clock.nowMs <= 30_000; clock.nowMs += 10_000) await held.renewDue();
+    expect(asked).toEqual(["a,b", "b", "b"]);
   });
 
   it("tries a failed delete again, and lets a failed renewal be", async () => {

@@ -16,7 +16,8 @@ export interface HeldMessagesOptions {
 
 /**
  * The messages this worker has received and not finished. They stay hidden from other workers as long as they are
- * renewed here; whatever fails here only makes a message visible again, and its claim then tells what to do.
+ * renewed here; whatever fails here only makes a message visible again, and its claim then tells what to do. No message
+ * stays hidden for more than 12 hours: a task that runs longer goes on under its lease, without one.
  */
 export class HeldMessages {
   readonly #options: HeldMessagesOptions;
@@ -67,12 +68,21 @@ export class HeldMessages {
     if (due.length === 0) return Promise.resolve();
     const receipts = due.map(([message]) => message.receiptHandle);
     this.#renewal = queue.changeVisibility(receipts, visibilityTimeoutSeconds).then(
-      () => {
+      (refused) => {
         for (const [message] of due) if (this.#renewedAtMs.has(message)) this.#renewedAtMs.set(message, now);
+        this.#letGo(due.flatMap(([message]) => (refused.includes(message.receiptHandle) ? [message] : [])));
       },
       (error: unknown) => log.warn({ reason: messageOf(error) }, "messages could not be hidden for longer"),
     );
     return this.#renewal;
+  }
+
+  /** What the queue hides no longer is nobody's: it is not asked for it again. */
+  #letGo(messages: readonly ReceivedMessage[]): void {
+    if (messages.length === 0) return;
+    for (const message of messages) this.#renewedAtMs.delete(message);
+    const messageIds = messages.map(({ messageId }) => messageId);
+    this.#options.log.info({ messageIds }, "the queue hides messages no longer; what was claimed for them goes on");
   }
 
   /** Resolves when every delete and release asked for so far has been made, or was given up. */

@@ -1,6 +1,6 @@
 import { setImmediate as untilNextTurn } from "node:timers/promises";
 import type { Queue, ReceivedMessage } from "../../shared/clients/queue.ts";
-import { queueBatchSize } from "../../shared/clients/queue.ts";
+import { isOverLimit, queueBatchSize } from "../../shared/clients/queue.ts";
 import { type TaskMessage, taskMessageSchema } from "../../shared/domain/task-message.ts";
 import type { Logger } from "../../shared/log.ts";
 import { ControlPlaneError } from "../control-plane-call.ts";
@@ -38,6 +38,11 @@ const claimDeadlineMs = 10_000;
 const oversizedDelaySeconds = 300;
 /** A message that finds no room here goes back; not at once, or it would come straight back. */
 const surplusDelaySeconds = 1;
+/** A message that comes again and again is put off for ever longer, up to this: each receive is one of its last. */
+const longestDelaySeconds = 300;
+const promptReceives = 5;
+const overLimitAdvice =
+  "the queue gives out nothing: it has as many messages in flight as SQS allows (120,000). More come when tasks end";
 /** After a refusal that trying again does not change, such as a wrong token. */
 const refusedDelaySeconds = 20;
 
@@ -119,7 +124,8 @@ export class Intake {
       } catch (error) {
         if (signal.aborted) return;
         failures++;
-        log.warn({ reason: messageOf(error), failures }, "the queue did not answer");
+        if (!isOverLimit(error)) log.warn({ reason: messageOf(error), failures }, "the queue did not answer");
+        else if (failures === 1) log.warn(overLimitAdvice);
         await sleep(Math.min(10_000, 250 * 2 ** failures) * (0.5 + Math.random() / 2), signal);
       }
     }
@@ -232,20 +238,27 @@ export class Intake {
         break;
       case "wait":
         log.info({ jobId, task, detail: answer.detail }, "a task is held by another attempt: later");
-        held.release(item.message, answer.retryAfterSeconds);
+        this.#putOff(item, answer.retryAfterSeconds);
         break;
       default:
         log.error({ jobId, task }, "the control plane left a claim unanswered");
-        held.release(item.message, surplusDelaySeconds);
+        this.#putOff(item, surplusDelaySeconds);
     }
     this.taskEnded(item);
+  }
+
+  #putOff({ message }: IntakeItem, delaySeconds: number): void {
+    const often = message.receiveCount - promptReceives;
+    const backoffSeconds = often > 0 ? Math.min(longestDelaySeconds, 2 ** often) : 0;
+    this.#options.held.release(message, Math.max(delaySeconds, backoffSeconds));
   }
 
   /** Claims that came to nothing: the worker is stopping, or the control plane refuses the worker itself. */
   #giveBack(items: readonly IntakeItem[], error: unknown): void {
     const stopped = this.#stop.signal.aborted;
     for (const item of items) {
-      this.#options.held.release(item.message, stopped ? 0 : refusedDelaySeconds);
+      if (stopped) this.#options.held.release(item.message, 0);
+      else this.#putOff(item, refusedDelaySeconds);
       this.#placement.release(item);
     }
     if (stopped) return;

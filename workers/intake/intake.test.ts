@@ -1,0 +1,89 @@
+import { afterEach, describe, expect, it } from "vitest";
+import type { Queue, ReceivedMessage } from "../../shared/clients/queue.ts";
+import type { TaskMessage } from "../../shared/domain/task-message.ts";
+import { createLogger } from "../../shared/log.ts";
+import type { ControlPlaneClient } from "../control-plane-client.ts";
+import { HeldMessages } from "./held-messages.ts";
+import { Intake } from "./intake.ts";
+
+type Receive = () => ReceivedMessage[] | Error;
+
+let intake: Intake | undefined;
+afterEach(() => intake?.stop());
+
+/** An intake whose polls bring what is given, one after the other, and then wait until they are ended. */
+function startIntake(receives: readonly Receive[], claim: ControlPlaneClient["claim"]) {
+  const released: string[] = [];
+  const lines: Record<string, unknown>[] = [];
+  const drained = Promise.withResolvers<void>();
+  const waiting = [...receives];
+  const queue: Queue = {
+    send: async () => undefined,
+    receive: async ({ signal }) => {
+      signal?.throwIfAborted();
+      const brought = waiting.shift()?.();
+      if (brought instanceof Error) throw brought;
+      if (brought) return brought;
+      drained.resolve();
+      const { promise, reject } = Promise.withResolvers<never>();
+      signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+      return promise;
+    },
+    changeVisibility: async (receipts, seconds) => {
+      for (const receipt of receipts) released.push(`${receipt} ${seconds}`);
+      return [];
+    },
+    delete: async () => undefined,
+  };
+  const destination = { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) };
+  const log = createLogger("test", { destination });
+  const nowMs = () => 0;
+  const held = new HeldMessages({ queue, visibilityTimeoutSeconds: 30, nowMs, log });
+  intake = new Intake({
+    workerId: "w-1",
+    queue,
+    client: { claim } as ControlPlaneClient,
+    held,
+    slots: 4,
+    receiveWaitSeconds: 20,
+    nowMs,
+    log,
+    startTask: () => undefined,
+  });
+  intake.start();
+  return { released, lines, held, drained: drained.promise };
+}
+
+function message(name: string, receiveCount: number): ReceivedMessage {
+  const task: TaskMessage = { v: 1, jobId: "job", task: name, bucket: 0, slots: 1 };
+  return { messageId: name, receiptHandle: name, body: JSON.stringify(task), receiveCount };
+}
+
+function overLimit(): Error {
+  return Object.assign(new Error("too many messages are in flight"), { name: "OverLimit" });
+}
+
+describe("an intake", () => {
+  it("says once that the queue has too many messages in flight, and goes on when it has room again", async () => {
+    const claimed = Promise.withResolvers<void>();
+    const { lines } = startIntake([overLimit, overLimit, overLimit, () => [message("a", 1)]], async () => {
+      claimed.resolve();
+      return [{ status: "drop", detail: "it is over" }];
+    });
+    await claimed.promise;
+    const warnings = lines.filter(({ level }) => level === "warn").map((line) => String(line.message));
+    expect(warnings).toEqual([expect.stringContaining("as many messages in flight as SQS allows (120,000)")]);
+  });
+
+  it("puts a message off for ever longer that comes again and again, for each receive is one of its last", async () => {
+    const counts = [1, 5, 8, 12, 19];
+    const { released, held, drained } = startIntake(
+      counts.map((count) => () => [message(`m${count}`, count)]),
+      async () => [{ status: "wait", detail: "attempt 1 holds its lease", retryAfterSeconds: 3 }],
+    );
+    await drained;
+    await intake?.stop();
+    await held.settle();
+    expect(released.sort()).toEqual(["m1 3", "m12 128", "m19 300", "m5 3", "m8 8"]);
+  });
+});
