@@ -2,8 +2,10 @@ import { type Queue, queueBatchSize, type ReceivedMessage } from "../../shared/c
 import type { Logger } from "../../shared/log.ts";
 import { messageOf, retryWithBackoff } from "../retry.ts";
 
-/** Deletes and releases that come within this time share a request. */
-const collectMs = 5;
+/** Releases that come within this time share a request. Soon: somebody else may be waiting for them. */
+const collectReleasesMs = 5;
+/** The same for deletes, for which nobody waits: a message that shows again before is dropped at its claim. */
+const collectDeletesMs = 50;
 const callMaxElapsedMs = 15_000;
 
 export interface HeldMessagesOptions {
@@ -27,6 +29,7 @@ export class HeldMessages {
   readonly #calls = new Set<Promise<void>>();
   #renewal: Promise<void> = Promise.resolve();
   #flushTimer: NodeJS.Timeout | undefined;
+  #flushAtMs = 0;
 
   constructor(options: HeldMessagesOptions) {
     this.#options = options;
@@ -48,7 +51,7 @@ export class HeldMessages {
     this.#renewedAtMs.delete(message);
     this.#deletes.push(message.receiptHandle);
     if (this.#deletes.length >= queueBatchSize) this.#flush();
-    else this.#flushSoon();
+    else this.#flushWithin(collectDeletesMs);
   }
 
   /** Makes a message visible after a delay; 0 is at once. */
@@ -57,7 +60,7 @@ export class HeldMessages {
     const receipts = this.#releases.get(delaySeconds) ?? [];
     receipts.push(message.receiptHandle);
     this.#releases.set(delaySeconds, receipts);
-    this.#flushSoon();
+    this.#flushWithin(collectReleasesMs);
   }
 
   /** Hides for longer what was last hidden a third of the visibility timeout ago: two more tries fit before it shows. */
@@ -91,8 +94,12 @@ export class HeldMessages {
     while (this.#calls.size > 0) await Promise.all(this.#calls);
   }
 
-  #flushSoon(): void {
-    this.#flushTimer ??= setTimeout(() => this.#flush(), collectMs);
+  #flushWithin(ms: number): void {
+    const flushAtMs = this.#options.nowMs() + ms;
+    if (this.#flushTimer !== undefined && this.#flushAtMs <= flushAtMs) return;
+    clearTimeout(this.#flushTimer);
+    this.#flushAtMs = flushAtMs;
+    this.#flushTimer = setTimeout(() => this.#flush(), ms);
   }
 
   #flush(): void {
