@@ -500,9 +500,9 @@ describe("a worker's commit", () => {
 describe("a worker's drain", () => {
   it("lets a running task finish and takes nothing new", async () => {
     const bench = await openBench();
-    await bench.send(bench.plane.addTask("t", { steps: [step("echo up; sleep 0.5; echo done")] }));
+    await bench.send(bench.plane.addTask("t", { steps: [step("echo up; sleep 1; echo done")] }));
     const worker = await startWorker(bench);
-    await eventually(() => bench.plane.task("t").attempts.length === 1, "the claim");
+    await eventually(() => bench.plane.heartbeats.some((beat) => beat.attempts.length === 1), "the attempt has begun");
     const drained = worker.drain("a test");
     await bench.send(bench.plane.addTask("late", { steps: [step("true")] }));
     await drained;
@@ -542,7 +542,7 @@ describe("a worker's drain", () => {
     });
     await bench.send(bench.plane.addTask("t", { steps: [step("echo up; while :; do sleep 0.05; done")] }));
     const worker = await startWorker(bench, { env: { SLUICE_DRAIN_MS: "2500" }, objects });
-    await eventually(() => bench.plane.task("t").attempts.length === 1, "the claim");
+    await eventually(() => bench.plane.heartbeats.some((beat) => beat.attempts.length === 1), "the attempt has begun");
     bench.plane.setAvailable(false);
     await worker.drain("a test");
   });
