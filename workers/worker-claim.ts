@@ -2,9 +2,11 @@ import type { ClaimAnswer, ClaimedTask } from "../shared/api/schemas.ts";
 import { Secret } from "./secret.ts";
 
 /** A claimed task as the worker keeps it: what it knows of secrets cannot be printed by accident. */
-export type WorkerTask = Omit<ClaimedTask, "secrets"> & {
+export type WorkerTask = Omit<ClaimedTask, "secrets" | "registryAuth"> & {
   /** By the variable that a step finds them in. */
   secrets: ReadonlyMap<string, Secret>;
+  /** A Docker configuration with credentials of registries. */
+  registryAuth?: Secret;
 };
 
 /** The answer to one claim, as the worker keeps it. */
@@ -15,6 +17,11 @@ export function wrapSecrets(answer: ClaimAnswer): WorkerClaim[] {
   return answer.claims.map((claim) => {
     if (claim.status !== "claimed") return claim;
     const secrets = Object.entries(claim.secrets).map(([name, value]) => [name, new Secret(value)] as const);
-    return { ...claim, secrets: new Map(secrets) };
+    const { registryAuth, ...rest } = claim;
+    return {
+      ...rest,
+      secrets: new Map(secrets),
+      ...(registryAuth === undefined ? {} : { registryAuth: new Secret(registryAuth) }),
+    };
   });
 }

@@ -127,16 +127,23 @@ async function linkImages(deps: Deps, spec: StoredSpec): Promise<Record<string, 
   return Object.fromEntries(images);
 }
 
-type JobSecrets = { found: true; values: Record<string, string> } | { found: false; reason: Reason };
+type JobSecrets =
+  | { found: true; values: Pick<ClaimedTask, "secrets" | "registryAuth"> }
+  | { found: false; reason: Reason };
 
-/** The values of a job's secrets by variable, or why its tasks cannot start. They go nowhere but into the answer. */
-async function readSecrets(deps: Deps, spec: StoredSpec): Promise<JobSecrets> {
-  const wanted = Object.entries(spec.secrets ?? {});
-  if (wanted.length === 0) return { found: true, values: {} };
-  const stored = await deps.secrets.get(wanted.map(([, name]) => name));
-  const missing = [...new Set(wanted.flatMap(([, name]) => (stored.has(name) ? [] : [name])))];
+/** The values of a job's secrets, or why its tasks cannot start. They go nowhere but into the answer. */
+async function readSecrets(deps: Deps, { secrets = {}, registryAuth }: StoredSpec): Promise<JobSecrets> {
+  const names = [...new Set([...Object.values(secrets), ...(registryAuth === undefined ? [] : [registryAuth])])];
+  if (names.length === 0) return { found: true, values: { secrets: {} } };
+  const stored = await deps.secrets.get(names);
+  const missing = names.filter((name) => !stored.has(name));
   if (missing.length > 0) return { found: false, reason: explainMissing(missing) };
-  return { found: true, values: Object.fromEntries(wanted.map(([env, name]) => [env, stored.get(name) ?? ""])) };
+  const values = Object.entries(secrets).map(([variable, name]) => [variable, stored.get(name) ?? ""] as const);
+  const auth = registryAuth === undefined ? undefined : stored.get(registryAuth);
+  return {
+    found: true,
+    values: { secrets: Object.fromEntries(values), ...(auth === undefined ? {} : { registryAuth: auth }) },
+  };
 }
 
 function explainMissing(names: readonly string[]): Reason {
@@ -163,7 +170,7 @@ function describeClaim(
   task: TaskItem,
   leaseToken: string,
   images: Record<string, string>,
-  secrets: Record<string, string>,
+  secrets: Pick<ClaimedTask, "secrets" | "registryAuth">,
 ): Omit<ClaimedTask, "timeoutMs"> {
   return {
     status: "claimed",
@@ -176,7 +183,7 @@ function describeClaim(
     env: { ...spec.env, ...task.env },
     // Absent in what was stored before there were services.
     services: spec.services ?? {},
-    secrets,
+    ...secrets,
     steps: spec.steps,
     artifacts: spec.artifacts,
     images,

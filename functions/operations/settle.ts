@@ -48,7 +48,9 @@ export function releaseAttempt(deps: Deps, key: AttemptKey, proof: LeaseProof, r
 /** What a program printed may stand in a reason: it is cut, or the task's item would outgrow what the table takes. */
 function boundEnd(end: AttemptEnd): AttemptEnd {
   const { reason, ...outcome } = end.outcome;
-  return reason ? { ...end, outcome: { ...outcome, reason: reasonFor(reason.code, reason.detail) } } : end;
+  if (!reason) return end;
+  // Whose fault it is may be told otherwise than the code implies: an image that does not exist is the user's.
+  return { ...end, outcome: { ...outcome, reason: { ...reasonFor(reason.code, reason.detail), fault: reason.fault } } };
 }
 
 /** Queues the task again, unless it was cancelled: then it ends, for a queued task has no worker that would hear of it. */

@@ -374,6 +374,8 @@ const claimedSchema = z.object({
   services: jobSpecSchema.shape.services,
   /** Values of the job's secrets by variable: the only answer that ever holds them. */
   secrets: z.record(z.string(), z.string()).default({}),
+  /** The value of the secret that the job names as `registry_auth`: a Docker configuration. */
+  registryAuth: z.string().optional(),
   steps: jobSpecSchema.shape.steps,
   artifacts: jobSpecSchema.shape.artifacts,
   /** Presigned URLs of the archives of shipped images, by image id. */

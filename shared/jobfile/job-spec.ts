@@ -170,6 +170,8 @@ export const jobSpecSchema = z
     pool: named(jobRules.poolName).default("default"),
     env: envSchema.default({}),
     secrets: secretsSchema.optional(),
+    /** Name of the secret with the credentials of registries. */
+    registryAuth: named(jobRules.secretName).optional(),
     timeoutMs: timeoutMsSchema.optional(),
     retry: retrySchema.optional(),
     abort: z.enum(abortPolicies).default("never"),

@@ -12,6 +12,7 @@ describe("buildJobJsonSchema", () => {
       "pool",
       "env",
       "secrets",
+      "registry_auth",
       "timeout",
       "retry",
       "abort",

@@ -49,6 +49,7 @@ name: integration
 pool: big
 env: { LOG_LEVEL: debug }
 secrets: { DB_PASSWORD: prod/db-password }
+registry_auth: ci/registries
 timeout: 30m
 abort: on-failure
 steps:
@@ -173,7 +174,7 @@ artifacts: { paths: [../x, /etc], retention: soon }
       "unknown key 'imgae' in steps[0]; did you mean 'image'?",
     );
     expect(messageOf(`${minimal}script: x`)).toBe(
-      "unknown key 'script'; known keys are version, name, pool, env, secrets, timeout, retry, abort, services, steps, tasks, artifacts",
+      "unknown key 'script'; known keys are version, name, pool, env, secrets, registry_auth, timeout, retry, abort, services, steps, tasks, artifacts",
     );
     expect(messageOf(`name: hello\n${steps}\ntasks: [{ name: a, slot: 2 }]`)).toContain("did you mean 'slots'?");
     expect(messageOf(`name: hello\n${steps}\ntasks: [{ nam: a }]`)).toContain("did you mean 'name'?");

@@ -29,6 +29,7 @@ export function toJobSpec(job: JobDocument, builtImages: ReadonlyMap<number, str
     pool,
     env,
     ...(Object.keys(secrets).length > 0 && { secrets }),
+    ...(job.registry_auth !== undefined && { registryAuth: job.registry_auth }),
     ...timeoutOf(job),
     ...(retry !== undefined && { retry }),
     abort,

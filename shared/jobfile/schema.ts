@@ -208,6 +208,9 @@ export const jobSchema = z.strictObject({
     )
     .describe("Secrets that every step gets as environment variables: the variable's name, then the secret's.")
     .default({}),
+  registry_auth: secretName
+    .describe("Secret with credentials of registries: a Docker configuration as docker login writes it.")
+    .optional(),
   timeout: timeout.describe("Longest time for the whole job.").optional(),
   retry: z
     .strictObject({

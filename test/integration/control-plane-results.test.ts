@@ -92,6 +92,15 @@ describe("a report of a result", () => {
     expect(await worker.report(await worker.claimOne(), failedWith(exitCode))).toMatchObject({ status });
   });
 
+  it("is not tried again where it says that the user is at fault, whatever its code implies", async () => {
+    const jobId = await plane().submit(noopJob(["a"]));
+    const worker = plane().createWorker();
+    const claimed = await worker.claimOne();
+    const reason: Reason = { code: "image_unavailable", detail: "there is no image x:1", fault: "user" };
+    expect(await worker.report(claimed, ended({ state: "failed", reason }))).toEqual({ status: "accepted" });
+    expect(await readTask({ jobId, task: "a" })).toMatchObject({ status: "failed", reason });
+  });
+
   it("of a task that was cancelled meanwhile ends it, whatever the job's retry policy", async () => {
     const jobId = await plane().submit(noopJob(["a"], { retry: { attempts: 3 } }));
     const worker = plane().createWorker();

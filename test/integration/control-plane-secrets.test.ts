@@ -117,6 +117,14 @@ describe("a task that needs a secret", () => {
     expect(await plane().call(`/v1/jobs/${jobId}`)).toMatchObject({ status: "failed" });
   });
 
+  it("gets the credentials of registries beside them, where the job names some", async () => {
+    await setSecret("ci/registries", '{"auths":{}}');
+    const jobId = await plane().submit(noopJob(["a"], { registryAuth: "ci/registries" }));
+    expect(await claim(jobId)).toMatchObject({ status: "claimed", secrets: {}, registryAuth: '{"auths":{}}' });
+    const without = await plane().submit(noopJob(["a"], { registryAuth: "ci/none" }));
+    expect(await claim(without)).toMatchObject({ status: "drop", detail: expect.stringContaining("ci/none") });
+  });
+
   it("fails also where its secret was removed while an attempt before was lost", async () => {
     await setSecret("short-lived");
     const jobId = await plane().submit(noopJob(["a"], { secrets: { AA: "short-lived" } }));

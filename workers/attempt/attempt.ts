@@ -16,6 +16,7 @@ import {
   type TaskContext,
   type TaskSandbox,
 } from "../executors/executor.ts";
+import { listSecretParts } from "../executors/registry-auth.ts";
 import { type LogOwner, StepLog } from "../logs/step-log.ts";
 import { type ClosableOutput, maskOutput } from "../masking/masked-output.ts";
 import { SecretMatcher } from "../masking/secret-matcher.ts";
@@ -79,7 +80,10 @@ export class Attempt {
     this.#claimed = claimed;
     this.#lease = lease;
     this.#log = deps.log.child({ attemptId: claimed.attemptId });
-    this.secretMatcher = new SecretMatcher([...claimed.secrets.values()].map((secret) => secret.reveal()));
+    this.secretMatcher = new SecretMatcher([
+      ...[...claimed.secrets.values()].map((secret) => secret.reveal()),
+      ...(claimed.registryAuth === undefined ? [] : listSecretParts(claimed.registryAuth)),
+    ]);
   }
 
   /** Ends the attempt early; the first interrupt decides, later ones change nothing. */
@@ -131,10 +135,21 @@ export class Attempt {
 
   /** Services, steps and their logs. Throws when the lease is lost. */
   async #execute(): Promise<{ outcome: AttemptOutcome | undefined; steps: StepResult[] }> {
-    const { jobId, task, attempt, slots, env, secrets, images, attemptId, steps } = this.#claimed;
+    const { jobId, task, attempt, slots, env, secrets, registryAuth, images, attemptId, steps } = this.#claimed;
     const workspace = await createWorkspace(this.#deps.workerDir, `${task}-${attempt}-${jobId.slice(-26)}`);
     this.#workspace = workspace;
-    const context: TaskContext = { attemptId, jobId, task, attempt, slots, env, secrets, images, workspace };
+    const context: TaskContext = {
+      attemptId,
+      jobId,
+      task,
+      attempt,
+      slots,
+      env,
+      secrets,
+      registryAuth,
+      images,
+      workspace,
+    };
     const services = this.#openServices(context);
     try {
       const end = await runSteps({

@@ -15,6 +15,8 @@ export interface TaskContext {
   env: Readonly<Record<string, string>>;
   /** Values of the job's secrets by variable: they go into the environment of steps and nowhere else. */
   secrets: ReadonlyMap<string, Secret>;
+  /** A Docker configuration with credentials of registries. */
+  registryAuth?: Secret | undefined;
   workspace: Workspace;
   /** Presigned URLs of the archives of shipped images, by image id. */
   images: Readonly<Record<string, string>>;

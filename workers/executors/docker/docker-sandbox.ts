@@ -17,6 +17,7 @@ import {
   type TaskContext,
   type TaskSandbox,
 } from "../executor.ts";
+import { findCredentials } from "../registry-auth.ts";
 import { buildStepContainer } from "./container-options.ts";
 import type { DaemonWatch } from "./daemon-watch.ts";
 import { type DockerClient, dockerLabels, dockerMessage, isConnectionError, statusOf } from "./docker-client.ts";
@@ -247,7 +248,9 @@ export class DockerSandbox implements TaskSandbox {
   #bringImage({ image, shipped }: ContainerPlan, signal: AbortSignal): Promise<void> {
     const images = this.#connection?.images;
     if (images === undefined) throw new Error("there is no connection to Docker");
-    return shipped ? images.load(image, this.#task.images[image], signal) : images.pull(image, signal);
+    if (shipped) return images.load(image, this.#task.images[image], signal);
+    const { registryAuth } = this.#task;
+    return images.pull(image, registryAuth && findCredentials(registryAuth, image), signal);
   }
 
   /** The namespace of the attempt: taken with the first container, kept for all. */

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { ReadableStream } from "node:stream/web";
@@ -6,7 +7,9 @@ import { reasonFor } from "../../../shared/domain/reason.ts";
 import type { Logger } from "../../../shared/log.ts";
 import { messageOf, retryWithBackoff } from "../../retry.ts";
 import { StepFault } from "../executor.ts";
+import type { RegistryCredentials } from "../registry-auth.ts";
 import { type DockerClient, dockerMessage, statusOf } from "./docker-client.ts";
+import { classifyImageFault, explainPullFault, isImageRefusal } from "./image-faults.ts";
 import { SharedWork } from "./shared-work.ts";
 
 const pullRetries = 3;
@@ -25,20 +28,25 @@ export class ImageLoader {
     this.#log = log;
   }
 
-  /** Pulls an image by its reference. Throws a `StepFault` with the registry's words. */
-  pull(reference: string, signal: AbortSignal): Promise<void> {
-    return this.#transfers.join(reference, signal, async (shared) => {
+  /** Pulls an image by its reference. Throws a `StepFault` that names what went wrong, with the registry's words. */
+  pull(reference: string, credentials: RegistryCredentials | undefined, signal: AbortSignal): Promise<void> {
+    // Whoever signs in as somebody else must not get what the other one is given, nor fail for what he is refused.
+    const identity = createHash("sha256")
+      .update(JSON.stringify(credentials ?? null))
+      .digest("hex");
+    return this.#transfers.join(`${reference} ${identity}`, signal, async (shared) => {
       this.#log.info({ image: reference }, "pulling an image");
       try {
-        await retryWithBackoff(() => this.#pullOnce(reference, shared), {
+        await retryWithBackoff(() => this.#pullOnce(reference, credentials, shared), {
           signal: shared,
           retries: pullRetries,
           firstDelayMs: 1_000,
-          isRetryable: (error) => !isRefusal(error),
+          isRetryable: (error) => !isImageRefusal(classifyImageFault(dockerMessage(error))),
+          onFailure: (error) => this.#log.warn({ image: reference, reason: dockerMessage(error) }, "a pull failed"),
         });
       } catch (error) {
         shared.throwIfAborted();
-        throw imageFault(`image ${reference} could not be pulled: ${dockerMessage(error)}`, error);
+        throw new StepFault(explainPullFault(reference, dockerMessage(error), credentials !== undefined), error);
       }
     });
   }
@@ -67,8 +75,11 @@ export class ImageLoader {
     });
   }
 
-  async #pullOnce(reference: string, signal: AbortSignal): Promise<void> {
-    const progress = await this.#docker.pull(reference, { abortSignal: signal });
+  async #pullOnce(reference: string, credentials: RegistryCredentials | undefined, signal: AbortSignal): Promise<void> {
+    const progress = await this.#docker.pull(reference, {
+      abortSignal: signal,
+      ...(credentials === undefined ? {} : { authconfig: credentials }),
+    });
     await readProgress(progress as Readable, signal);
   }
 
@@ -98,9 +109,7 @@ class ArchiveRefused extends Error {
 function isRefusal(error: unknown): boolean {
   const status = statusOf(error);
   if (status !== undefined && status >= 400 && status < 500 && status !== 408 && status !== 429) return true;
-  return /manifest unknown|not found|access denied|unauthorized|authentication required|invalid reference/i.test(
-    messageOf(error),
-  );
+  return isImageRefusal(classifyImageFault(messageOf(error)));
 }
 
 function imageFault(detail: string, cause?: unknown): StepFault {

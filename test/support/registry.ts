@@ -1,0 +1,113 @@
+import { createHash, randomBytes } from "node:crypto";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { gzipSync } from "node:zlib";
+import { pack } from "tar-stream";
+
+const manifestType = "application/vnd.docker.distribution.manifest.v2+json";
+
+/** A registry of one small image, as the distribution protocol has it; Docker takes 127.0.0.1 without TLS. */
+export interface TestRegistry {
+  /** `127.0.0.1:<port>`, the beginning of references to its images. */
+  host: string;
+  /** The image's id (digest of its configuration). */
+  imageId: string;
+  /** Paths of the requests it had, sign-in probes aside. */
+  requests: string[];
+  /** Answers so many of the next requests for manifests with this status. */
+  fail(status: number, times: number): void;
+  close(): Promise<void>;
+}
+
+/** Starts a registry that knows `<host>/team/tool:1`; with credentials it asks everybody for them. */
+export async function startRegistry(credentials?: { username: string; password: string }): Promise<TestRegistry> {
+  const { blobs, manifest, imageId } = await makeImage();
+  const requests: string[] = [];
+  let failures: { status: number; times: number } = { status: 500, times: 0 };
+  const answer = (request: IncomingMessage, response: ServerResponse): unknown => {
+    const path = request.url ?? "";
+    response.setHeader("docker-distribution-api-version", "registry/2.0");
+    if (!isAllowed(request, credentials)) {
+      response.setHeader("www-authenticate", 'Basic realm="test"');
+      return refuse(response, 401, "UNAUTHORIZED", "authentication required");
+    }
+    if (path === "/v2/") return response.writeHead(200).end("{}");
+    requests.push(path);
+    const blob = blobs.get(/^\/v2\/team\/tool\/blobs\/(sha256:[0-9a-f]{64})$/.exec(path)?.[1] ?? "");
+    if (blob !== undefined) return send(request, response, "application/octet-stream", blob);
+    const reference = /^\/v2\/team\/tool\/manifests\/(.+)$/.exec(path)?.[1];
+    if (reference !== undefined && failures.times > 0) {
+      failures.times--;
+      return refuse(response, failures.status, "UNKNOWN", "out of order");
+    }
+    if (reference !== "1" && reference !== digestOf(manifest)) {
+      return refuse(response, 404, "MANIFEST_UNKNOWN", "manifest unknown");
+    }
+    response.setHeader("docker-content-digest", digestOf(manifest));
+    return send(request, response, manifestType, manifest);
+  };
+  const server = createServer(answer);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    imageId,
+    requests,
+    fail: (status, times) => {
+      failures = { status, times };
+    },
+    close: () => {
+      server.closeAllConnections();
+      return new Promise((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+function isAllowed(request: IncomingMessage, credentials: { username: string; password: string } | undefined): boolean {
+  if (credentials === undefined) return true;
+  const expected = Buffer.from(`${credentials.username}:${credentials.password}`).toString("base64");
+  return request.headers.authorization === `Basic ${expected}`;
+}
+
+function refuse(response: ServerResponse, status: number, code: string, message: string): void {
+  response.writeHead(status, { "content-type": "application/json" });
+  response.end(JSON.stringify({ errors: [{ code, message }] }));
+}
+
+function send(request: IncomingMessage, response: ServerResponse, type: string, content: Buffer): void {
+  response.writeHead(200, { "content-type": type, "content-length": content.length });
+  response.end(request.method === "HEAD" ? undefined : content);
+}
+
+/** An image of one layer with one file, different from every other. */
+async function makeImage(): Promise<{ blobs: Map<string, Buffer>; manifest: Buffer; imageId: string }> {
+  const archive = pack();
+  archive.entry({ name: "made-for-tests" }, randomBytes(1_000).toString("hex"));
+  archive.finalize();
+  const pieces: Buffer[] = [];
+  for await (const piece of archive) pieces.push(piece as Buffer);
+  const tar = Buffer.concat(pieces);
+  const layer = gzipSync(tar);
+  const config = Buffer.from(
+    JSON.stringify({
+      architecture: process.arch === "x64" ? "amd64" : process.arch,
+      os: "linux",
+      config: { Labels: { "sluice.made-for": "tests" } },
+      rootfs: { type: "layers", diff_ids: [digestOf(tar)] },
+    }),
+  );
+  const describe = (mediaType: string, blob: Buffer) => ({ mediaType, size: blob.length, digest: digestOf(blob) });
+  const manifest = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: manifestType,
+      config: describe("application/vnd.docker.container.image.v1+json", config),
+      layers: [describe("application/vnd.docker.image.rootfs.diff.tar.gzip", layer)],
+    }),
+  );
+  const blobs = new Map([layer, config].map((blob) => [digestOf(blob), blob]));
+  return { blobs, manifest, imageId: digestOf(config) };
+}
+
+function digestOf(content: Buffer): string {
+  return `sha256:${createHash("sha256").update(content).digest("hex")}`;
+}
