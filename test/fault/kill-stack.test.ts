@@ -51,31 +51,27 @@ async function startJobAndWaitForMiddle(running: RunningStack, spec: ReturnType<
   return jobId;
 }
 
-describe("the whole stack, killed in the middle of a job", () => {
-  it.for([
-    { kind: "host processes", image: undefined },
-    { kind: "containers", image: "busybox:stable" },
-  ])(
-    "ends the job after the next start, each task completed once, with $kind",
-    { timeout: 180_000 },
-    async ({ image }, context) => {
-      if (image && !(await needDocker(context))) return;
-      dataDir = await mkdtemp(join(tmpdir(), "sluice-kill-"));
-      const marks = await mkdtemp(join(dataDir, "marks-"));
-      const port = await findFreePort();
-      stack = await startLocalStack({ slots: 3, dataDir, port });
-      const jobId = await startJobAndWaitForMiddle(stack, countingJob(marks, 8, image));
-      await stack.kill();
-      stack = await startLocalStack({ slots: 3, dataDir, port });
-      await expectEachCompletedOnce(stack, jobId, 8);
-      if (!image) expect(await readdir(marks)).toHaveLength(8);
-      const { workers } = await callApi<WorkerPage>(stack, "/v1/workers");
-      expect(workers.length).toBeGreaterThan(1);
-      await stack.stop();
-      if (!image) return;
-      for (const { workerId } of workers) expect(await listLeftovers(`sluice.worker=${workerId}`)).toEqual([]);
-    },
-  );
+describe("the whole stack, killed in the middle of its jobs", () => {
+  it("ends them after the next start, each task completed once", { timeout: 180_000 }, async (context) => {
+    if (!(await needDocker(context))) return;
+    dataDir = await mkdtemp(join(tmpdir(), "sluice-kill-"));
+    const marks = await mkdtemp(join(dataDir, "marks-"));
+    const port = await findFreePort();
+    const killed = await startLocalStack({ slots: 6, dataDir, port });
+    stack = killed;
+    const images = [undefined, "busybox:stable"];
+    const jobIds = await Promise.all(
+      images.map((image) => startJobAndWaitForMiddle(killed, countingJob(marks, 8, image))),
+    );
+    await killed.kill();
+    stack = await startLocalStack({ slots: 6, dataDir, port });
+    for (const jobId of jobIds) await expectEachCompletedOnce(stack, jobId, 8);
+    expect(await readdir(marks)).toHaveLength(8);
+    const { workers } = await callApi<WorkerPage>(stack, "/v1/workers");
+    expect(workers.length).toBeGreaterThan(1);
+    await stack.stop();
+    for (const { workerId } of workers) expect(await listLeftovers(`sluice.worker=${workerId}`)).toEqual([]);
+  });
 });
 
 describe("the stack, stopped with Ctrl-C in the middle of a job", () => {

@@ -26,19 +26,25 @@ async function untilRunning(running: FaultStack, jobId: string, task: string, at
 }
 
 describe("a worker that is killed", () => {
-  it.for([
-    { kind: "host processes", stepImage: undefined },
-    { kind: "containers", stepImage: image },
-  ])(
-    "loses its task of $kind to another worker, with worker_lost on record",
-    { timeout: 240_000 },
-    async ({ stepImage }, context) => {
-      if (stepImage && !(await needDocker(context))) return;
-      const running = await startStack({ workers: 2, slots: 1 });
-      const plan = planCompleting("killed", [step({ run: stayUntilAttempt(2) }, stepImage)], ["t"]);
-      const jobId = await running.submit(plan);
-      const workerId = await untilRunning(running, jobId, "t", 1);
-      await running.signalWorker(workerId, "SIGKILL");
+  it("loses its task, of host processes or of containers, to another worker, with worker_lost on record", {
+    timeout: 240_000,
+  }, async (context) => {
+    if (!(await needDocker(context))) return;
+    const running = await startStack({ workers: 3, slots: 1 });
+    const plans = [
+      planCompleting("killed", [step({ run: stayUntilAttempt(2) })], ["process"]),
+      planCompleting("killed", [step({ run: stayUntilAttempt(2) }, image)], ["container"]),
+    ];
+    const jobs = await Promise.all(plans.map(async (plan) => ({ plan, jobId: await running.submit(plan) })));
+    const victims = await Promise.all(
+      jobs.map(async ({ plan, jobId }) => ({
+        plan,
+        jobId,
+        workerId: await untilRunning(running, jobId, plan.tasks[0]?.name ?? "", 1),
+      })),
+    );
+    for (const { workerId } of victims) await running.signalWorker(workerId, "SIGKILL");
+    for (const { plan, jobId, workerId } of victims) {
       const { tasks, events } = await running.expectSound(plan, jobId);
       const [first, second, ...more] = tasks[0]?.attempts ?? [];
       expect(more).toEqual([]);
@@ -48,8 +54,8 @@ describe("a worker that is killed", () => {
       expect(second?.workerId).not.toBe(workerId);
       const moves = events.flatMap((event) => (event.type === "task.transition" ? [`${event.from} ${event.to}`] : []));
       expect(moves).toEqual(["queued running", "running queued", "queued running", "running completed"]);
-    },
-  );
+    }
+  });
 });
 
 describe("a worker that gets SIGTERM in the middle of a task", () => {
