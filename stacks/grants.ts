@@ -72,6 +72,7 @@ export const grants: Record<FunctionName, readonly Grant[]> = {
       actions: ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"],
     },
     { on: "index:byActive", actions: ["dynamodb:Query"] },
+    { on: "pool-queues", actions: ["sqs:SendMessage"] },
   ],
   sweep: [
     {
