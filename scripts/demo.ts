@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -32,10 +32,10 @@ async function explainMissingDocker(): Promise<string | undefined> {
   }
 }
 
-function runSluice(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+function runSluice(args: readonly string[], cwd: string, env: NodeJS.ProcessEnv): Promise<number> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [join(root, "cli/bin.mjs"), ...args], {
-      cwd: root,
+      cwd,
       env: { ...process.env, ...env },
       stdio: "inherit",
     });
@@ -47,6 +47,8 @@ function runSluice(args: readonly string[], env: NodeJS.ProcessEnv): Promise<num
 const folder = await mkdtemp(join(tmpdir(), "sluice-demo-"));
 let code = 1;
 try {
+  // The command runs in a folder that goes away afterwards, so that what it says of its files is true nowhere else.
+  await symlink(join(root, "examples"), join(folder, "examples"));
   const problem = await explainMissingDocker();
   const file = problem === undefined ? "examples/hello.yaml" : "examples/hello-host.yaml";
   if (problem !== undefined) say(`${problem}: the steps of this demo run as processes on this machine.`);
@@ -55,14 +57,15 @@ try {
   // A first Ctrl-C reaches the command in the foreground too, which stops watching; the stack is stopped all the same.
   process.on("SIGINT", () => say("stopping"));
   try {
-    say(`$ sluice run ${file} -o artifacts`);
-    const env = { SLUICE_URL: stack.url, SLUICE_TOKEN: stack.token };
-    code = await runSluice(["run", file, "-o", join(folder, "artifacts")], env);
+    const args = ["run", file, "-o", "artifacts"];
+    say(`$ sluice ${args.join(" ")}`);
+    code = await runSluice(args, folder, { SLUICE_URL: stack.url, SLUICE_TOKEN: stack.token });
   } finally {
     await stack.stop();
   }
 } finally {
   await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
 }
+say("The stack is stopped, its folder and the artifacts are removed.");
 say(code === 0 ? "The demo's job completed (exit code 0)." : `The demo's job did not complete (exit code ${code}).`);
 process.exitCode = code;

@@ -1,20 +1,30 @@
 import { once } from "node:events";
 import { createReadStream } from "node:fs";
 import { mkdir } from "node:fs/promises";
+import { isAbsolute } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createZstdDecompress } from "node:zlib";
-import type { Unpack } from "tar";
+import type { ReadEntry, Unpack } from "tar";
 import { oneLine } from "../terminal/one-line.ts";
 
 /** What was taken out of an archive. */
 export interface Extracted {
   files: number;
-  /** Members that were left out or changed, each with the reason: they would have reached outside the folder. */
+  /** Members that were left out, each with the reason: they would have reached outside the folder. */
   refused: string[];
+  /** Members with an absolute path: each with the path in the folder that it got instead. */
+  renamed: string[];
 }
 
 /** Only these kinds of members are taken: devices and pipes have no place in an artifact. */
 const memberKinds = ["File", "OldFile", "ContiguousFile", "Directory", "SymbolicLink", "Link"];
+
+/** Why a member is left out; undefined where it is not. The unpacker would make an absolute link a relative one. */
+function explainRefusal({ type, linkpath = "" }: Pick<ReadEntry, "type" | "linkpath">): string | undefined {
+  if (!memberKinds.includes(type)) return "not a file, folder or link";
+  const isLink = type === "SymbolicLink" || type === "Link";
+  return isLink && isAbsolute(linkpath) ? `a link to ${oneLine(linkpath)}, outside of the folder` : undefined;
+}
 
 /**
  * Unpacks a `.tar.zst` into a folder with flat memory. Members and links that lead outside it are left out and told;
@@ -24,24 +34,38 @@ const memberKinds = ["File", "OldFile", "ContiguousFile", "Directory", "Symbolic
 export async function extractArchive(archive: string, folder: string, signal: AbortSignal): Promise<Extracted> {
   const tar = await import("tar");
   await mkdir(folder, { recursive: true });
-  const extracted: Extracted = { files: 0, refused: [] };
+  const extracted: Extracted = { files: 0, refused: [], renamed: [] };
   let failure: unknown;
   const unpack = new tar.Unpack({
     cwd: folder,
     preserveOwner: false,
     filter: (path, entry) => {
-      if (!("type" in entry) || !memberKinds.includes(entry.type)) {
-        extracted.refused.push(`${oneLine(path)}: not a file, folder or link`);
+      const problem = "type" in entry ? explainRefusal(entry) : "not a file, folder or link";
+      if (problem !== undefined || !("type" in entry)) {
+        extracted.refused.push(`${oneLine(path)}: ${problem}`);
         return false;
       }
       if (entry.type !== "Directory") extracted.files++;
       if (entry.mode !== undefined) entry.mode &= 0o777;
       return true;
     },
-    onwarn: (_code, message, data) => {
-      // Codes of the operating system are faults of the disk; the others are what the unpacker itself refused.
-      if (typeof data.code === "string" && /^E[A-Z]+$/.test(data.code)) failure ??= data;
-      else extracted.refused.push(oneLine(`${pathOf(data.entry)}${message}`));
+    onwarn: (code, message, data) => {
+      const named = data.entry instanceof tar.ReadEntry ? data.entry : undefined;
+      const refuse = (reason: string) => {
+        extracted.refused.push(oneLine(named ? `${named.path}: ${reason}` : reason));
+        if (named && named.type !== "Directory") extracted.files--;
+      };
+      if (data.tarCode === "TAR_ENTRY_INFO" || code === "TAR_ENTRY_INFO") {
+        // Links are judged before: what the unpacker changes by itself is the root of a path.
+        if (named && typeof data.path === "string") extracted.renamed.push(oneLine(`${data.path} as ${named.path}`));
+      } else if (data.code === "ENOENT" && named?.type === "Link") {
+        refuse(`a link to ${named.linkpath}, which is not there`);
+      } else if (typeof data.code === "string" && /^E[A-Z]+$/.test(data.code)) {
+        // Codes of the operating system are faults of the disk; the others are what the unpacker itself refused.
+        failure ??= data;
+      } else {
+        refuse(wordRefusal(String(message), named));
+      }
     },
   });
   const closed = once(unpack, "close");
@@ -52,10 +76,13 @@ export async function extractArchive(archive: string, folder: string, signal: Ab
   return extracted;
 }
 
-async function feed(unpack: Unpack, chunks: AsyncIterable<Buffer>): Promise<void> {
-  for await (const chunk of chunks) if (!unpack.write(chunk)) await once(unpack, "drain");
+/** What the unpacker says, in words that say where it would have led. */
+function wordRefusal(message: string, entry: Pick<ReadEntry, "linkpath"> | undefined): string {
+  if (/^linkpath (contains|escapes)/.test(message)) return `a link to ${entry?.linkpath}, outside of the folder`;
+  if (/^path (contains|escape)/.test(message)) return "it would be outside of the folder";
+  return /through symbolic link/.test(message) ? "it would be written through a link" : message;
 }
 
-function pathOf(entry: unknown): string {
-  return entry instanceof Object && "path" in entry ? `${String(entry.path)}: ` : "";
+async function feed(unpack: Unpack, chunks: AsyncIterable<Buffer>): Promise<void> {
+  for await (const chunk of chunks) if (!unpack.write(chunk)) await once(unpack, "drain");
 }

@@ -21,6 +21,8 @@ export interface FetchedArtifact {
   files?: number;
   /** Members that were left out. */
   refused?: string[];
+  /** Members that got another path than they had. */
+  renamed?: string[];
 }
 
 /** What to fetch, and where to. */
@@ -110,13 +112,13 @@ async function fetchOne(
 async function extractOne(artifact: FetchedArtifact, folder: string, signal: AbortSignal): Promise<FetchedArtifact> {
   const path = join(folder, artifact.name.replace(/\.tar\.zst$/, "") || artifact.task);
   if (path === artifact.path) return artifact;
-  const { files, refused } = await extractArchive(artifact.path, path, signal).catch((error: unknown) => {
+  const { files, refused, renamed } = await extractArchive(artifact.path, path, signal).catch((error: unknown) => {
     if (signal.aborted || hasSystemCode(error)) return explainDisk(error);
     const reason = error instanceof Error ? oneLine(error.message) : String(error);
     throw new CliError(exitCodes.failed, `${artifact.name} cannot be unpacked: ${reason}`, { cause: error });
   });
   await rm(artifact.path, { force: true });
-  return { ...artifact, path, files, refused };
+  return { ...artifact, path, files, refused, renamed };
 }
 
 /** Whether the operating system refused something: what it says is about the disk, not about the archive. */

@@ -63,8 +63,9 @@ async function listTasksWithArtifacts(api: ApiClient, job: string, signal: Abort
   return names;
 }
 
-function describeFetched({ name, size, path, files, refused }: FetchedArtifact): string {
+function describeFetched({ name, size, path, files, refused = [], renamed = [] }: FetchedArtifact): string {
   if (files === undefined) return `  ${oneLine(name)}  ${formatBytes(size)}`;
-  const left = (refused ?? []).map((reason) => `\n    left out: ${reason}`).join("");
-  return `  ${oneLine(path)}  ${plural(files, "file")} of ${formatBytes(size)}${left}`;
+  const notes = [...refused.map((reason) => `left out: ${reason}`), ...renamed.map((name) => `unpacked: ${name}`)];
+  const told = notes.map((note) => `\n    ${note}`).join("");
+  return `  ${oneLine(path)}  ${plural(files, "file")} of ${formatBytes(size)}${told}`;
 }

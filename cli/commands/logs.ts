@@ -89,7 +89,8 @@ async function readTask(
     // The reader may have had enough (`| head`).
     if (context.out.closed) return;
   }
-  if (isEmpty) context.note(explainEmpty(task, attempt, options.service));
+  // Where no lines were asked for, that there are none says nothing.
+  if (isEmpty && options.lines !== 0) context.note(explainEmpty(task, attempt, options.service));
 }
 
 async function followTask(

@@ -81,7 +81,7 @@ function tellSubmitted(context: Context, submitted: SubmittedJob, isAsync: boole
   else {
     // The id alone on stdout, for `job=$(sluice run --async …)`.
     if (isAsync) context.out.write(`${job}\n`);
-    context.note(`submitted ${plural(tasks, "task")}`);
+    context.note(`${job}: submitted, ${plural(tasks, "task")}`);
     if (isAsync) context.note(`watch it: ${context.hint(`watch ${job}`)}`);
   }
 }
@@ -106,6 +106,7 @@ async function watchRun(context: Context, jobId: string, options: RunOptions): P
     logs: options.follow === true ? createJobLogs(context, api, jobId) : undefined,
     beforeSummary: fetchOutput,
     tellsArtifacts: output === undefined,
+    tellsSubmit: false,
   });
   if (outcome.kind === "ended") return outcome.exitCode === exitCodes.completed ? fetchExitCode : outcome.exitCode;
   explainInterrupt(context, jobId, outcome.jobIs);

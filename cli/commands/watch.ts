@@ -4,7 +4,8 @@ import { explainInterrupt, watchJob } from "../watch/watch-job.ts";
 
 /** `sluice watch JOB`: shows how a job goes until it ends; the exit code says how. */
 export async function watch(context: Context, job: string): Promise<number> {
-  const outcome = await watchJob(context, context.api(), job, { cancelOnInterrupt: false, tellsArtifacts: true });
+  const options = { cancelOnInterrupt: false, tellsArtifacts: true, tellsSubmit: true };
+  const outcome = await watchJob(context, context.api(), job, options);
   if (outcome.kind === "ended") return outcome.exitCode;
   explainInterrupt(context, job, outcome.jobIs);
   return exitCodes.interrupted;

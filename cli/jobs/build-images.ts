@@ -1,6 +1,6 @@
-import { access, mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import type { ApiClient } from "../../shared/api-client/index.ts";
 import { type ImageBuild, listImageBuilds } from "../../shared/jobfile/resolve.ts";
 import type { Context } from "../context.ts";
@@ -37,7 +37,6 @@ export async function buildImages(
 }
 
 async function buildImage(context: Context, folder: string, build: ImageBuild, signal: AbortSignal): Promise<string> {
-  await checkPaths(folder, build);
   const scratch = await mkdtemp(join(tmpdir(), "sluice-build-"));
   const progress = createProgress(context, `building ${oneLine(build.dockerfile)}`);
   try {
@@ -62,24 +61,6 @@ async function buildImage(context: Context, folder: string, build: ImageBuild, s
     throw error;
   } finally {
     await rm(scratch, { recursive: true, force: true });
-  }
-}
-
-/** Docker's own words for a missing file differ from version to version; ours name the step. */
-async function checkPaths(folder: string, build: ImageBuild): Promise<void> {
-  const step = `steps[${build.stepIndex}]`;
-  await checkExists(resolve(folder, build.dockerfile), `${step}.dockerfile`, build.dockerfile);
-  // Docker takes URLs and `-` as contexts too; these are its own to judge.
-  if (/^[a-z+]+:\/\/|^git@|^-$/.test(build.context)) return;
-  await checkExists(resolve(folder, build.context), `${step}.context`, build.context);
-}
-
-async function checkExists(path: string, key: string, named: string): Promise<void> {
-  try {
-    await access(path);
-  } catch (error) {
-    const message = `${key}: there is no '${oneLine(named)}'; it is looked for relative to the job file, at ${oneLine(path)}`;
-    throw new CliError(exitCodes.usage, message, { cause: error });
   }
 }
 

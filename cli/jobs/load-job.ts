@@ -9,6 +9,7 @@ import type { Context } from "../context.ts";
 import { CliError, exitCodes } from "../errors.ts";
 import { plural } from "../terminal/format.ts";
 import { oneLine } from "../terminal/one-line.ts";
+import { findMissingFiles } from "./missing-files.ts";
 
 /** A job file as the user named it, with what its templates get. */
 export interface JobFileInput {
@@ -54,7 +55,9 @@ export async function checkJob(context: Context, input: JobFileInput, signal: Ab
     runCommand: createCommandRunner({ folder, env, signal }),
   });
   signal.throwIfAborted();
-  return loaded.ok ? { ok: true, job: loaded.job, folder } : { ok: false, problems: loaded.problems };
+  if (!loaded.ok) return { ok: false, problems: loaded.problems };
+  const missing = await findMissingFiles(loaded.job, folder);
+  return missing.length > 0 ? { ok: false, problems: loaded.locate(missing) } : { ok: true, job: loaded.job, folder };
 }
 
 async function readSource(file: string, path: string): Promise<string> {

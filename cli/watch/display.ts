@@ -74,13 +74,14 @@ export async function createLiveDisplay(
 }
 
 /** One line for each event of interest, on stderr; for large jobs also where the job stands, now and then. */
-export function createLineDisplay(context: Context, view: JobView): Display {
+export function createLineDisplay(context: Context, view: JobView, tellsSubmit: boolean): Display {
   const { err } = context;
   let toldPercent = 0;
   let isLost = false;
   return {
     wantsPast: "short",
     showEvent: (event) => {
+      if (event.type === "job.submitted" && !tellsSubmit) return;
       const line = describeEvent(event, view, err.style);
       if (line !== undefined) err.write(`${line}\n`);
       if (view.total <= everyEventTasks) return;

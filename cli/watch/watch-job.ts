@@ -26,6 +26,8 @@ export interface WatchOptions {
   beforeSummary?: (signal: AbortSignal) => Promise<void>;
   /** Says in the summary how to fetch artifacts. */
   tellsArtifacts: boolean;
+  /** Says that the job was submitted; whoever submitted it has said so already. */
+  tellsSubmit: boolean;
 }
 
 /** How watching ended; after an interrupt, what becomes of the job. */
@@ -57,7 +59,7 @@ export async function watchJob(
     api.cancelJob(jobId, { signal }).catch((error: unknown) => controller.abort(error));
   });
   try {
-    const createDisplay = chooseDisplay(context, options.logs !== undefined);
+    const createDisplay = chooseDisplay(context, options);
     const view = await readView(context, api, jobId, signal);
     display = await createDisplay(view);
     job = await followToEnd(api, view, { display, signal, logs: options.logs });
@@ -108,11 +110,14 @@ async function readView(context: Context, api: ApiClient, jobId: string, signal:
 }
 
 /** Chooses the display at once and makes it when there is something to show: what it needs is loaded meanwhile. */
-function chooseDisplay(context: Context, withLogs: boolean): (view: JobView) => Display | Promise<Display> {
+function chooseDisplay(
+  context: Context,
+  { logs, tellsSubmit }: Pick<WatchOptions, "logs" | "tellsSubmit">,
+): (view: JobView) => Display | Promise<Display> {
   if (context.json) return () => createJsonDisplay(context);
   if (context.quiet) return () => createQuietDisplay(context);
   // A live view and logs would write over each other.
-  if (!context.err.isTty || withLogs) return (view) => createLineDisplay(context, view);
+  if (!context.err.isTty || logs) return (view) => createLineDisplay(context, view, tellsSubmit);
   const logUpdate = import("log-update");
   return (view) => createLiveDisplay(context, view, logUpdate);
 }

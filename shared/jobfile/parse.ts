@@ -6,8 +6,13 @@ import { indexPlaces, type TextPlaces } from "./text-places.ts";
 import { type JobValidation, validateJob } from "./validate.ts";
 import { type OffsetProblem, readYaml, type YamlSource } from "./yaml-source.ts";
 
-/** A job file that can be run, or everything that is wrong with it. */
-export type ParsedJobFile = { ok: true; job: JobDocument } | { ok: false; problems: Problem[] };
+/**
+ * A job file that can be run, or everything that is wrong with it. `locate` gives a place in the file to what others
+ * find wrong with the job.
+ */
+export type ParsedJobFile =
+  | { ok: true; job: JobDocument; locate: (issues: readonly JobIssue[]) => Problem[] }
+  | { ok: false; problems: Problem[] };
 
 export interface ParseOptions {
   /** Name of the file as the user gave it. */
@@ -28,10 +33,12 @@ export function parseJobFile(text: string, options: ParseOptions): ParsedJobFile
   }
   const yaml = readYaml(source);
   const validation: JobValidation = yaml.value === undefined ? { ok: false, issues: [] } : validateJob(yaml.value);
-  if (validation.ok && yaml.problems.length === 0) return validation;
-  const issues = validation.ok ? [] : locateIssues(validation.issues, yaml);
-  const problems = arrangeFindings([...yaml.problems, ...issues]).map((problem) => placeProblem(problem, file, places));
-  return { ok: false, problems };
+  const locate = (issues: readonly JobIssue[]) =>
+    arrangeFindings([...yaml.problems, ...locateIssues(issues, yaml)]).map((problem) =>
+      placeProblem(problem, file, places),
+    );
+  if (validation.ok && yaml.problems.length === 0) return { ...validation, locate };
+  return { ok: false, problems: locate(validation.ok ? [] : validation.issues) };
 }
 
 function locateIssues(issues: readonly JobIssue[], yaml: YamlSource): OffsetProblem[] {

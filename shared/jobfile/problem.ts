@@ -12,6 +12,7 @@ export type ProblemCode =
   | "wrong_type"
   | "invalid_value"
   | "out_of_range"
+  | "missing_file"
   | "duplicate_task"
   | "unknown_need"
   | "circular_needs"

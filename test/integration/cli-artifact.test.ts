@@ -167,6 +167,8 @@ describe("sluice artifact --extract", () => {
       { name: "up", type: "symlink", linkname: "../../outside" },
       { name: "up/through", content: "x" },
       { name: "hard", type: "link", linkname: "../../secret" },
+      { name: "hosts", type: "symlink", linkname: "/etc/hosts" },
+      { name: "lost", type: "link", linkname: "missing" },
       { name: "device", type: "character-device", devmajor: 1, devminor: 3 },
       { name: "fine", content: "fine" },
     ]);
@@ -174,8 +176,18 @@ describe("sluice artifact --extract", () => {
     job.addArtifact("unit", createFakeArtifact("unit.tar.zst", body));
     const { code, stderr } = await fetchArtifacts("-o", "out", "--extract");
     expect(code).toBe(0);
-    expect(stderr).toContain("left out");
-    expect(stderr).toContain("../escape");
+    expect(stderr).toContain("3 files of");
+    const notes = stderr.split("\n").flatMap((line) => /^ {4}(.*)/.exec(line)?.[1] ?? []);
+    expect(notes.sort()).toEqual([
+      "left out: ../escape: it would be outside of the folder",
+      "left out: device: not a file, folder or link",
+      "left out: hard: a link to ../../secret, outside of the folder",
+      "left out: hosts: a link to /etc/hosts, outside of the folder",
+      "left out: lost: a link to missing, which is not there",
+      "left out: up: a link to ../../outside, outside of the folder",
+      "unpacked: /absolute as absolute",
+    ]);
+    await expect(lstat(join(folder, "out/unit/hosts"))).rejects.toThrow("ENOENT");
     await expect(lstat(outside)).rejects.toThrow("ENOENT");
     await expect(lstat(join(folder, "escape"))).rejects.toThrow("ENOENT");
     await expect(lstat(join(folder, "out/escape"))).rejects.toThrow("ENOENT");

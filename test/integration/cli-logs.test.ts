@@ -39,6 +39,22 @@ describe("sluice logs", () => {
     expect(cli.stdout).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z line 8\n\d{4}-\d\d-\d\dT[\d:.]+Z line 9\n$/);
   });
 
+  it("prints nothing, and says nothing, with -n 0", async () => {
+    job.move("unit", "running");
+    logLines(3);
+    const cli = startCli(fake, ["logs", job.id, "unit", "-n", "0"]);
+    expect(await cli.end()).toBe(0);
+    expect({ stdout: cli.stdout, stderr: cli.stderr }).toEqual({ stdout: "", stderr: "" });
+  });
+
+  it("exits with 5 and the API's sentence for a step that the task does not have", async () => {
+    job.move("unit", "running");
+    fake.fail({ path: /logs$/, code: "not_found" });
+    const cli = startCli(fake, ["logs", job.id, "unit", "--step", "9"]);
+    expect(await cli.end()).toBe(5);
+    expect(cli.stderr).toMatch(/^error: .+\n$/);
+  });
+
   it("asks for the step and the attempt that were named", async () => {
     job.move("unit", "running");
     logLines(1);

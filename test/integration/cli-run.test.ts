@@ -133,6 +133,7 @@ describe("sluice run", () => {
 
   it("resolves a job without sending anything with --dry-run", async () => {
     const file = await writeJob("build.yaml", "name: built\nsteps: [{ dockerfile: ./Dockerfile }]\ntasks: [a]\n");
+    await writeJob("Dockerfile", "FROM scratch\n");
     const cli = startCli(fake, ["run", "-n", file, "--json"]);
     expect(await cli.end()).toBe(0);
     expect(JSON.parse(cli.stdout)).toMatchObject({
@@ -228,6 +229,7 @@ describe("a job file that cannot be run", () => {
     const file = await writeJob("build.yaml", text);
     const missing = startCli(fake, ["run", file]);
     expect(await missing.end()).toBe(2);
+    expect(missing.stderr).toContain("build.yaml:2:40");
     expect(missing.stderr).toContain("steps[1].dockerfile: there is no './Dockerfile'");
     await writeJob("Dockerfile", "FROM scratch\n");
     const noDocker = startCli(fake, ["run", file], { env: { PATH: folder } });

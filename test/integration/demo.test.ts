@@ -27,6 +27,9 @@ it("runs on host processes without Docker, says so, and leaves nothing", async (
   const { code, said, left } = await runDemo({ DOCKER_HOST: "unix:///nonexistent/docker.sock" });
   expect(said).toContain("Docker cannot be reached here: the steps of this demo run as processes");
   expect(said).toMatch(/hello-host-\w+: completed, 3 of 3 tasks in /);
+  expect(said).toMatch(/3 artifacts, .* in artifacts\n/);
+  expect(said.match(/submitted/g)).toHaveLength(1);
+  expect(said).not.toContain("sluice-demo-");
   expect(said.trimEnd()).toMatch(/The demo's job completed \(exit code 0\)\.$/m);
   expect({ code, left }).toEqual({ code: 0, left: [] });
 });

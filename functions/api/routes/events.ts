@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { JobEvent } from "../../../events/index.ts";
+import { type JobEvent, jobEventSchema } from "../../../events/index.ts";
 import { eventPageSchema } from "../../../shared/api/schemas.ts";
 import { AppError } from "../../../shared/domain/errors.ts";
 import { isTerminalJobState } from "../../../shared/domain/job-state.ts";
@@ -7,6 +7,7 @@ import { limits } from "../../../shared/domain/limits.ts";
 import type { JobDigest } from "../../../shared/repository/items.ts";
 import type { Deps } from "../../deps.ts";
 import { findJob } from "../find.ts";
+import { inOrder } from "../in-order.ts";
 import { createRouter, jobParam, securedRoute } from "../route.ts";
 import { streamPolls, wantsEventStream } from "../sse.ts";
 
@@ -43,7 +44,7 @@ export function eventRoutes(deps: Deps) {
     if (!wantsEventStream(c)) {
       checkReached(digest, after, "after");
       const events = await deps.events.listAfter(job, after, Math.min(limit, eventPage), eventPageBytes);
-      return c.json({ events, next: events.at(-1)?.seq ?? after }, 200);
+      return c.json(inOrder(eventPageSchema, { events, next: events.at(-1)?.seq ?? after }), 200);
     }
     const lastEventId = readLastEventId(c.req.header("last-event-id"));
     let position = lastEventId ?? after;
@@ -80,5 +81,5 @@ function readLastEventId(header: string | undefined): number | undefined {
 }
 
 function toMessage(event: JobEvent) {
-  return { id: String(event.seq), event: event.type, data: JSON.stringify(event) };
+  return { id: String(event.seq), event: event.type, data: JSON.stringify(inOrder(jobEventSchema, event)) };
 }

@@ -14,6 +14,7 @@ import { cancelJob } from "../../operations/cancel.ts";
 import { retryTasks } from "../../operations/retry.ts";
 import { submitJob } from "../../operations/submit.ts";
 import { findJob } from "../find.ts";
+import { inOrder } from "../in-order.ts";
 import { createRouter, idempotencyHeaders, jobParam, jsonAnswer, jsonBody, pageQuery, securedRoute } from "../route.ts";
 import { viewJob } from "../views.ts";
 
@@ -93,9 +94,13 @@ export function jobRoutes(deps: Deps) {
         ...(cursor ? { cursor } : {}),
         matches: (job) => (!status || job.state === status) && (!name || job.name === name),
       });
-      return c.json({ jobs: page.jobs.map(viewJob), ...(page.cursor ? { cursor: page.cursor } : {}) }, 200);
+      const answer = { jobs: page.jobs.map(viewJob), ...(page.cursor ? { cursor: page.cursor } : {}) };
+      return c.json(inOrder(jobPageSchema, answer), 200);
     })
-    .openapi(getRoute, async (c) => c.json(viewJob(await findJob(deps, c.req.valid("param").job)), 200))
+    .openapi(getRoute, async (c) => {
+      const job = viewJob(await findJob(deps, c.req.valid("param").job));
+      return c.json(inOrder(jobSchema, job), 200);
+    })
     .openapi(cancelRoute, async (c) => {
       const { job } = c.req.valid("param");
       const detail = `cancelled by ${c.var.principal.name}`;

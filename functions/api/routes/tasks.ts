@@ -15,6 +15,7 @@ import { cancelTask } from "../../operations/cancel.ts";
 import { retryTasks } from "../../operations/retry.ts";
 import { explainWhy } from "../../operations/why.ts";
 import { findJob, findTask } from "../find.ts";
+import { inOrder } from "../in-order.ts";
 import {
   createRouter,
   idempotencyHeaders,
@@ -92,15 +93,13 @@ export function taskRoutes(deps: Deps) {
         ...(cursor ? { cursor } : {}),
         ...(status ? { state: status } : {}),
       });
-      return c.json(
-        { tasks: page.tasks.map((task) => summarizeTask(task)), ...(page.cursor ? { cursor: page.cursor } : {}) },
-        200,
-      );
+      const tasks = page.tasks.map((task) => summarizeTask(task));
+      return c.json(inOrder(taskPageSchema, { tasks, ...(page.cursor ? { cursor: page.cursor } : {}) }), 200);
     })
     .openapi(getRoute, async (c) => {
       const { job, task: name } = c.req.valid("param");
       const { task } = await findTask(deps, job, name);
-      return c.json(viewTask(task), 200);
+      return c.json(inOrder(taskSchema, viewTask(task)), 200);
     })
     .openapi(cancelRoute, async (c) => {
       const { job, task: name } = c.req.valid("param");
@@ -111,7 +110,7 @@ export function taskRoutes(deps: Deps) {
     })
     .openapi(whyRoute, async (c) => {
       const { job, task } = c.req.valid("param");
-      return c.json(await explainWhy(deps, await findJob(deps, job), task), 200);
+      return c.json(inOrder(whySchema, await explainWhy(deps, await findJob(deps, job), task)), 200);
     })
     .openapi(retryRoute, async (c) => {
       const { job, task } = c.req.valid("param");
