@@ -1,6 +1,7 @@
 import {
   CreateTableCommand,
   DescribeTableCommand,
+  DescribeTimeToLiveCommand,
   type DynamoDBClient,
   ResourceInUseException,
   type TableDescription,
@@ -48,19 +49,22 @@ export async function provisionTable(client: DynamoDBClient, tableName: string):
         StreamSpecification: { StreamEnabled: true, StreamViewType: streamViewType },
       }),
     );
-    await client.send(
-      new UpdateTimeToLiveCommand({
-        TableName: tableName,
-        TimeToLiveSpecification: { AttributeName: ttlAttribute, Enabled: true },
-      }),
-    );
   } catch (error) {
     if (!(error instanceof ResourceInUseException)) throw error;
   }
+  await enableExpiry(client, tableName, ttlAttribute);
   const { Table } = await client.send(new DescribeTableCommand({ TableName: tableName }));
   if (!Table?.LatestStreamArn) throw new Error(`the table ${tableName} has no stream`);
   await addMissingIndexes(client, tableName, Table);
   return Table.LatestStreamArn;
+}
+
+/** Looks first: a start that was cut off may have left a table without it, and asking twice is refused. */
+async function enableExpiry(client: DynamoDBClient, TableName: string, AttributeName: string): Promise<void> {
+  const { TimeToLiveDescription } = await client.send(new DescribeTimeToLiveCommand({ TableName }));
+  if (TimeToLiveDescription?.TimeToLiveStatus === "ENABLED") return;
+  const TimeToLiveSpecification = { AttributeName, Enabled: true };
+  await client.send(new UpdateTimeToLiveCommand({ TableName, TimeToLiveSpecification }));
 }
 
 /** DynamoDB makes one index at a time, and fills it from what the table holds. */

@@ -25,6 +25,7 @@ const tableName = "sluice";
 const bucketName = "sluice-local";
 const serverStopMs = 5_000;
 const restartPauseMs = 1_000;
+const provisionAttempts = 10;
 
 /** How to start a stack. */
 export interface StackOptions {
@@ -141,7 +142,9 @@ function describeCloud(env: NodeJS.ProcessEnv, aws: Stack["aws"]): NodeJS.Proces
 }
 
 async function provision(dataDir: DataDir, aws: Stack["aws"]): Promise<{ streamArn: string; pool: PoolQueues }> {
-  const base = { region, credentials: { accessKeyId: aws.accessKeyId, secretAccessKey: aws.secretAccessKey } };
+  const credentials = { accessKeyId: aws.accessKeyId, secretAccessKey: aws.secretAccessKey };
+  // A stack that does not start for a few failed requests helps nobody.
+  const base = { region, credentials, maxAttempts: provisionAttempts };
   const dynamoDb = new DynamoDBClient({ ...base, endpoint: aws.dynamodb });
   const sqs = new SQSClient({ ...base, endpoint: aws.sqs });
   const s3 = new S3Client({ ...base, endpoint: aws.s3, forcePathStyle: true });
