@@ -64,6 +64,11 @@ export async function retryTasks(deps: Deps, wish: RetryWish): Promise<Retried> 
   throw new AppError("unavailable", `job ${jobId} is changing too fast to be retried right now; try again`);
 }
 
+/** What a retry of these tasks would run again, or the same refusal; nothing is changed. */
+export async function planRetry(deps: Deps, { jobId, tasks }: Pick<RetryWish, "jobId" | "tasks">): Promise<Retried> {
+  return describe(await chooseTasks(deps, await findRetryableJob(deps, jobId), tasks));
+}
+
 async function findRetryableJob(deps: Deps, jobId: string): Promise<JobDigest> {
   const digest = await deps.jobs.getDigest(jobId);
   if (!digest) throw new AppError("not_found", `there is no job ${jobId}; \`sluice ps\` lists the jobs`);

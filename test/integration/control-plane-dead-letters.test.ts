@@ -189,7 +189,7 @@ describe("a redrive", () => {
     const applied = await redrive({ apply: true });
     expect(applied).toEqual({ ...dry, applied: true });
     await plane().foldAll();
-    expect(await plane().call<Job>(`/v1/jobs/${jobId}`)).toMatchObject({ status: "running", counts: { queued: 2 } });
+    expect(await plane().call<Job>(`/v1/jobs/${jobId}`)).toMatchObject({ status: "queued", counts: { queued: 2 } });
     expect(await redrive({ apply: true })).toMatchObject({ redriven: [], refused: [{}, {}] });
     expect((await list()).deadLetters.every(({ redrivenAt }) => redrivenAt !== undefined)).toBe(true);
     expect(await plane().createWorker().runAll()).toBe(2);
@@ -232,12 +232,31 @@ describe("a redrive", () => {
     expect(listed).toEqual(ids);
   });
 
-  it("leaves a task alone that would be ended at once", async () => {
-    const jobId = await plane().submit(noopJob(["a", "b"], { timeoutMs: 3600_000 }));
+  it("runs the job again whose timeout has passed, with all of its time, and what was skipped with it", async () => {
+    const job = noopJob([], { timeoutMs: 3600_000 });
+    const jobId = await plane().submit({ ...job, tasks: [{ name: "a" }, { name: "b", needs: ["a"] }] });
     await deadLetterAll();
+    await plane().foldAll();
+    expect(await readTask(jobId, "b")).toMatchObject({ status: "skipped" });
     plane().clock.advance(3600_000);
-    expect(await redrive({ apply: true })).toMatchObject({ redriven: [], refused: [{}, {}] });
-    expect(await readTask(jobId, "a")).toMatchObject({ status: "failed" });
+    expect((await redrive({ apply: true })).redriven).toMatchObject([{ task: "a" }]);
+    await plane().foldAll();
+    expect(await readTask(jobId, "b")).toMatchObject({ status: "pending" });
+    for (const task of ["a", "b"]) {
+      expect(await plane().createWorker().runAll(), task).toBe(1);
+      await plane().foldAll();
+    }
+    expect(await plane().call<Job>(`/v1/jobs/${jobId}`)).toMatchObject({ status: "completed" });
+  });
+
+  it("leaves the tasks of a job alone that is being cancelled, and says so", async () => {
+    const jobId = await plane().submit(noopJob(["a", "b"]));
+    const { task } = await plane().createWorker().claimOne();
+    await deadLetterAll();
+    await plane().call(`/v1/jobs/${jobId}/cancel`, { body: {} });
+    const refusal = { detail: expect.stringContaining("is being cancelled") };
+    expect(await redrive({ apply: true })).toMatchObject({ redriven: [], refused: [refusal] });
+    expect(await readTask(jobId, task)).toMatchObject({ status: "running" });
   });
 
   it("sends the message later where the queue is away", async () => {
@@ -247,11 +266,10 @@ describe("a redrive", () => {
       if (service === "sqs") throw new Error("the queue is away");
       return send();
     });
-    const answer = await plane().request("/v1/admin/redrive", { body: { pool: "default", apply: true } });
-    expect(answer.status).toBe(500);
+    expect((await redrive({ apply: true })).redriven).toHaveLength(1);
     plane().requests.intercept(undefined);
     plane().clock.advance(2 * timing.announceAgainMs);
-    expect(await plane().sweep()).toMatchObject({ dispatched: 1 });
+    expect(await plane().sweep()).toMatchObject({ dispatched: 1, failed: 0 });
     expect(await plane().createWorker().runAll()).toBe(1);
   });
 });

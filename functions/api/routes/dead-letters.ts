@@ -54,9 +54,10 @@ export function deadLetterRoutes(deps: Deps) {
       return c.json(viewDeadLetter(letter), 200);
     })
     .openapi(redriveRoute, async (c) => {
-      const answer = await redriveDeadLetters(deps, c.req.valid("json"));
+      const by = c.var.principal.name;
+      const answer = await redriveDeadLetters(deps, { ...c.req.valid("json"), by });
       const { pool, applied, redriven } = answer;
-      if (applied) deps.log.info({ by: c.var.principal.name, pool, redriven }, "dead letters were redriven");
+      if (applied) deps.log.info({ by, pool, redriven }, "dead letters were redriven");
       return c.json(answer, 200);
     });
 }
