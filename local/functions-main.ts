@@ -14,6 +14,7 @@ import { createLogger } from "../shared/log.ts";
 import { sweepExpiredItems } from "./dynamodb/index.ts";
 import { openCheckpoints } from "./lambda/checkpoints.ts";
 import { createFunctionUrl, installStreamingRuntime } from "./lambda/http-function.ts";
+import { loadFunctions } from "./lambda/load-functions.ts";
 import { createQueueSource } from "./lambda/queue-source.ts";
 import { startSchedules } from "./lambda/scheduler.ts";
 import { createStreamSource } from "./lambda/stream-source.ts";
@@ -40,11 +41,7 @@ if (!parsed.ok) {
 }
 // The functions are the very ones that are deployed; they find the runtime and their resources as they do there.
 installStreamingRuntime();
-const api = await import("../functions/api/main.ts");
-const fold = await import("../functions/consumers/fold-main.ts");
-const chores = await import("../functions/consumers/chores-main.ts");
-const deadLetters = await import("../functions/consumers/dead-letters-main.ts");
-const sweep = await import("../functions/schedules/sweep-main.ts");
+const { api, fold, chores, deadLetters, sweep } = await loadFunctions(process.env.SLUICE_FUNCTIONS_BUNDLE);
 
 const checkpoints = openCheckpoints(settings.checkpointFile);
 const dynamoDb = new DynamoDBClient({});

@@ -65,7 +65,8 @@ export function createFunction(
       memory: `${memoryMb} MB`,
       link: [links.table, links.bucket, links.secrets, links.pools],
       permissions: permissions as Permissions,
-      logging: { retention: stage.logRetention, format: "json" },
+      environment: readLimitSettings(),
+    logging: { retention: stage.logRetention, format: "json" },
       nodejs: { format: "esm", minify: true },
       ...(hasStreamingUrl ? { streaming: true, url: { authorization: "none" as const, cors: false } } : {}),
       transform: {
@@ -82,6 +83,12 @@ export function createFunction(
   );
 }
 
+/** Limits are set where a stage is deployed, and handed on (functions/config.ts knows and checks them). */
+function readLimitSettings(): Record<string, string> {
+  const settings = Object.entries(process.env).filter(([name]) => name.startsWith("SLUICE_LIMITS_"));
+  return Object.fromEntries(settings.map(([name, value]) => [name, value ?? ""]));
+}
+
 function resolveTarget(
   { stage, table, bucket, pools }: FunctionSurroundings,
   target: GrantTarget,
@@ -90,7 +97,6 @@ function resolveTarget(
   if (target === "account") return ["*"];
   if (target === "bucket") return [bucket.arn];
   if (target === "secrets") return [accountResource("ssm", `parameter${secretsPath(stage)}/*`)];
-  if (target === "dead-letter-queues") return pools.map(({ deadLetterQueue }) => deadLetterQueue.arn);
   if (target === "pool-queues") return pools.map(({ queue }) => queue.arn);
   if (target.startsWith("index:")) return [$interpolate`${table.arn}/index/${target.slice("index:".length)}`];
   return [$interpolate`${bucket.arn}/${target.slice("objects:".length)}*`];

@@ -2,8 +2,8 @@ import { objectPrefixes } from "../shared/domain/object-keys.ts";
 import type { FunctionName } from "../shared/infrastructure/functions.ts";
 
 /**
- * What a grant is given on: the table, one of its indexes, the bucket (to list it), a prefix in it, the pools' queues or
- * their dead-letter queues, the parameters that are secrets of jobs; "account" for actions that know no resources.
+ * What a grant is given on: the table, one of its indexes, the bucket (to list it), a prefix in it, the pools'
+ * queues, the parameters that are secrets of jobs; "account" for actions that know no resources.
  */
 export type GrantTarget =
   | "table"
@@ -11,7 +11,6 @@ export type GrantTarget =
   | "bucket"
   | `objects:${string}`
   | "pool-queues"
-  | "dead-letter-queues"
   | "secrets"
   | "account";
 
@@ -34,6 +33,7 @@ export const grants: Record<FunctionName, readonly Grant[]> = {
       on: "table",
       actions: [
         "dynamodb:BatchGetItem",
+        "dynamodb:ConditionCheckItem",
         "dynamodb:DeleteItem",
         "dynamodb:PutItem",
         "dynamodb:Query",
@@ -63,13 +63,12 @@ export const grants: Record<FunctionName, readonly Grant[]> = {
       ],
     },
     { on: `objects:${objectPrefixes.jobs}`, actions: ["s3:GetObject"] },
-    tellMissing,
     { on: "pool-queues", actions: ["sqs:SendMessage"] },
   ],
   deadLetters: [
     {
       on: "table",
-      actions: ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"],
+      actions: ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
     },
     { on: "index:byActive", actions: ["dynamodb:Query"] },
     { on: "pool-queues", actions: ["sqs:SendMessage"] },

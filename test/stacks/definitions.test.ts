@@ -5,12 +5,16 @@ import { describe, expect, inject, it } from "vitest";
 import { createApp } from "../../functions/api/app.ts";
 import type { Deps } from "../../functions/deps.ts";
 import { provisionBucket, provisionPool, provisionTable } from "../../local/stack/provision.ts";
+import { statementsOf } from "../../scripts/plan/policies.ts";
 import { only } from "../../scripts/plan/rule.ts";
+import { defaultLimits } from "../../shared/domain/limits.ts";
 import { timing } from "../../shared/domain/timing.ts";
+import type { FunctionName } from "../../shared/infrastructure/functions.ts";
 import { apiPaths } from "../../shared/infrastructure/paths.ts";
 import { defaultPool } from "../../shared/infrastructure/queues.ts";
 import { jobRules } from "../../shared/jobfile/rules.ts";
 import { tokenItem } from "../../shared/repository/token-item.ts";
+import { type GrantTarget, grants } from "../../stacks/grants.ts";
 
 const { production: plan } = inject("plans");
 
@@ -106,7 +110,48 @@ describe("the local stack and the plan", () => {
   });
 });
 
+/** What a function's triggers and its log need, beside what its code may do. */
+const beside =
+  /^(logs:|xray:|sqs:(ReceiveMessage|DeleteMessage|GetQueueAttributes)|dynamodb:(DescribeStream|GetRecords|GetShardIterator|ListStreams))/;
+
+/** The ARNs that a grant's target stands for. */
+function resolveTarget(target: GrantTarget): string[] {
+  const table = String(only(plan, "aws:dynamodb/table:Table")[0]?.outputs.arn);
+  const bucket = `arn:aws:s3:::${String(plan.outputs.bucket)}`;
+  const queues = only(plan, "aws:sqs/queue:Queue").map(({ outputs }) => String(outputs.arn));
+  const [kind, rest] = target.split(":");
+  switch (kind) {
+    case "table":
+      return [table];
+    case "index":
+      return [`${table}/index/${rest}`];
+    case "bucket":
+      return [bucket];
+    case "objects":
+      return [`${bucket}/${rest}*`];
+    case "pool-queues":
+      return queues.filter((arn) => !/-(dead|failures)$/.test(arn));
+    case "secrets":
+      return ["arn:aws:ssm:us-east-1:000000000000:parameter/sluice/production/secrets/*"];
+    default:
+      return ["*"];
+  }
+}
+
 describe("the plan", () => {
+  it.each(Object.keys(grants) as FunctionName[])("gives the function %s its grants, and no other", (name) => {
+    const component = name.replace(/^./, (letter) => letter.toUpperCase());
+    const role = only(plan, "aws:iam/role:Role").find((candidate) => candidate.name === `${component}Role`);
+    const failures = `sluice-production-failures`;
+    const planned = (role ? statementsOf(role) : [])
+      .flatMap(({ Action, Resource }) => Action.flatMap((action) => Resource.map((on) => `${action} ${on}`)))
+      .filter((pair) => !beside.test(pair) && !pair.endsWith(failures));
+    const granted = grants[name].flatMap(({ on, actions }) =>
+      actions.flatMap((action) => resolveTarget(on).map((arn) => `${action} ${arn}`)),
+    );
+    expect(planned.sort()).toEqual(granted.sort());
+  });
+
   it("has the timings of shared/domain", () => {
     const queue = only(plan, "aws:sqs/queue:Queue").find(({ inputs }) => inputs.name === "sluice-production-default");
     expect(queue?.inputs).toMatchObject({
@@ -147,7 +192,7 @@ describe("the plan", () => {
   });
 
   it("sends every path of the API to the API", () => {
-    const app = createApp({} as Deps);
+    const app = createApp({ limits: defaultLimits } as Deps);
     const paths = app.routes.map(({ path }) => path).filter((path) => !["/*", "/", "*"].includes(path));
     const isCovered = (path: string) => apiPaths.some((prefix) => path === prefix || path.startsWith(`${prefix}/`));
     expect(paths.filter((path) => !isCovered(path))).toEqual([]);
