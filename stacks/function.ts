@@ -66,7 +66,7 @@ export function createFunction(
       link: [links.table, links.bucket, links.secrets, links.pools],
       permissions: permissions as Permissions,
       environment: readLimitSettings(),
-    logging: { retention: stage.logRetention, format: "json" },
+      logging: { retention: stage.logRetention, format: "json" },
       nodejs: { format: "esm", minify: true },
       ...(hasStreamingUrl ? { streaming: true, url: { authorization: "none" as const, cors: false } } : {}),
       transform: {
