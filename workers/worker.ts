@@ -169,6 +169,7 @@ export class Worker {
     if (!config.executors.includes("docker")) return;
     const { workerId } = this;
     this.#docker = new DockerExecutor({
+      scratchFolder: this.#workerDir,
       address: config.docker,
       slots: config.slots,
       workerId,

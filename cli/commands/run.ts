@@ -43,11 +43,14 @@ function applyAbort({ job }: LoadedJob, options: RunOptions): void {
 /** Shows the job as it would be submitted; images that would be built are named by their dockerfile. */
 async function printDryRun(context: Context, { job }: LoadedJob): Promise<void> {
   const builds = listImageBuilds(job);
-  const spec = toJobSpec(job, new Map(builds.map(({ stepIndex }) => [stepIndex, "(not built)"])));
+  const spec = toJobSpec(
+    job,
+    new Map(builds.map(({ stepIndex }) => [stepIndex, { imageId: "(not built)", layers: [] }])),
+  );
   const steps = spec.steps.map((step, index) => {
     const build = builds.find(({ stepIndex }) => stepIndex === index);
     if (!build || step.kind !== "container") return step;
-    const { image: _image, shipped: _shipped, ...rest } = step;
+    const { image: _image, shipped: _shipped, layers: _layers, ...rest } = step;
     const { dockerfile, context: buildContext, options } = build;
     return { ...rest, build: { dockerfile, context: buildContext, options } };
   });

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ApiClient } from "../../shared/api-client/index.ts";
-import { type ImageBuild, listImageBuilds } from "../../shared/jobfile/resolve.ts";
+import { type BuiltImage, type ImageBuild, listImageBuilds } from "../../shared/jobfile/resolve.ts";
 import type { Context } from "../context.ts";
 import { CliError, exitCodes } from "../errors.ts";
 import { formatDuration } from "../terminal/format.ts";
@@ -14,24 +14,23 @@ import { shipImage } from "./ship-image.ts";
 
 /**
  * Builds the images of a job's dockerfile steps with the docker CLI and ships those that the control plane lacks.
- * Returns the image id of each such step by its index. Steps that are built alike share one image.
+ * Returns the image of each such step by its index. Steps that are built alike share one image.
  */
 export async function buildImages(
   context: Context,
   api: ApiClient,
   { job, folder }: LoadedJob,
   signal: AbortSignal,
-): Promise<Map<number, string>> {
-  const images = new Map<number, string>();
-  const built = new Map<string, string>();
+): Promise<Map<number, BuiltImage>> {
+  const images = new Map<number, BuiltImage>();
+  const built = new Map<string, BuiltImage>();
   for (const build of listImageBuilds(job)) {
     const { dockerfile, context: buildContext, options } = build;
     const key = JSON.stringify([dockerfile, buildContext, options]);
     const known = built.get(key);
-    const imageId = known ?? (await buildImage(context, folder, build, signal));
-    if (known === undefined) await shipImage(context, api, imageId, signal);
-    built.set(key, imageId);
-    images.set(build.stepIndex, imageId);
+    const image = known ?? (await shipImage(context, api, await buildImage(context, folder, build, signal), signal));
+    built.set(key, image);
+    images.set(build.stepIndex, image);
   }
   return images;
 }

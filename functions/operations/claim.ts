@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { ClaimAnswer, ClaimedTask } from "../../shared/api/schemas.ts";
 import { formatAttemptId } from "../../shared/domain/ids.ts";
-import { imageKey } from "../../shared/domain/object-keys.ts";
+import { imageBlobKey } from "../../shared/domain/object-keys.ts";
 import { type Reason, reasonFor } from "../../shared/domain/reason.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import type { ClaimInputs, TaskAddress } from "../../shared/repository/claim-reads.ts";
@@ -115,16 +115,18 @@ function remainingMs(deps: Deps, task: TaskItem, digest: JobDigest): number {
   return Math.max(1, Math.min(task.timeoutMs, Date.parse(digest.timeoutAt) - deps.now()));
 }
 
-/** Links to the archives of the shipped images, by image id. */
+/** Links to the blobs of the shipped images, by digest. */
 async function linkImages(deps: Deps, spec: StoredSpec): Promise<Record<string, string>> {
-  const shipped = spec.steps.flatMap((step) => (step.kind === "container" && step.shipped ? [step.image] : []));
-  const images = await Promise.all(
-    [...new Set(shipped)].map(async (imageId) => {
-      const url = await deps.objects.presignGet(imageKey(imageId), { expiresSeconds: imageUrlSeconds });
-      return [imageId, url] as const;
+  const blobs = spec.steps.flatMap((step) =>
+    step.kind === "container" && step.shipped ? [step.image, ...(step.layers ?? [])] : [],
+  );
+  const links = await Promise.all(
+    [...new Set(blobs)].map(async (digest) => {
+      const url = await deps.objects.presignGet(imageBlobKey(digest), { expiresSeconds: imageUrlSeconds });
+      return [digest, url] as const;
     }),
   );
-  return Object.fromEntries(images);
+  return Object.fromEntries(links);
 }
 
 type JobSecrets =

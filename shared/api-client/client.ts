@@ -109,8 +109,8 @@ export interface ApiClient {
   /** All secrets, page by page as they are taken. */
   eachSecret(options?: CallOptions): AsyncGenerator<SecretDescription>;
   deleteSecret(name: string, options?: CallOptions): Promise<void>;
-  /** Asks whether an image is there; if not, the answer says where to put it. */
-  requestImage(imageId: string, options?: CallOptions): Promise<ImageStatus>;
+  /** Asks which of an image's blobs are missing; the answer says where to put each. */
+  requestImage(blobs: readonly string[], options?: CallOptions): Promise<ImageStatus>;
 }
 
 /** A line of a followed log and the cursor that resumes after it. */
@@ -212,7 +212,7 @@ export function createApiClient(options: TransportOptions): ApiClient {
     deleteSecret: async (name, call = {}) => {
       await transport.callJson({ method: "DELETE", path: secretPath(name), signal: call.signal });
     },
-    requestImage: (imageId, call) => post("/v1/images", { imageId }, call),
+    requestImage: (blobs, call) => post("/v1/images", { blobs }, call),
   };
   return client;
 }

@@ -12,7 +12,7 @@ import {
 import { explainBadSecretValue } from "../domain/secret-rules.ts";
 import { taskStates } from "../domain/task-state.ts";
 import { whyCodes, whyFactSchema } from "../domain/why-facts.ts";
-import { jobSpecSchema } from "../jobfile/job-spec.ts";
+import { digestPattern, jobSpecSchema } from "../jobfile/job-spec.ts";
 
 /**
  * Bodies of the HTTP API, one schema each: the server validates with them, the client's types and `/openapi.json`
@@ -196,12 +196,15 @@ export const retriedSchema = z
 export type Retried = z.infer<typeof retriedSchema>;
 
 export const imageRequestSchema = z
-  .object({ imageId: z.string().regex(/^sha256:[0-9a-f]{64}$/) })
+  .object({ blobs: z.array(z.string().regex(digestPattern)).min(1).max(limits.imageBlobs) })
   .meta({ id: "ImageRequest" });
 
-/** Whether the bucket has an image already; if not, where to put its archive (`docker save` compressed with zstd). */
+/**
+ * Which blobs of an image the bucket lacks, and where to PUT each, compressed with zstd. A blob is called by the digest
+ * of what it is compressed from: the image's configuration, or the archive (tar) of a layer.
+ */
 export const imageStatusSchema = z
-  .object({ imageId: z.string(), present: z.boolean(), uploadUrl: z.string().optional() })
+  .object({ missing: z.array(z.object({ digest: z.string(), uploadUrl: z.string() })) })
   .meta({ id: "ImageStatus" });
 export type ImageStatus = z.infer<typeof imageStatusSchema>;
 
@@ -378,7 +381,7 @@ const claimedSchema = z.object({
   registryAuth: z.string().optional(),
   steps: jobSpecSchema.shape.steps,
   artifacts: jobSpecSchema.shape.artifacts,
-  /** Presigned URLs of the archives of shipped images, by image id. */
+  /** Presigned URLs of the blobs of shipped images, by digest. */
   images: z.record(z.string(), z.string()),
 });
 export type ClaimedTask = z.infer<typeof claimedSchema>;

@@ -20,6 +20,8 @@ export const limits = {
   idempotencyKeyLength: 128,
   /** Messages a worker may claim in one call: what one SQS receive returns. */
   claimsPerCall: 10,
+  /** Blobs of one image: Docker takes 127 layers, and there is its configuration. */
+  imageBlobs: 200,
   /** Results of attempts that a worker may report in one call. */
   resultsPerCall: 10,
   /** Items of one page of a list: tasks, events. May be lowered. */

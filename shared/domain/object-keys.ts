@@ -71,9 +71,12 @@ export function parseLogChunkName(name: string): LogChunkName | undefined {
   return { sequence, firstLine, lines, firstByte, bytes };
 }
 
-/** Key of a shipped image's archive, by the image's id (`sha256:<hex>`). */
-export function imageKey(imageId: string): string {
-  return `${objectPrefixes.images}${imageId.replace(":", "-")}.tar.zst`;
+/**
+ * Key of a blob of shipped images, compressed with zstd, by the digest (`sha256:<hex>`) of what it was compressed from:
+ * an image's configuration, whose digest is the image's id, or the archive of one of its layers.
+ */
+export function imageBlobKey(digest: string): string {
+  return `${objectPrefixes.images}${digest.replace(":", "-")}.zst`;
 }
 
 /** Key of the task list of a job that is expanded after the submit was answered. */

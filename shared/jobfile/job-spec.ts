@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { limits } from "../domain/limits.ts";
 import { retryClasses } from "../domain/retry-policy.ts";
 import { describeGraphProblems } from "./graph-problems.ts";
 import { maxProblems } from "./problem.ts";
@@ -16,6 +17,9 @@ import {
  * The job as the API receives it and the worker runs it: JSON, every default filled in, durations in milliseconds,
  * images by reference. The API validates it again by this schema, whoever sent it.
  */
+
+/** A digest as Docker writes it. */
+export const digestPattern = /^sha256:[0-9a-f]{64}$/;
 
 const noNul = /^[^\0]*$/;
 
@@ -78,11 +82,13 @@ const containerStepSchema = z
     /** A reference to pull, or the image's id (`sha256:…`) where it was shipped. */
     image: named(jobRules.image),
     shipped: z.boolean().default(false),
+    /** Digests of the layers of a shipped image, the lowest first; each is a blob beside the image's configuration. */
+    layers: z.array(z.string().regex(digestPattern)).max(limits.imageBlobs).optional(),
     /** `null` runs the image's own command. */
     entry: entrySchema.nullable().default(null),
     ...commonStepShape,
   })
-  .refine((step) => !step.shipped || /^sha256:[0-9a-f]{64}$/.test(step.image), {
+  .refine((step) => !step.shipped || digestPattern.test(step.image), {
     path: ["image"],
     message: "a shipped image is named by its id, sha256: and 64 hexadecimal digits",
   })

@@ -40,7 +40,7 @@ artifacts: { paths: [out], retention: 30d }
 
 describe("toJobSpec", () => {
   it("turns a job file into what the API takes", () => {
-    const spec = toJobSpec(parse(full), new Map([[0, imageId]]));
+    const spec = toJobSpec(parse(full), new Map([[0, { imageId, layers: [imageId] }]]));
     const service = { env: {}, tmpfs: [] };
     const health = { timeoutMs: 5_000, intervalMs: 1_000, retries: 10, startPeriodMs: 0 };
     const container = { kind: "container", shipped: false, env: {} };
@@ -70,7 +70,7 @@ describe("toJobSpec", () => {
         plain: { ...service, image: "busybox" },
       },
       steps: [
-        { ...container, name: "step-1", image: imageId, shipped: true, entry: null },
+        { ...container, name: "step-1", image: imageId, shipped: true, layers: [imageId], entry: null },
         {
           ...container,
           name: "tests",
@@ -92,7 +92,7 @@ describe("toJobSpec", () => {
   });
 
   it("makes what the API's own schema accepts unchanged", () => {
-    const spec = toJobSpec(parse(full), new Map([[0, imageId]]));
+    const spec = toJobSpec(parse(full), new Map([[0, { imageId, layers: [imageId] }]]));
     expect(jobSpecSchema.parse(JSON.parse(JSON.stringify(spec)))).toEqual(spec);
   });
 

@@ -11,6 +11,12 @@ export interface ImageBuild {
   options: string[];
 }
 
+/** An image that was built: its id and the digests of its layers, the lowest first. */
+export interface BuiltImage {
+  imageId: string;
+  layers: string[];
+}
+
 /** The images that a job's dockerfile steps need, in the order of the steps. */
 export function listImageBuilds(job: JobDocument): ImageBuild[] {
   return job.steps.flatMap(({ dockerfile, context = ".", options = [] }, stepIndex) =>
@@ -19,10 +25,10 @@ export function listImageBuilds(job: JobDocument): ImageBuild[] {
 }
 
 /**
- * The job as the API takes it. `builtImages` holds the image id (`sha256:…`) of every dockerfile step by its index;
+ * The job as the API takes it. `builtImages` holds the image of every dockerfile step by its index;
  * throws where one is absent, for that is a mistake of the caller, not of the user.
  */
-export function toJobSpec(job: JobDocument, builtImages: ReadonlyMap<number, string> = new Map()): JobSpec {
+export function toJobSpec(job: JobDocument, builtImages: ReadonlyMap<number, BuiltImage> = new Map()): JobSpec {
   const { name, pool, env, secrets, abort, artifacts, retry } = job;
   return {
     name,
@@ -45,7 +51,7 @@ export function toJobSpec(job: JobDocument, builtImages: ReadonlyMap<number, str
   };
 }
 
-function toStepSpec(step: StepDocument, index: number, builtImages: ReadonlyMap<number, string>): StepSpec {
+function toStepSpec(step: StepDocument, index: number, builtImages: ReadonlyMap<number, BuiltImage>): StepSpec {
   const common = {
     name: step.name ?? `step-${index + 1}`,
     env: step.env,
@@ -56,7 +62,7 @@ function toStepSpec(step: StepDocument, index: number, builtImages: ReadonlyMap<
   if (step.dockerfile !== undefined) {
     const image = builtImages.get(index);
     if (image === undefined) throw new Error(`steps[${index}] has a dockerfile, but no image was built for it`);
-    return { kind: "container", image, shipped: true, entry, ...common };
+    return { kind: "container", image: image.imageId, shipped: true, layers: image.layers, entry, ...common };
   }
   if (step.image !== undefined) return { kind: "container", image: step.image, shipped: false, entry, ...common };
   if (entry === null) throw new Error(`steps[${index}] has neither an image nor a command`);

@@ -4,11 +4,12 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import { createZstdCompress } from "node:zlib";
+import type { Readable } from "node:stream";
+import { zstdCompressSync } from "node:zlib";
 import Docker from "dockerode";
+import { pack } from "tar-stream";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { splitSavedImage } from "../../cli/jobs/saved-image.ts";
 import { newWorkerId } from "../../shared/domain/ids.ts";
 import type { ContainerStepSpec } from "../../shared/jobfile/job-spec.ts";
 import { createLogger } from "../../shared/log.ts";
@@ -40,6 +41,7 @@ function step(run: string, more: Partial<ContainerStepSpec> = {}): ContainerStep
 async function openExecutor(workerId: string, more: { slots?: number; socket?: string; ownerPid?: number } = {}) {
   const own = await readOwnOwner();
   return new DockerExecutor({
+    scratchFolder: tmpdir(),
     address: { kind: "socket", path: more.socket ?? defaultDockerSocket },
     slots: more.slots ?? 1,
     workerId,
@@ -104,9 +106,18 @@ describe("the docker executor with a real daemon", () => {
   }
 
   /** An image made from the busybox one with other settings; removed after the test. */
-  async function makeImage(changes: string[]): Promise<{ id: string; name: string }> {
+  async function makeImage(
+    changes: string[],
+    file?: { path: string; text: string },
+  ): Promise<{ id: string; name: string }> {
     const name = `sluice-test-${randomUUID()}`;
     const container = await docker.createContainer({ Image: "busybox:stable", Cmd: ["true"], Labels: { [name]: "" } });
+    if (file !== undefined) {
+      const archive = pack();
+      archive.entry({ name: file.path }, file.text);
+      archive.finalize();
+      await container.putArchive(archive as unknown as NodeJS.ReadableStream, { path: "/" });
+    }
     const { Id: id } = (await container.commit({ repo: name, changes: changes.join("\n") })) as { Id: string };
     await container.remove();
     onTestFinished(async () => {
@@ -228,33 +239,37 @@ describe("the docker executor with a real daemon", () => {
       await expect(waiting).rejects.toThrow("cancelled");
     }));
 
-  it("loads a shipped image once for all tasks that need it, and checks that it is the one", async () => {
-    const image = await makeImage(["ENV SHIPPED=yes"]);
-    const archive = await readAll((await docker.getImage(image.name).get()) as unknown as Readable);
-    await docker.getImage(image.name).remove({ force: true });
-    let downloads = 0;
+  it("loads a shipped image once for all tasks that need it, from what it lacks, and checks every part", async () => {
+    const made = await makeImage(["ENV SHIPPED=yes"], { path: "shipped.txt", text: randomUUID() });
+    const blobs = await saveBlobs(made.name);
+    const { RootFS } = await docker.getImage(made.name).inspect();
+    const upper = RootFS.Layers?.at(-1) ?? "";
+    await docker.getImage(made.name).remove({ force: true });
+    const downloads: string[] = [];
     const bucket = createServer((request, answer) => {
-      if (request.url !== "/image") return void answer.writeHead(403).end();
-      downloads++;
-      void pipeline(Readable.from([archive]), createZstdCompress(), answer);
+      const digest = (request.url ?? "").slice(1);
+      downloads.push(digest);
+      const blob = blobs.get(digest);
+      return blob === undefined ? answer.writeHead(403).end() : answer.end(blob);
     });
-    const url = `http://127.0.0.1:${await listen(bucket)}/image`;
-    const spec = step("echo $SHIPPED", { image: image.id, shipped: true });
-    const images = { [image.id]: url };
+    const url = `http://127.0.0.1:${await listen(bucket)}`;
+    const images = Object.fromEntries([made.id, ...(RootFS.Layers ?? [])].map((part) => [part, `${url}/${part}`]));
+    const spec = step("cat /shipped.txt > /dev/null && echo $SHIPPED", { image: made.id, shipped: true });
     const texts = await Promise.all(
       [1, 2].map(() => inTask(async (sandbox) => (await run(sandbox, spec)).text, { images })),
     );
     expect(texts).toEqual(["yes\n", "yes\n"]);
-    expect(downloads).toBe(1);
-    const other = `sha256:${"0".repeat(64)}`;
-    const prepare = (imageUrl: string) =>
-      inTask(
-        (sandbox) =>
-          sandbox.prepareStep({ index: 1, name: "a", spec: step("true", { image: other, shipped: true }) }, never),
-        { images: { [other]: imageUrl } },
-      );
-    await expect(prepare(url)).rejects.toThrow("does not hold that image");
-    await expect(prepare(`${url}/expired`)).rejects.toThrow("HTTP status 403");
+    // The layers below are those of busybox, which the daemon has.
+    expect(downloads).toEqual([made.id, upper]);
+    await docker.getImage(made.id).remove({ force: true });
+    const prepare = () => inTask((sandbox) => sandbox.prepareStep({ index: 1, name: "a", spec }, never), { images });
+    const layer = blobs.get(upper) ?? Buffer.alloc(0);
+    blobs.set(upper, zstdCompressSync(Buffer.from("something else")));
+    await expect(prepare()).rejects.toThrow(/is damaged/);
+    blobs.delete(upper);
+    await expect(prepare()).rejects.toThrow("HTTP status 403");
+    blobs.set(upper, layer);
+    expect(await inTask(async (sandbox) => (await run(sandbox, spec)).text, { images })).toBe("yes\n");
   });
 
   it("says what to do where Docker is not reachable, and uses it once it is", async () => {
@@ -346,8 +361,19 @@ async function listen(server: ReturnType<typeof createServer>): Promise<number> 
   return (server.address() as AddressInfo).port;
 }
 
-async function readAll(stream: Readable): Promise<Buffer> {
-  const pieces: Buffer[] = [];
-  for await (const piece of stream) pieces.push(piece as Buffer);
-  return Buffer.concat(pieces);
+/** The blobs of an image as they are shipped, by digest. */
+async function saveBlobs(name: string): Promise<Map<string, Buffer>> {
+  const folder = await mkdtemp(join(tmpdir(), "sluice-saved-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const blobs = new Map<string, Buffer>();
+  const archive = (await docker.getImage(name).get()) as unknown as Readable;
+  await splitSavedImage(
+    archive,
+    folder,
+    async ({ digest, file }) => {
+      blobs.set(digest, await readFile(file));
+    },
+    never,
+  );
+  return blobs;
 }

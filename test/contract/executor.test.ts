@@ -47,6 +47,7 @@ const kinds: Kind[] = [
     open: async (workerId) => {
       const owner = await readOwnOwner();
       return new DockerExecutor({
+        scratchFolder: tmpdir(),
         address: { kind: "socket", path: defaultDockerSocket },
         slots: 1,
         workerId,

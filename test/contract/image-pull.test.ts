@@ -1,4 +1,5 @@
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
 import Docker from "dockerode";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { createLogger } from "../../shared/log.ts";
@@ -9,7 +10,7 @@ import { needDocker } from "../support/docker.ts";
 import { startRegistry, type TestRegistry } from "../support/registry.ts";
 
 const docker = new Docker();
-const loader = () => new ImageLoader(docker, createLogger("test", { level: "silent" }));
+const loader = () => new ImageLoader(docker, tmpdir(), createLogger("test", { level: "silent" }));
 const never = new AbortController().signal;
 const ben = { username: "ben", password: "pa:ss-w0rd" };
 

@@ -1,13 +1,18 @@
+import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import Docker from "dockerode";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { JobEvent } from "../../events/index.ts";
 import type { TaskState } from "../../shared/domain/task-state.ts";
 import { startCli } from "../support/cli-child.ts";
+import { needDocker } from "../support/docker.ts";
 import { type FakeApi, startFakeApi } from "../support/fake-api.ts";
 import { createFakeArtifact, type FakeJob } from "../support/fake-job.ts";
+import { digestOf, makeSavedImage, type SavedImage } from "../support/saved-image.ts";
 
 let fake: FakeApi;
 let folder: string;
@@ -294,64 +299,96 @@ describe("Ctrl-C", () => {
 });
 
 describe("images", () => {
-  /** A docker that builds an image of a given id and saves it as these bytes. */
-  async function writeDocker(imageId: string, archive: string): Promise<NodeJS.ProcessEnv> {
+  /** A docker that builds an image and saves it as an archive that a test has put together. */
+  async function writeDocker(image: SavedImage): Promise<NodeJS.ProcessEnv> {
+    await writeFile(join(folder, "saved.tar"), image.archive);
     const script = `#!/bin/sh
 echo "$@" >> ${join(folder, "calls")}
 case "$1" in
-  build) printf '%s' '${imageId}' > "$3"; echo 'Step 1/1 : FROM scratch' ;;
-  save) printf '%s' '${archive}' ;;
+  build) printf '%s' '${image.imageId}' > "$3"; echo 'Step 1/1 : FROM scratch' ;;
+  image) echo '${JSON.stringify(image.layers)}' ;;
+  save) cat '${join(folder, "saved.tar")}' ;;
 esac
 `;
     await writeFile(join(folder, "docker"), script, { mode: 0o755 });
     await writeJob("Dockerfile", "FROM scratch\n");
     return { PATH: `${folder}:${process.env.PATH}`, TMPDIR: folder };
   }
-  const imageId = `sha256:${"ab".repeat(32)}`;
 
-  it("are built once, shipped with their length and named by their id", async () => {
-    const env = await writeDocker(imageId, "layers");
+  it("are built once, shipped by content with their length and named by their id", async () => {
+    const image = await makeSavedImage(["first layer", "second layer"]);
+    const env = await writeDocker(image);
     fake.onSubmit = (job) => endTasks(job);
     const steps = "[{ dockerfile: ./Dockerfile }, { dockerfile: ./Dockerfile, run: x }]";
     const file = await writeJob("build.yaml", `name: built\nsteps: ${steps}\ntasks: [a]\n`);
     const cli = startCli(fake, ["run", file], { env });
     expect(await cli.end()).toBe(0);
     const calls = (await readFile(join(folder, "calls"), "utf8")).trimEnd().split("\n");
-    expect(calls.map((call) => call.split(" ")[0])).toEqual(["build", "save"]);
-    const { zstdDecompressSync } = await import("node:zlib");
-    expect(zstdDecompressSync(fake.images.get(imageId) ?? Buffer.alloc(0)).toString()).toBe("layers");
+    expect(calls.map((call) => call.split(" ")[0])).toEqual(["build", "image", "save"]);
+    expect([...fake.images.keys()].sort()).toEqual([image.imageId, ...image.layers].sort());
+    for (const [digest, blob] of fake.images) expect(digestOf(zstdDecompressSync(blob))).toBe(digest);
     const submit = fake.requests.find(({ method, path }) => method === "POST" && path === "/v1/jobs");
-    expect(JSON.parse(submit?.body ?? "").spec.steps).toMatchObject([
-      { kind: "container", image: imageId, shipped: true },
-      { kind: "container", image: imageId, shipped: true, entry: { run: "x" } },
-    ]);
+    const shipped = { kind: "container", image: image.imageId, shipped: true, layers: image.layers };
+    expect(JSON.parse(submit?.body ?? "").spec.steps).toMatchObject([shipped, { ...shipped, entry: { run: "x" } }]);
     expect((await readdir(folder)).filter((name) => name.startsWith("sluice-"))).toEqual([]);
   });
 
-  it("are not sent again where they are already", async () => {
-    const env = await writeDocker(imageId, "layers");
-    fake.images.set(imageId, Buffer.from("there"));
+  it("are not sent again where they are already, nor are the layers that others have too", async () => {
+    const first = await makeSavedImage(["base", "old code"]);
+    for (const digest of [first.imageId, ...first.layers]) fake.images.set(digest, Buffer.from("there"));
     fake.onSubmit = (job) => endTasks(job);
     const file = await writeJob("build.yaml", "name: built\nsteps: [{ dockerfile: ./Dockerfile }]\ntasks: [a]\n");
-    const cli = startCli(fake, ["run", file], { env });
-    expect(await cli.end()).toBe(0);
+    expect(await startCli(fake, ["run", file], { env: await writeDocker(first) }).end()).toBe(0);
     expect(await readFile(join(folder, "calls"), "utf8")).not.toContain("save");
+    const second = await makeSavedImage(["base", "new code"]);
+    const cli = startCli(fake, ["run", file], { env: await writeDocker(second) });
+    expect(await cli.end()).toBe(0);
+    const sent = fake.requests.filter(({ method }) => method === "PUT").map(({ path }) => path.replace("/upload/", ""));
+    expect(sent.sort()).toEqual([second.imageId, second.layers[1]].sort());
+    expect(cli.stderr).toContain("1 of 2 layers were there");
   });
 
   it("are sent again with a fresh link when the store refuses them", async () => {
-    const env = await writeDocker(imageId, "layers");
+    const image = await makeSavedImage(["layer"]);
+    const env = await writeDocker(image);
     fake.fail({ method: "PUT", path: /upload/, code: "forbidden" });
     fake.fail({ method: "PUT", path: /upload/, code: "unavailable" });
     fake.onSubmit = (job) => endTasks(job);
     const file = await writeJob("build.yaml", "name: built\nsteps: [{ dockerfile: ./Dockerfile }]\ntasks: [a]\n");
     const cli = startCli(fake, ["run", file], { env });
     expect(await cli.end()).toBe(0);
-    expect(fake.requests.filter(({ method }) => method === "PUT")).toHaveLength(3);
-    expect(fake.images.has(imageId)).toBe(true);
+    expect(fake.requests.filter(({ method }) => method === "PUT")).toHaveLength(4);
+    expect(fake.images.size).toBe(2);
+  });
+
+  it("cost no more than a tenth above the changed layer when a line of them was changed", async (context) => {
+    await needDocker(context);
+    fake.onSubmit = (job) => endTasks(job);
+    await writeJob("base.bin", randomBytes(300_000).toString("base64"));
+    await writeJob(
+      "Dockerfile",
+      "FROM busybox:stable\nCOPY base.bin /\nCOPY code.txt /\nLABEL sluice.made-for=tests\n",
+    );
+    const file = await writeJob("build.yaml", "name: built\nsteps: [{ dockerfile: ./Dockerfile }]\ntasks: [a]\n");
+    const code = Array.from({ length: 2_000 }, () => randomBytes(30).toString("hex"));
+    const ship = async (): Promise<number> => {
+      await writeJob("code.txt", code.join("\n"));
+      const before = new Set(fake.images.keys());
+      expect(await startCli(fake, ["run", file], { env: { DOCKER_BUILDKIT: "0" } }).end()).toBe(0);
+      const added = [...fake.images].filter(([digest]) => !before.has(digest));
+      return added.reduce((sum, [, blob]) => sum + blob.length, 0);
+    };
+    expect(await ship()).toBeGreaterThan(300_000);
+    code[1_000] = "changed";
+    const layerBytes = zstdCompressSync(Buffer.from(code.join("\n"))).length;
+    expect(await ship()).toBeLessThanOrEqual(1.1 * layerBytes);
+    const docker = new Docker();
+    const jobs = fake.requests.filter(({ method, path }) => method === "POST" && path === "/v1/jobs");
+    for (const { body } of jobs) await docker.getImage(JSON.parse(body).spec.steps[0].image).remove({ force: true });
   });
 
   it("that do not build stop the run with the build's last lines and exit code 2", async () => {
-    const env = await writeDocker(imageId, "");
+    const env = await writeDocker(await makeSavedImage([]));
     await writeFile(
       join(folder, "docker"),
       "#!/bin/sh\necho 'Step 1/2 : RUN make'\necho 'no rule to make' >&2\nexit 1\n",

@@ -177,22 +177,22 @@ describe("artifacts", () => {
 });
 
 describe("images", () => {
-  it("are uploaded once, by a link", async () => {
-    const imageId = `sha256:${"b".repeat(64)}`;
-    const ask = () => plane().call<ImageStatus>("/v1/images", { body: { imageId }, role: "submitter" });
-    const status = await ask();
-    expect(status).toMatchObject({ imageId, present: false });
-    const put = await fetch(status.uploadUrl ?? "", { method: "PUT", body: "archive" });
+  it("are uploaded by blobs, each once and by a link", async () => {
+    const blobs = ["a", "b", "b"].map((digit) => `sha256:${digit.repeat(64)}`);
+    const ask = () => plane().call<ImageStatus>("/v1/images", { body: { blobs }, role: "submitter" });
+    const { missing } = await ask();
+    expect(missing.map(({ digest }) => digest)).toEqual(blobs.slice(0, 2));
+    const put = await fetch(missing[0]?.uploadUrl ?? "", { method: "PUT", body: "blob" });
     expect(put.status).toBe(200);
-    expect(await ask()).toEqual({ imageId, present: true });
+    expect((await ask()).missing).toMatchObject([{ digest: blobs[1] }]);
   });
 
-  it("are named by their id, or refused", async () => {
-    const response = await plane().request("/v1/images", { body: { imageId: "../../etc/passwd" } });
+  it("have blobs that are named by their digest, or are refused", async () => {
+    const response = await plane().request("/v1/images", { body: { blobs: ["../../etc/passwd"] } });
     expect(await response.json()).toMatchObject({
       status: 400,
       code: "invalid_request",
-      problems: [{ path: "imageId" }],
+      problems: [{ path: "blobs[0]" }],
     });
   });
 });

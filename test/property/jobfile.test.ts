@@ -181,7 +181,9 @@ function expectPlaced(problems: readonly Problem[], source: string): void {
 
 /** What can be run must be accepted by the API too. */
 function expectAcceptedByApi(parsed: Extract<ParsedJobFile, { ok: true }>): void {
-  const images = new Map(listImageBuilds(parsed.job).map(({ stepIndex }) => [stepIndex, imageId]));
+  const images = new Map(
+    listImageBuilds(parsed.job).map(({ stepIndex }) => [stepIndex, { imageId, layers: [imageId] }]),
+  );
   const spec = toJobSpec(parsed.job, images);
   expect(jobSpecSchema.parse(JSON.parse(JSON.stringify(spec)))).toEqual(spec);
 }

@@ -37,7 +37,7 @@ export interface FakeApi {
   readonly requests: RecordedRequest[];
   /** Newest first. */
   readonly jobs: FakeJob[];
-  /** Archives of images by image id. */
+  /** Blobs of images, as they were uploaded, by digest. */
   readonly images: Map<string, Buffer>;
   /** Objects behind presigned links by path; a test may put something else there than was promised. */
   readonly objects: Map<string, Buffer>;

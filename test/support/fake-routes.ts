@@ -193,9 +193,9 @@ function cancelTask(job: FakeJob, task: Task): FakeAnswer {
 }
 
 function shipImage(fake: FakeApi, { body }: RecordedRequest): FakeAnswer {
-  const { imageId }: { imageId: string } = JSON.parse(body);
-  const present = fake.images.has(imageId);
-  return json({ imageId, present, ...(present ? {} : { uploadUrl: `${fake.url}/upload/${imageId}` }) });
+  const { blobs }: { blobs: string[] } = JSON.parse(body);
+  const missing = [...new Set(blobs)].filter((digest) => !fake.images.has(digest));
+  return json({ missing: missing.map((digest) => ({ digest, uploadUrl: `${fake.url}/upload/${digest}` })) });
 }
 
 function wantsStream({ headers }: RecordedRequest): boolean {

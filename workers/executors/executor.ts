@@ -18,7 +18,7 @@ export interface TaskContext {
   /** A Docker configuration with credentials of registries. */
   registryAuth?: Secret | undefined;
   workspace: Workspace;
-  /** Presigned URLs of the archives of shipped images, by image id. */
+  /** Presigned URLs of the blobs of shipped images, by digest. */
   images: Readonly<Record<string, string>>;
 }
 

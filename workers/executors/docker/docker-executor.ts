@@ -24,6 +24,8 @@ const maxConnectDelayMs = 5_000;
 export interface DockerExecutorOptions {
   address: DockerAddress;
   slots: number;
+  /** Where parts of images are kept on their way to the daemon. */
+  scratchFolder: string;
   workerId: string;
   owner: Owner;
   log: Logger;
@@ -165,7 +167,7 @@ export class DockerExecutor implements Executor {
     });
     this.#pool = namespaces;
     await daemon.open();
-    return { docker, daemon, namespaces, images: new ImageLoader(docker, log) };
+    return { docker, daemon, namespaces, images: new ImageLoader(docker, this.#options.scratchFolder, log) };
   }
 
   #watch(docker: DockerClient): DaemonWatch {

@@ -248,7 +248,7 @@ export class DockerSandbox implements TaskSandbox {
   #bringImage({ image, shipped }: ContainerPlan, signal: AbortSignal): Promise<void> {
     const images = this.#connection?.images;
     if (images === undefined) throw new Error("there is no connection to Docker");
-    if (shipped) return images.load(image, this.#task.images[image], signal);
+    if (shipped) return images.load(image, this.#task.images, signal);
     const { registryAuth } = this.#task;
     return images.pull(image, registryAuth && findCredentials(registryAuth, image), signal);
   }

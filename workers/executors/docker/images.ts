@@ -1,30 +1,30 @@
 import { createHash } from "node:crypto";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import type { ReadableStream } from "node:stream/web";
-import { createZstdDecompress } from "node:zlib";
+import type { Readable } from "node:stream";
 import { reasonFor } from "../../../shared/domain/reason.ts";
 import type { Logger } from "../../../shared/log.ts";
-import { messageOf, retryWithBackoff } from "../../retry.ts";
+import { retryWithBackoff } from "../../retry.ts";
 import { StepFault } from "../executor.ts";
 import type { RegistryCredentials } from "../registry-auth.ts";
-import { type DockerClient, dockerMessage, statusOf } from "./docker-client.ts";
+import { type DockerClient, dockerMessage } from "./docker-client.ts";
 import { classifyImageFault, explainPullFault, isImageRefusal } from "./image-faults.ts";
 import { SharedWork } from "./shared-work.ts";
+import { type BlobLinks, BlobUnavailable, ShippedImage } from "./shipped-image.ts";
 
 const pullRetries = 3;
-const loadRetries = 2;
 /** A registry or a bucket that sends nothing for this long is tried again. */
 const idleMs = 60_000;
 
 /** Brings images to the daemon; tasks that need the same one wait for one transfer. */
 export class ImageLoader {
   readonly #docker: DockerClient;
+  readonly #scratchFolder: string;
   readonly #log: Logger;
   readonly #transfers = new SharedWork<void>();
 
-  constructor(docker: DockerClient, log: Logger) {
+  /** Layers on their way to the daemon are kept below the scratch folder. */
+  constructor(docker: DockerClient, scratchFolder: string, log: Logger) {
     this.#docker = docker;
+    this.#scratchFolder = scratchFolder;
     this.#log = log;
   }
 
@@ -51,28 +51,39 @@ export class ImageLoader {
     });
   }
 
-  /** Loads a shipped image from its archive and checks that it is the one that was asked for. */
-  load(imageId: string, archiveUrl: string | undefined, signal: AbortSignal): Promise<void> {
-    const short = imageId.slice(0, 19);
-    if (archiveUrl === undefined) {
-      return Promise.reject(imageFault(`image ${short} was not shipped with the job: submit the job again`));
-    }
+  /** Loads a shipped image from its blobs and checks that it is the one that was asked for. */
+  load(imageId: string, links: BlobLinks, signal: AbortSignal): Promise<void> {
     return this.#transfers.join(imageId, signal, async (shared) => {
       this.#log.info({ image: imageId }, "loading a shipped image");
       try {
-        await retryWithBackoff(() => this.#loadOnce(archiveUrl, shared), {
-          signal: shared,
-          retries: loadRetries,
-          firstDelayMs: 1_000,
-          isRetryable: (error) => !isRefusal(error),
-        });
+        await this.#loadParts(imageId, links, shared);
         await this.#docker.getImage(imageId).inspect();
       } catch (error) {
         shared.throwIfAborted();
-        if (statusOf(error) === 404) throw imageFault(`the archive of image ${short} does not hold that image`, error);
-        throw imageFault(`image ${short} could not be loaded: ${dockerMessage(error)}`, error);
+        throw imageFault(`image ${imageId.slice(0, 19)} could not be loaded: ${dockerMessage(error)}`, error);
       }
     });
+  }
+
+  async #loadParts(imageId: string, links: BlobLinks, signal: AbortSignal): Promise<void> {
+    const image = new ShippedImage(this.#docker, links, signal);
+    const load = (knownLayersToo: boolean) =>
+      image.withArchive(imageId, this.#scratchFolder, { knownLayersToo }, async (archive) => {
+        const progress = await this.#docker.loadImage(archive, { quiet: true, abortSignal: signal });
+        await readProgress(progress as Readable, signal);
+      });
+    try {
+      await load(false);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof BlobUnavailable) throw error;
+      // A layer that the daemon had may have been removed meanwhile: with all of them it does not matter.
+      this.#log.warn(
+        { image: imageId, reason: dockerMessage(error) },
+        "an image was not loaded; trying all its layers",
+      );
+      await load(true);
+    }
   }
 
   async #pullOnce(reference: string, credentials: RegistryCredentials | undefined, signal: AbortSignal): Promise<void> {
@@ -82,34 +93,6 @@ export class ImageLoader {
     });
     await readProgress(progress as Readable, signal);
   }
-
-  async #loadOnce(archiveUrl: string, signal: AbortSignal): Promise<void> {
-    const answer = await fetch(archiveUrl, { signal });
-    if (!answer.ok || answer.body === null) throw new ArchiveRefused(answer.status);
-    const archive = createZstdDecompress();
-    const download = pipeline(Readable.fromWeb(answer.body as ReadableStream), archive, { signal });
-    // The end of the load tells of a broken download too; here it must only not go unheard.
-    download.catch((error: unknown) => archive.destroy(error as Error));
-    const progress = await this.#docker.loadImage(archive, { quiet: true, abortSignal: signal });
-    await readProgress(progress as Readable, signal);
-    await download;
-  }
-}
-
-class ArchiveRefused extends Error {
-  readonly statusCode: number;
-
-  constructor(status: number) {
-    super(`its archive was answered with HTTP status ${status}`);
-    this.statusCode = status;
-  }
-}
-
-/** Tells whether the answer is a decision, which would be the same the next time. */
-function isRefusal(error: unknown): boolean {
-  const status = statusOf(error);
-  if (status !== undefined && status >= 400 && status < 500 && status !== 408 && status !== 429) return true;
-  return isImageRefusal(classifyImageFault(messageOf(error)));
 }
 
 function imageFault(detail: string, cause?: unknown): StepFault {
