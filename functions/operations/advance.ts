@@ -47,10 +47,13 @@ async function workOffEvents(
   const { jobId } = digest;
   if (deps.now() > deadlineMs || (await isHeldUp(deps, jobId))) return undefined;
   const events = await deps.events.listAfter(jobId, Number(chore.cursor), eventPageSize);
-  const ended = events.flatMap((event) =>
-    event.type === "task.transition" && isTerminalTaskState(event.to) ? [event.task] : [],
-  );
   const graph = await deps.graphs.get(jobId);
+  const ended = events.flatMap((event) => {
+    if (event.type !== "task.transition") return [];
+    if (isTerminalTaskState(event.to)) return [event.task];
+    // It waits again after a retry: what it needs may have ended before that, when nobody was waiting for it.
+    return event.to === "pending" ? (graph.needs.get(event.task) ?? []) : [];
+  });
   const done = await advanceFrom(deps, digest, graph, new Set(ended), deadlineMs);
   return done ? (events.at(-1)?.seq ?? digest.seq) : undefined;
 }
@@ -63,7 +66,10 @@ async function isHeldUp(deps: Deps, jobId: string): Promise<boolean> {
   return (await deps.jobs.getChores(jobId, ["expand", "retry"])).length > 0;
 }
 
-/** Moves on what waits for the tasks named, and what waits for those that end by it; false where it must be resumed. */
+/**
+ * Moves on what waits for those of the tasks named that have ended, and what waits for those that end by it; false
+ * where it must be resumed.
+ */
 async function advanceFrom(
   deps: Deps,
   digest: JobDigest,

@@ -6,7 +6,7 @@ import type { AttemptEnd } from "../../shared/repository/task-moves.ts";
 import type { Deps } from "../deps.ts";
 import { outcomeOfCancel } from "./cancel-outcome.ts";
 import { readManifest } from "./rescue.ts";
-import { settleAttempt } from "./settle.ts";
+import { type Settlement, settleAttempt } from "./settle.ts";
 
 /**
  * When the running attempt of a task is overdue: its worker was to end it by its timeout, or as it was told to, and has
@@ -24,12 +24,11 @@ export function overdueAtMs(task: TaskItem): number {
  * Ends an attempt that its worker does not end, however well it renews its lease: as its manifest says, or as timed out
  * or cancelled. The worker hears at its next heartbeat that the lease is gone, and stops what it has running.
  */
-export async function endOverdue(deps: Deps, task: TaskItem): Promise<boolean> {
+export async function endOverdue(deps: Deps, task: TaskItem): Promise<Settlement> {
   const { lease } = task;
-  if (!lease) return false;
+  if (!lease) return { kind: "refused" };
   const end = (await readManifest(deps, task)) ?? decideEnd(task, lease);
-  const settlement = await settleAttempt(deps, task, { token: lease.token }, end);
-  return settlement.kind !== "refused";
+  return settleAttempt(deps, task, { token: lease.token }, end);
 }
 
 function decideEnd(task: TaskItem, lease: NonNullable<TaskItem["lease"]>): AttemptEnd {

@@ -37,7 +37,7 @@ export interface Retried {
 export async function retryTasks(deps: Deps, wish: RetryWish): Promise<Retried> {
   const { jobId, by, idempotencyKey } = wish;
   const requestSha256 = hash(JSON.stringify(["retry", jobId, wish.tasks ?? null]));
-  const nonce = idempotencyKey ? hash(JSON.stringify([by, idempotencyKey])) : randomUUID();
+  const nonce = idempotencyKey ? hash(JSON.stringify([by, idempotencyKey, requestSha256])) : randomUUID();
   for (let tries = 0; tries < raceTries; tries++) {
     const repeated = idempotencyKey && (await deps.jobs.findIdempotent(by, idempotencyKey, deps.now()));
     if (repeated && repeated.requestSha256 === requestSha256) return describe(await getRetryList(deps, jobId, nonce));
@@ -46,7 +46,14 @@ export async function retryTasks(deps: Deps, wish: RetryWish): Promise<Retried> 
       throw new AppError("idempotency_mismatch", message);
     }
     const digest = await findRetryableJob(deps, jobId);
-    const list = await chooseTasks(deps, digest, wish.tasks);
+    const wanted = wish.tasks ? await readNamed(deps, digest, wish.tasks) : await readFailed(deps, digest);
+    // What they did counts first: a failure that ends the whole job by its abort policy must not do so afterwards.
+    const uncounted = wanted.filter(({ outbox = [] }) => outbox.length > 0);
+    if (uncounted.length > 0) {
+      await deps.fold.foldTasks(jobId, uncounted);
+      continue;
+    }
+    const list = await chooseTasks(deps, digest, wanted, wish.tasks !== undefined);
     await putRetryList(deps, jobId, nonce, list);
     const written = await deps.jobs.requestRetry({
       digest,
@@ -84,11 +91,16 @@ async function findRetryableJob(deps: Deps, jobId: string): Promise<JobDigest> {
   return digest;
 }
 
-async function chooseTasks(deps: Deps, digest: JobDigest, names: readonly string[] | undefined): Promise<RetryList> {
-  const wanted = names ? await readNamed(deps, digest, names) : await readFailed(deps, digest);
+/** `named`: all of them or none; else those that can be. */
+async function chooseTasks(
+  deps: Deps,
+  digest: JobDigest,
+  wanted: readonly TaskItem[],
+  named: boolean,
+): Promise<RetryList> {
   const spent = wanted.filter(({ attempt }) => attempt >= maxAttempts);
   const fresh = wanted.filter(({ attempt }) => attempt < maxAttempts);
-  if (spent.length > 0 && (names || fresh.length === 0)) {
+  if (spent.length > 0 && (named || fresh.length === 0)) {
     refuse(
       spent.map(({ task }) => task),
       `had ${maxAttempts} attempts, as many as there may be`,
@@ -98,7 +110,7 @@ async function chooseTasks(deps: Deps, digest: JobDigest, names: readonly string
   const chosen = new Map(fresh.map(({ task, rev }) => [task, rev]));
   const { plan } = await planByTasks(deps, digest, chosen, digest.cancel !== undefined);
   const [blocked] = plan.blocked;
-  if (blocked && (names || plan.restart.length === 0)) {
+  if (blocked && (named || plan.restart.length === 0)) {
     const message = `task ${blocked.task} needs ${blocked.need}, which did not complete; retry ${blocked.need}: what waits for it follows`;
     throw new AppError("conflict", message);
   }

@@ -198,7 +198,9 @@ async function gatherEnded(
   status: TerminalTaskState,
   common: Common,
 ): Promise<EndedEvidence> {
-  const last = task.attempts.at(-1);
+  // A task may have ended while it waited: then no attempt is to blame.
+  const newest = task.attempts.at(-1);
+  const last = newest?.endedAt === task.endedAt ? newest : undefined;
   const reached = last?.steps?.filter(({ startedAt }) => startedAt !== undefined) ?? [];
   const ending = reached.find(({ exitCode = 0 }) => exitCode !== 0) ?? reached.at(-1);
   const wantsLog = status !== "completed" && last !== undefined;
@@ -207,6 +209,7 @@ async function gatherEnded(
     phase: "ended",
     cancel: undefined,
     status,
+    waited: last === undefined,
     reason: task.outcome?.reason,
     step:
       ending && status !== "completed"

@@ -28,7 +28,8 @@ export async function workOnRetry(deps: Deps, chore: Chore, deadlineMs: number):
     }
     const { plan, items } = await planByTasks(deps, digest, new Map(list.chosen), retry.wasCancelled);
     if (plan.rewait.length + plan.restart.length === 0) return endRetry(deps, chore, digest);
-    if (await carryOut(deps, digest, plan, items, { seq: retry.seq, deadlineMs })) continue;
+    const progress = await carryOut(deps, digest, plan, items, { seq: retry.seq, deadlineMs });
+    if (progress !== "late") continue;
     // The time is up. The change of the chore comes down the stream and goes on with it.
     await deps.jobs.moveChore(chore, `${Number(chore.cursor) + 1}`);
     return;
@@ -41,46 +42,58 @@ async function endRetry(deps: Deps, chore: Chore, digest: JobDigest): Promise<vo
   else await deps.jobs.endChore(chore);
 }
 
-/** Makes the moves of a plan; those that somebody else was faster with are left to the next plan. False: out of time. */
+/** How far a plan was carried out: `raced` = something had moved, plan again; `late` = out of time. */
+type Progress = "done" | "raced" | "late";
+
+/**
+ * Makes the moves of a plan. What waits comes first: should one of those have moved meanwhile nothing that it waits for
+ * begins by this plan, for later plans would not know of the two.
+ */
 async function carryOut(
   deps: Deps,
   digest: JobDigest,
   plan: RetryPlan,
   items: ReadonlyMap<string, TaskItem>,
   { seq, deadlineMs }: { seq: number; deadlineMs: number },
-): Promise<boolean> {
+): Promise<Progress> {
   const limit = pLimit(parallelMoves);
-  const inBatches = async <Step>(steps: readonly Step[], work: (batch: readonly Step[]) => Promise<void>) => {
+  const inBatches = async <Step>(
+    steps: readonly Step[],
+    work: (batch: readonly Step[]) => Promise<boolean>,
+  ): Promise<Progress> => {
     for (let start = 0; start < steps.length; start += batchSize) {
-      if (deps.now() > deadlineMs) return false;
-      await work(steps.slice(start, start + batchSize));
+      if (deps.now() > deadlineMs) return "late";
+      if (!(await work(steps.slice(start, start + batchSize)))) return "raced";
     }
-    return true;
+    return "done";
+  };
+  const rewait = async ({ task, needs }: RetryPlan["rewait"][number]) => {
+    const item = items.get(task);
+    const seen = needs.flatMap((need) => items.get(need) ?? []);
+    return item === undefined || deps.tasks.waitAgain(item, seen);
+  };
+  const restart = async ({ task, waitingFor }: RetryPlan["restart"][number]) => {
+    const item = items.get(task);
+    return item && deps.tasks.revive(item, deps.now(), { waitingFor, retriedSeq: seq });
   };
   const rewaited = await inBatches(plan.rewait, async (batch) => {
-    await Promise.all(
-      batch.map(({ task, needs }) =>
-        limit(async () => {
-          const item = items.get(task);
-          if (item) await deps.tasks.waitAgain(item, needs);
-        }),
-      ),
-    );
+    const moves = await Promise.all(batch.map((step) => limit(() => rewait(step))));
+    return moves.every((moved) => moved);
   });
-  return (
-    rewaited &&
-    (await inBatches(plan.restart, async (batch) => {
-      const moves = await Promise.all(
-        batch.map(({ task, waitingFor }) =>
-          limit(async () => {
-            const item = items.get(task);
-            return item && deps.tasks.revive(item, deps.now(), { waitingFor, retriedSeq: seq });
-          }),
-        ),
-      );
-      const revived = moves.flatMap((move) => (move?.moved ? [move.task] : []));
-      const queued = revived.filter(({ state }) => state === "queued");
-      await dispatchTasks(findPool(deps, digest.pool), queued);
-    }))
-  );
+  if (rewaited !== "done") return rewaited;
+  const waits = plan.restart.filter(({ waitingFor }) => waitingFor.length > 0);
+  const waited = await inBatches(waits, async (batch) => {
+    const moves = await Promise.all(batch.map((step) => limit(() => restart(step))));
+    return moves.every((move) => move?.moved);
+  });
+  if (waited !== "done") return waited;
+  const ready = plan.restart.filter(({ waitingFor }) => waitingFor.length === 0);
+  return inBatches(ready, async (batch) => {
+    const moves = await Promise.all(batch.map((step) => limit(() => restart(step))));
+    await dispatchTasks(
+      findPool(deps, digest.pool),
+      moves.flatMap((move) => (move?.moved ? [move.task] : [])),
+    );
+    return true;
+  });
 }

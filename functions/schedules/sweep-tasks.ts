@@ -45,9 +45,18 @@ async function watchTask(deps: Deps, task: TaskItem): Promise<Finding> {
   const { untilMs } = task.lease;
   if (untilMs <= deps.now()) return (await takeBack(deps, task)) ? "rescued" : "nothing";
   const overdueMs = overdueAtMs(task);
-  if (overdueMs <= deps.now()) return (await endOverdue(deps, task)) ? "overdue" : "nothing";
+  if (overdueMs <= deps.now()) return (await giveUp(deps, task)) ? "overdue" : "nothing";
   await deps.tasks.noteDue(task, Math.min(untilMs + foldDueMs, overdueMs));
   return "nothing";
+}
+
+/** Where the task is tried again it gets a message: the one it had is kept hidden by the worker that did not end it. */
+async function giveUp(deps: Deps, task: TaskItem): Promise<boolean> {
+  const settlement = await endOverdue(deps, task);
+  if (settlement.kind === "requeued") {
+    await dispatchTasks(findPool(deps, task.pool), [task], settlement.delaySeconds);
+  }
+  return settlement.kind !== "refused";
 }
 
 /** The message goes first: a crash before the note only sends it twice. */

@@ -60,6 +60,8 @@ export interface RunningEvidence extends CommonEvidence {
 export interface EndedEvidence extends CommonEvidence {
   phase: "ended";
   status: TerminalTaskState;
+  /** Set where no attempt ended it: it waited for its first, or for another. */
+  waited?: boolean;
   reason: Reason | undefined;
   step: FactOf<"step"> | undefined;
   log: FactOf<"log"> | undefined;
@@ -253,7 +255,9 @@ function explainRunning(evidence: RunningEvidence): Explanation {
 
 function explainEnded(evidence: EndedEvidence): Explanation {
   const { task, status, reason, step, log, attempts } = evidence;
-  const tries = attempts.length > 1 ? ` at attempt ${attempts.length}` : "";
+  const tries = evidence.waited
+    ? attempts.length > 0 && ` while it waited after attempt ${attempts.length}`
+    : attempts.length > 1 && ` at attempt ${attempts.length}`;
   const facts: WhyFact[] = [
     ...(reason ? [{ kind: "reason" as const, ...reason }] : []),
     ...(step ? [{ kind: "step" as const, ...step }] : []),
@@ -270,7 +274,7 @@ function explainEnded(evidence: EndedEvidence): Explanation {
   const because = reason ? `: ${reason.detail}` : "";
   const blame = reason?.fault === "infrastructure" ? "; the fault is the infrastructure's, not the task's" : "";
   const never = attempts.length === 0 && status !== "completed" ? " before it started" : "";
-  return answer(status, `${task} ${words[status]}${tries}${never}${because}${blame}`, facts);
+  return answer(status, `${task} ${words[status]}${tries || ""}${never}${because}${blame}`, facts);
 }
 
 function answer(code: WhyCode, summary: string, facts: WhyFact[]): Explanation {

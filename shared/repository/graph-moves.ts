@@ -1,7 +1,7 @@
 import { firstAnnouncement } from "../domain/announcement.ts";
 import type { Reason } from "../domain/reason.ts";
 import type { TaskItem, TaskTransition } from "./items.ts";
-import { type Table, updateItem } from "./table.ts";
+import { maxTransactionItems, type Table, updateItem, writeTransaction } from "./table.ts";
 import { dueValues, foldDueMs, itemKeyOf, type TaskMove, toMove } from "./task-moves.ts";
 
 /**
@@ -109,15 +109,43 @@ function isUntouched({ retouched }: TaskItem): { condition: string; values: Reco
     : { condition: "retouched = :retouched", values: { ":retouched": retouched } };
 }
 
-/** Lets a pending task wait again for needs that are retried, and whoever looked at it before look again. */
-export async function waitAgain(table: Table, task: TaskItem, needs: readonly string[]): Promise<TaskMove> {
-  return toMove(
-    await updateItem(table, {
-      Key: itemKeyOf(task),
-      UpdateExpression: "SET retouched = if_not_exists(retouched, :zero) + :one ADD waitingFor :needs",
-      ConditionExpression: "#state = :pending",
-      ExpressionAttributeNames: { "#state": "state" },
-      ExpressionAttributeValues: { ":pending": "pending", ":needs": new Set(needs), ":zero": 0, ":one": 1 },
-    }),
-  );
+/** Needs of one task that one transaction looks at, beside the task itself. */
+const needsPerWrite = maxTransactionItems - 1;
+
+/**
+ * Lets a pending task wait again for needs that are retried, and whoever looked at it before look again. Refused where
+ * one of these needs has moved since it was seen: it may have completed again by then, and nobody would tell.
+ */
+export async function waitAgain(table: Table, task: TaskItem, needs: readonly TaskItem[]): Promise<boolean> {
+  for (let start = 0; start < needs.length; start += needsPerWrite) {
+    const some = needs.slice(start, start + needsPerWrite);
+    const outcome = await writeTransaction(table, [
+      {
+        Update: {
+          TableName: table.name,
+          Key: itemKeyOf(task),
+          UpdateExpression: "SET retouched = if_not_exists(retouched, :zero) + :one ADD waitingFor :needs",
+          ConditionExpression: "#state = :pending",
+          ExpressionAttributeNames: { "#state": "state" },
+          ExpressionAttributeValues: {
+            ":pending": "pending",
+            ":needs": new Set(some.map((need) => need.task)),
+            ":zero": 0,
+            ":one": 1,
+          },
+        },
+      },
+      ...some.map((need) => ({
+        ConditionCheck: {
+          TableName: table.name,
+          Key: itemKeyOf(need),
+          ConditionExpression: "#rev = :rev",
+          ExpressionAttributeNames: { "#rev": "rev" },
+          ExpressionAttributeValues: { ":rev": need.rev },
+        },
+      })),
+    ]);
+    if (!outcome.ok) return false;
+  }
+  return true;
 }

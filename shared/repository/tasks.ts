@@ -57,8 +57,8 @@ export interface TaskRepository {
   ): Promise<TaskMove>;
   /** Lets an ended task begin again. Refused where it has moved since it was read, or has not ended. */
   revive(task: TaskItem, nowMs: number, revival?: Revival): Promise<TaskMove>;
-  /** Lets a pending task wait again for needs that are retried. */
-  waitAgain(task: TaskItem, needs: readonly string[]): Promise<TaskMove>;
+  /** Lets a pending task wait again for needs that are retried; false where it or one of them has moved since. */
+  waitAgain(task: TaskItem, needs: readonly TaskItem[]): Promise<boolean>;
   /** Notes that tasks which a pending task waits for have completed; it is queued with the last of them. */
   meetNeeds(task: TaskItem, completed: ReadonlySet<string>, nowMs: number): Promise<TaskMove>;
   /** Ends a pending task because one that it needs did not complete. */
