@@ -46,7 +46,7 @@ export async function retryTasks(deps: Deps, wish: RetryWish): Promise<Retried> 
       throw new AppError("idempotency_mismatch", message);
     }
     const digest = await findRetryableJob(deps, jobId);
-    const wanted = wish.tasks ? await readNamed(deps, digest, wish.tasks) : await readFailed(deps, digest);
+    const wanted = await readWanted(deps, digest, wish.tasks);
     // What they did counts first: a failure that ends the whole job by its abort policy must not do so afterwards.
     const uncounted = wanted.filter(({ outbox = [] }) => outbox.length > 0);
     if (uncounted.length > 0) {
@@ -73,7 +73,8 @@ export async function retryTasks(deps: Deps, wish: RetryWish): Promise<Retried> 
 
 /** What a retry of these tasks would run again, or the same refusal; nothing is changed. */
 export async function planRetry(deps: Deps, { jobId, tasks }: Pick<RetryWish, "jobId" | "tasks">): Promise<Retried> {
-  return describe(await chooseTasks(deps, await findRetryableJob(deps, jobId), tasks));
+  const digest = await findRetryableJob(deps, jobId);
+  return describe(await chooseTasks(deps, digest, await readWanted(deps, digest, tasks), tasks !== undefined));
 }
 
 async function findRetryableJob(deps: Deps, jobId: string): Promise<JobDigest> {
@@ -89,6 +90,10 @@ async function findRetryableJob(deps: Deps, jobId: string): Promise<JobDigest> {
   }
   if (chore) throw new AppError("conflict", `tasks of ${jobId} are being retried already; try again in a moment`);
   return digest;
+}
+
+function readWanted(deps: Deps, digest: JobDigest, names: readonly string[] | undefined): Promise<TaskItem[]> {
+  return names ? readNamed(deps, digest, names) : readFailed(deps, digest);
 }
 
 /** `named`: all of them or none; else those that can be. */

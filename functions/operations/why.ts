@@ -200,7 +200,7 @@ async function gatherEnded(
 ): Promise<EndedEvidence> {
   // A task may have ended while it waited: then no attempt is to blame.
   const newest = task.attempts.at(-1);
-  const last = newest?.endedAt === task.endedAt ? newest : undefined;
+  const last = newest?.endedAt === task.endedAt && newest?.outcome?.state === status ? newest : undefined;
   const reached = last?.steps?.filter(({ startedAt }) => startedAt !== undefined) ?? [];
   const ending = reached.find(({ exitCode = 0 }) => exitCode !== 0) ?? reached.at(-1);
   const wantsLog = status !== "completed" && last !== undefined;

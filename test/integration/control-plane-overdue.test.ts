@@ -5,6 +5,7 @@ import { timing } from "../../shared/domain/timing.ts";
 import { noopJob } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
 import { completed, type FakeWorker } from "../support/control-plane-worker.ts";
+import { eventually } from "../support/eventually.ts";
 import { auditJob, readJobRecords } from "../support/job-audit.ts";
 
 const plane = useControlPlane();
@@ -49,6 +50,15 @@ describe("an attempt that its worker does not end", () => {
     await plane().foldAll();
     auditJob(await readJobRecords(plane(), jobId));
     expect(await plane().call<Job>(`/v1/jobs/${jobId}`)).toMatchObject({ status: "failed", counts: { timed_out: 1 } });
+  });
+
+  it("is followed by another at once where the job says so, for its worker keeps the message hidden", async () => {
+    const { jobId, worker, claimed } = await startDeaf({ retry: { attempts: 2, on: ["timed_out"] } });
+    expect(await pass(timing.overdueMs + 90_000, worker, claimed)).toBe(1);
+    expect(await readTask(jobId)).toMatchObject({ status: "queued", attempt: 1 });
+    await eventually(async () => (await plane().createWorker().runAll()) === 1, "the task runs again");
+    await plane().foldAll();
+    expect(await readTask(jobId)).toMatchObject({ status: "completed", attempt: 2 });
   });
 
   it("ends as its manifest says where there is one", async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { workOnChore } from "../../functions/operations/chores.ts";
-import type { Job, Problem, Retried, Task } from "../../shared/api/schemas.ts";
+import type { Job, Problem, Retried, Task, Why } from "../../shared/api/schemas.ts";
 import { noopJob } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
 import type { CloudRequest } from "../support/control-plane-requests.ts";
@@ -160,6 +160,18 @@ describe("a retry at the same moment as other things", () => {
     expect(((await answer.json()) as Problem).detail).toContain("is being cancelled; retry its tasks when it has");
     await plane().foldAll();
     expect(await readJob(jobId)).toMatchObject({ status: "failed", counts: { failed: 1, aborted: 1 } });
+  });
+});
+
+describe("what is told after a retry", () => {
+  it("blames no attempt for a task that was cancelled while it waited", async () => {
+    const jobId = await plane().submit(noopJob(["a"]));
+    await runToEnd("a");
+    await retry(jobId, ["a"]);
+    await plane().call(`/v1/jobs/${jobId}/tasks/a/cancel`, { method: "POST" });
+    const why = await plane().call<Why>(`/v1/jobs/${jobId}/tasks/a/why`);
+    expect(why.summary).toBe("a was aborted while it waited after attempt 1: cancelled by test-admin");
+    expect(why.facts.map(({ kind }) => kind)).toEqual(["reason", "attempt"]);
   });
 });
 
