@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { workOnChore } from "../../functions/operations/chores.ts";
 import type { EventPage, Job, Problem, Retried, Task } from "../../shared/api/schemas.ts";
 import { maxAttempts } from "../../shared/domain/timing.ts";
 import { taskKey } from "../../shared/repository/keys.ts";
@@ -211,6 +212,73 @@ describe("the retry of a job", () => {
       expect(await readJob(jobId), `crash at write ${crashAt}`).toMatchObject({ status: "completed" });
       await audit(jobId);
     }
+  });
+});
+
+describe("a retry at the same moment", () => {
+  /** Does something right before the first update that fits is sent. */
+  function interject(pattern: RegExp, act: () => Promise<unknown>): () => boolean {
+    let acted = false;
+    plane().requests.intercept(async ({ operation, input }, send) => {
+      if (!acted && operation === "UpdateItem" && pattern.test(JSON.stringify(input))) {
+        acted = true;
+        await act();
+      }
+      return send();
+    });
+    return () => acted;
+  }
+
+  async function foldOnly(jobId: string): Promise<void> {
+    const { tasks } = await plane().deps.tasks.list({ jobId, bucketCount: 1 }, { limit: 10 });
+    await plane().deps.fold.foldTasks(jobId, tasks);
+  }
+
+  const advance = (jobId: string) => workOnChore(plane().deps, jobId, "advance", Number.POSITIVE_INFINITY);
+
+  it("as what waits for the failed task is about to be skipped wins: it waits again", async () => {
+    const jobId = await plane().submit(graphJob({ a: "", b: "a", c: "b" }));
+    await plane()
+      .createWorker()
+      .runAll(() => failedWith(7));
+    await foldOnly(jobId);
+    const retried = interject(/"skipped"/, () => retry(jobId));
+    await advance(jobId);
+    expect(retried()).toBe(true);
+    expect(await readTask(jobId, "b")).toMatchObject({ status: "pending", waitingFor: ["a"] });
+    await plane().foldAll();
+    expect(await runToEnd()).toEqual(["a", "b", "c"]);
+    expect(await readJob(jobId)).toMatchObject({ status: "completed" });
+    await audit(jobId);
+  });
+
+  it("as what waits for the completed task is about to be queued wins: it waits again", async () => {
+    const jobId = await plane().submit(graphJob({ a: "", b: "a" }));
+    await plane().createWorker().runAll();
+    await foldOnly(jobId);
+    const retried = interject(/"from":"pending","to":"queued"/, () => retry(jobId, ["a"]));
+    await advance(jobId);
+    expect(retried()).toBe(true);
+    expect(await readTask(jobId, "b")).toMatchObject({ status: "pending", waitingFor: ["a"] });
+    await plane().foldAll();
+    expect(await runToEnd()).toEqual(["a", "b"]);
+    await audit(jobId);
+  });
+
+  it("as the cancel that ended the job before is still at work in another process wins", async () => {
+    const jobId = await plane().submit(graphJob({ a: "", b: "a" }));
+    await cancel(jobId);
+    const retried = interject(/"aborted"/, async () => {
+      await plane().foldAll();
+      expect(await readJob(jobId)).toMatchObject({ status: "aborted" });
+      await retry(jobId, ["a"]);
+    });
+    await workOnChore(plane().startProcess(), jobId, "cancel", Number.POSITIVE_INFINITY);
+    expect(retried()).toBe(true);
+    await plane().foldAll();
+    expect(await runToEnd()).toEqual(["a", "b"]);
+    expect(await readJob(jobId)).toMatchObject({ status: "completed" });
+    await audit(jobId);
   });
 });
 

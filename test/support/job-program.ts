@@ -70,10 +70,42 @@ const crashArbitrary: fc.Arbitrary<Crash | undefined> = fc.option(
   { nil: undefined, freq: 2 },
 );
 
+/** What moves many tasks at once: rare among all operations, and only interesting side by side. */
+const wholeJobArbitrary: fc.Arbitrary<Operation> = fc.oneof(
+  fc.record({ do: fc.constant("chore"), kind: fc.constantFrom("advance", "advance", "retry", "cancel") }),
+  fc.record({
+    do: fc.constant("retry"),
+    tasks: fc.constantFrom<number[] | undefined>(undefined, [0], [1]),
+    key: fc.constant(undefined),
+  }),
+  fc.record({ do: fc.constant("cancel job") }),
+  fc.record({ do: fc.constant("sweep") }),
+  fc.record({ do: fc.constant("fold"), by: fc.nat(1), images: fc.constant<number[]>([0, 1, 2, 3, 4, 5, 6, 7]) }),
+);
+
+/** Stays with the process that asked last: its next request is the last that waits. */
+const stay = -1;
+
+/**
+ * Whose request goes next: anybody's, or mostly the same process's, so that one may do a great deal between two requests
+ * of another.
+ */
+const choicesArbitrary = fc.oneof(
+  fc.array(fc.nat(7), { maxLength: 40 }),
+  fc.array(fc.oneof({ weight: 10, arbitrary: fc.constant(stay) }, { weight: 1, arbitrary: fc.nat(7) }), {
+    minLength: 20,
+    maxLength: 80,
+    size: "max",
+  }),
+);
+
 /** Processes that run side by side, in which order their requests go, and how much time passes afterwards. */
 const roundArbitrary = fc.record({
-  works: fc.array(fc.record({ operation: operationArbitrary, crash: crashArbitrary }), { minLength: 1, maxLength: 5 }),
-  choices: fc.array(fc.nat(7), { maxLength: 30 }),
+  works: fc.oneof(
+    fc.array(fc.record({ operation: operationArbitrary, crash: crashArbitrary }), { minLength: 1, maxLength: 5 }),
+    fc.array(fc.record({ operation: wholeJobArbitrary, crash: crashArbitrary }), { minLength: 2, maxLength: 4 }),
+  ),
+  choices: choicesArbitrary,
   passMs: fc.constantFrom(0, 0, 3_000, timing.leaseMs + 1, 90_000),
   /** Whether the job comes to rest after this round, to be looked at: while its workers live, or after they died. */
   rest: fc.constantFrom("no", "no", "no", "no", "no", "workers live", "workers died"),
@@ -88,6 +120,8 @@ export const programArbitrary = fc.record({
   abort: fc.constantFrom("never", "on-failure", "on-error"),
   timeoutMs: fc.option(fc.constantFrom(60_000, 300_000), { nil: undefined }),
   submitCrash: crashArbitrary,
+  /** Results of tasks that have run and been counted before the first round, so that there is something to retry. */
+  before: fc.array(fc.constantFrom(0, 0, 1, 1, 1, 2, 3), { maxLength: 3 }),
   rounds: fc.array(roundArbitrary, { minLength: 1, maxLength: 12 }),
 });
 type Program = typeof programArbitrary extends fc.Arbitrary<infer T> ? T : never;
@@ -113,6 +147,7 @@ export async function runProgram(cloud: EmbeddedCloud, program: Program): Promis
   try {
     const run = new ProgramRun(plane, program);
     await run.submit();
+    await run.prepare();
     for (const round of program.rounds) await run.playRound(round);
     await run.finish();
   } finally {
@@ -163,20 +198,45 @@ class ProgramRun {
     expect((await this.#plane.deps.jobs.list({ limit: 10 })).jobs).toHaveLength(1);
   }
 
+  /** Runs tasks one after the other, with nothing in their way but that nobody moves the graph on. */
+  async prepare(): Promise<void> {
+    const [process] = this.#processes;
+    for (const result of this.#program.before) {
+      const { tasks } = await process.tasks.list(
+        { jobId: this.#jobId, bucketCount: 1 },
+        { limit: 10, state: "queued" },
+      );
+      const [claim] = await claimTasks(process, "w-first", tasks.slice(0, 1));
+      if (claim?.status !== "claimed") return;
+      this.#noteClaim(claim, process.now());
+      await this.#report(process, claim, outcomes[result]);
+      await this.#takeImages();
+      await process.fold.foldTasks(this.#jobId, this.#images);
+    }
+  }
+
+  async #takeImages(): Promise<void> {
+    for (const record of await this.#plane.stream.readNew()) {
+      const image = readTaskImage(record.dynamodb?.NewImage);
+      if (image?.unfolded) this.#images.push(image);
+    }
+  }
+
   async playRound(round: Program["rounds"][number]): Promise<void> {
     const choices = round.choices.values();
     const works = round.works.map(({ operation, crash }) => {
       const slot = operation.do === "fold" ? 1 + operation.by : 0;
       return { slot, crash, work: () => this.#perform(operation, this.#processes[slot] ?? this.#processes[0]) };
     });
-    const died = await this.#interleaver.run(works, (waiting) => (choices.next().value ?? 0) % Math.max(1, waiting));
+    const choose = (waiting: number) => {
+      const choice = choices.next().value ?? 0;
+      return choice === stay ? Math.max(0, waiting - 1) : choice % Math.max(1, waiting);
+    };
+    const died = await this.#interleaver.run(works, choose);
     for (const [index, { slot }] of works.entries()) {
       if (died[index]) this.#processes[slot] = this.#plane.startProcess();
     }
-    for (const record of await this.#plane.stream.readNew()) {
-      const image = readTaskImage(record.dynamodb?.NewImage);
-      if (image?.unfolded) this.#images.push(image);
-    }
+    await this.#takeImages();
     this.#plane.clock.advance(round.passMs);
     if (round.rest !== "no") await this.rest(round.rest === "workers live");
   }
