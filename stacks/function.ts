@@ -7,6 +7,8 @@ import type { Stage } from "./stage.ts";
 /** What functions are made with. */
 export interface FunctionSurroundings {
   stage: Stage;
+  /** Variables that every function gets: the limits that were set for the stage. */
+  environment: Record<string, string>;
   /** Segments of every call go to X-Ray. */
   tracing: boolean;
   links: Links;
@@ -39,7 +41,7 @@ export function createFunction(
   name: FunctionName,
   { handler, triggerPermissions = [], hasStreamingUrl = false }: FunctionOptions,
 ): sst.aws.Function {
-  const { stage, tracing, links } = surroundings;
+  const { stage, tracing, links, environment } = surroundings;
   const physicalName = functionName(stage, name);
   const { timeoutSeconds, memoryMb } = functionLimits[name];
   const permissions: Permission[] = [
@@ -63,6 +65,7 @@ export function createFunction(
       architecture: "arm64",
       timeout: `${timeoutSeconds} seconds`,
       memory: `${memoryMb} MB`,
+      environment,
       link: [links.table, links.bucket, links.secrets, links.pools],
       permissions: permissions as Permissions,
       environment: readLimitSettings(),

@@ -1,3 +1,4 @@
+import { parseLimits, pickLimitVariables } from "../shared/infrastructure/limit-settings.ts";
 import { createBucket } from "./bucket.ts";
 import { createDeadLetterConsumer, createStreamConsumers } from "./consumers.ts";
 import { createFleetBase } from "./fleet.ts";
@@ -12,6 +13,13 @@ import { describeStage } from "./stage.ts";
 import { createTable } from "./table.ts";
 import { createFirstTokens } from "./tokens.ts";
 
+/** The limits that are set in the environment of the deployment. One that cannot be used ends it before it begins. */
+function readLimits(env: NodeJS.ProcessEnv): Record<string, string> {
+  const parsed = parseLimits(env);
+  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
+  return pickLimitVariables(env);
+}
+
 /** Everything a stage consists of; the answer is what `sst deploy` prints at its end. */
 export function deploy() {
   const stage = describeStage($app.stage);
@@ -21,6 +29,7 @@ export function deploy() {
   const pools = createPools(stage, failures);
   const surroundings: FunctionSurroundings = {
     stage,
+    environment: readLimits(process.env),
     tracing: process.env.SLUICE_TRACING === "1",
     links: createLinks(stage, { table, bucket, pools }),
     table,

@@ -1,18 +1,18 @@
 import { describe, expect, it } from "vitest";
-import { defaultLimits, limits } from "../shared/domain/limits.ts";
-import { parseConfig } from "./config.ts";
+import { defaultLimits, limits } from "../domain/limits.ts";
+import { parseLimits, pickLimitVariables } from "./limit-settings.ts";
 
 function problemsOf(env: Record<string, string>): string[] {
-  const parsed = parseConfig(env);
+  const parsed = parseLimits(env);
   return parsed.ok ? [] : parsed.problems;
 }
 
-describe("the functions' configuration", () => {
-  it("is the defaults where nothing is said, whatever else is in the environment", () => {
-    expect(parseConfig({ PATH: "/bin", SLUICE_TOKEN: "x" })).toEqual({ ok: true, config: { limits: defaultLimits } });
+describe("the limits of an installation", () => {
+  it("are the defaults where nothing is said, whatever else is in the environment", () => {
+    expect(parseLimits({ PATH: "/bin", SLUICE_TOKEN: "x" })).toEqual({ ok: true, limits: defaultLimits });
   });
 
-  it("takes each limit from its own variable", () => {
+  it("come each from its own variable", () => {
     const env = {
       SLUICE_LIMITS_TASKS_PER_JOB: "11",
       SLUICE_LIMITS_JOBS_IN_FLIGHT: "12",
@@ -24,11 +24,16 @@ describe("the functions' configuration", () => {
       SLUICE_LIMITS_LOG_PAGE_BYTES: "1800",
       SLUICE_LIMITS_FOLLOW_SECONDS: "19",
     };
-    const parsed = parseConfig(env);
-    expect(parsed.ok && Object.values(parsed.config.limits).sort()).toEqual(Object.values(env).map(Number).sort());
+    const parsed = parseLimits(env);
+    expect(parsed.ok && Object.values(parsed.limits).sort()).toEqual(Object.values(env).map(Number).sort());
   });
 
-  it("tells all problems at once, each with what is allowed", () => {
+  it("are picked out of an environment for those who hand it on", () => {
+    const env = { PATH: "/bin", SLUICE_LIMITS_TASK_PAGE: "5", SLUICE_LIMITS_TYPO: "1", SLUICE_TOKEN: "secret" };
+    expect(pickLimitVariables(env)).toEqual({ SLUICE_LIMITS_TASK_PAGE: "5", SLUICE_LIMITS_TYPO: "1" });
+  });
+
+  it("tell all problems at once, each with what is allowed", () => {
     const problems = problemsOf({
       SLUICE_LIMITS_TASKS_PER_JOB: "many",
       SLUICE_LIMITS_JOBS_IN_FLIGHT: "0",
@@ -41,7 +46,7 @@ describe("the functions' configuration", () => {
     expect(problems[0]).toMatch(/^SLUICE_LIMITS_LOG_PAGE is no setting; there are .*SLUICE_LIMITS_LOG_PAGE_LINES/);
   });
 
-  it("refuses a request body in which no job of the allowed size fits", () => {
+  it("refuse a request body in which no job of the allowed size fits", () => {
     const least = limits.jobSpecBytes + limits.taskBytes;
     expect(problemsOf({ SLUICE_LIMITS_REQUEST_BODY_BYTES: String(least - 1) })[0]).toContain(`less than ${least}`);
     expect(problemsOf({ SLUICE_LIMITS_REQUEST_BODY_BYTES: String(least) })).toEqual([]);
