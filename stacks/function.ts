@@ -68,7 +68,6 @@ export function createFunction(
       environment,
       link: [links.table, links.bucket, links.secrets, links.pools],
       permissions: permissions as Permissions,
-      environment: readLimitSettings(),
       logging: { retention: stage.logRetention, format: "json" },
       nodejs: { format: "esm", minify: true },
       ...(hasStreamingUrl ? { streaming: true, url: { authorization: "none" as const, cors: false } } : {}),
@@ -84,12 +83,6 @@ export function createFunction(
       },
     },
   );
-}
-
-/** Limits are set where a stage is deployed, and handed on (functions/config.ts knows and checks them). */
-function readLimitSettings(): Record<string, string> {
-  const settings = Object.entries(process.env).filter(([name]) => name.startsWith("SLUICE_LIMITS_"));
-  return Object.fromEntries(settings.map(([name, value]) => [name, value ?? ""]));
 }
 
 function resolveTarget(
