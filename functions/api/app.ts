@@ -3,6 +3,7 @@ import { bodyLimit } from "hono/body-limit";
 import { secureHeaders } from "hono/secure-headers";
 import { version } from "../../shared/version.ts";
 import type { Deps } from "../deps.ts";
+import { logRequests } from "./access-log.ts";
 import { authenticate } from "./auth.ts";
 import { renderDocs } from "./docs-page.ts";
 import { answerMissingRoute } from "./missing-route.ts";
@@ -40,6 +41,7 @@ export function createApp(deps: Deps) {
     // A cache in front of the API knows nothing of tokens.
     if (!c.res.headers.has("cache-control")) c.header("cache-control", "no-store");
   });
+  app.use(logRequests(deps.log, deps.now));
   app.use(
     secureHeaders({ contentSecurityPolicy: { defaultSrc: ["'self'"], styleSrc: ["'self'", "'unsafe-inline'"] } }),
   );

@@ -36,6 +36,9 @@ beforeEach(() => {
   });
 });
 
+type Handler = (event: APIGatewayProxyEventV2, stream: Writable, context: Context) => Promise<void>;
+const call1 = { awsRequestId: "call-1" } as Context;
+
 function toEvent(overrides: Partial<APIGatewayProxyEventV2> = {}): APIGatewayProxyEventV2 {
   return {
     headers: { host: "api.example" },
@@ -49,12 +52,8 @@ function toEvent(overrides: Partial<APIGatewayProxyEventV2> = {}): APIGatewayPro
 
 async function call(fetch: (request: Request) => Response | Promise<Response>, event = toEvent()): Promise<string[]> {
   const stream = new RuntimeStream();
-  const handler = createStreamingHandler(fetch) as unknown as (
-    event: APIGatewayProxyEventV2,
-    stream: Writable,
-    context: Context,
-  ) => Promise<void>;
-  await handler(event, stream, {} as Context);
+  const handler = createStreamingHandler(fetch) as unknown as Handler;
+  await handler(event, stream, call1);
   return stream.sent;
 }
 
@@ -75,11 +74,8 @@ describe("createStreamingHandler", () => {
       },
     });
     const stream = new RuntimeStream();
-    const handler = createStreamingHandler(() => new Response(body)) as unknown as (
-      event: APIGatewayProxyEventV2,
-      stream: Writable,
-    ) => Promise<void>;
-    const done = handler(toEvent(), stream);
+    const handler = createStreamingHandler(() => new Response(body)) as unknown as Handler;
+    const done = handler(toEvent(), stream, call1);
     await new Promise((resolve) => setImmediate(resolve));
     expect(stream.sent).toHaveLength(1);
     speak();

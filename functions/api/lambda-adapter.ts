@@ -1,6 +1,7 @@
 import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { APIGatewayProxyEventV2, Context } from "aws-lambda";
+import { runCall } from "../call.ts";
 
 /** What the Lambda runtime offers for streamed answers. */
 interface StreamingRuntime {
@@ -22,22 +23,24 @@ const ownHeaders = new Set(["set-cookie", "transfer-encoding", "connection", "ke
 
 /** A web application as a Lambda function behind a function URL (payload 2.0, streamed answers). */
 export function createStreamingHandler(fetch: (request: Request) => Response | Promise<Response>) {
-  return awslambda.streamifyResponse(async (event, answer) => {
-    const response = await fetch(toRequest(event));
-    const headers: Record<string, string> = {};
-    response.headers.forEach((value, name) => {
-      if (!ownHeaders.has(name)) headers[name] = value;
-    });
-    const out = awslambda.HttpResponseStream.from(answer, {
-      statusCode: response.status,
-      headers,
-      cookies: response.headers.getSetCookie(),
-    });
-    // The platform sends status and headers with the first write: an answer without a body needs one too, and a stream
-    // that has nothing to say yet would leave its reader without an answer.
-    out.write("");
-    await sendBody(response, out);
-  });
+  return awslambda.streamifyResponse((event, answer, context) =>
+    runCall(context, async () => {
+      const response = await fetch(toRequest(event));
+      const headers: Record<string, string> = {};
+      response.headers.forEach((value, name) => {
+        if (!ownHeaders.has(name)) headers[name] = value;
+      });
+      const out = awslambda.HttpResponseStream.from(answer, {
+        statusCode: response.status,
+        headers,
+        cookies: response.headers.getSetCookie(),
+      });
+      // The platform sends status and headers with the first write: an answer without a body needs one too, and a stream
+      // that has nothing to say yet would leave its reader without an answer.
+      out.write("");
+      await sendBody(response, out);
+    }),
+  );
 }
 
 function toRequest(event: APIGatewayProxyEventV2): Request {

@@ -1,4 +1,5 @@
 import type { Context, DynamoDBBatchResponse, DynamoDBStreamEvent } from "aws-lambda";
+import { runCall } from "../call.ts";
 import { wireDeps } from "../wire.ts";
 import { workOnChores } from "./chores.ts";
 
@@ -8,4 +9,4 @@ const reserveMs = 10_000;
 
 /** Chores as a Lambda function on the table's stream (partial batch responses). */
 export const handler = (event: DynamoDBStreamEvent, context: Context): Promise<DynamoDBBatchResponse> =>
-  workOnChores(deps, event, context.getRemainingTimeInMillis() - reserveMs);
+  runCall(context, () => workOnChores(deps, event, context.getRemainingTimeInMillis() - reserveMs));

@@ -39,7 +39,9 @@ export interface Transport {
   open(request: ApiRequest): Promise<Response>;
 }
 
-const defaults = { callTimeoutMs: 30_000, tries: 4, backoff: { firstMs: 200, longestMs: 2_000 } };
+/** Longest wait for one answer of the API, its body included, unless told otherwise. */
+export const defaultCallTimeoutMs = 30_000;
+const defaults = { callTimeoutMs: defaultCallTimeoutMs, tries: 4, backoff: { firstMs: 200, longestMs: 2_000 } };
 /** A server that asks for a longer pause gets this one: a user waits in front of the terminal. */
 const longestRetryAfterMs = 10_000;
 

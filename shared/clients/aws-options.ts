@@ -11,6 +11,18 @@ export const awsClientOptions = {
   requestHandler: { connectionTimeout: 5_000, socketTimeout: 60_000 },
 } as const satisfies SQSClientConfig;
 
+/** The options of a client. */
+export type AwsClientOptions = Pick<SQSClientConfig, keyof typeof awsClientOptions>;
+
+/**
+ * Options for clients of functions: none of their calls waits on purpose, and their callers do not wait long. All tries
+ * of one call end before a caller of the API gives up (30 s).
+ */
+export const functionAwsOptions = {
+  ...awsClientOptions,
+  requestHandler: { connectionTimeout: 2_000, socketTimeout: 5_000 },
+} as const satisfies AwsClientOptions;
+
 /**
  * Takes the logging middleware out of a client: for every call it copies all input and output to hide what is
  * sensitive from a logger that is not there (6 % of a busy function's CPU).

@@ -11,7 +11,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
-import { awsClientOptions, withoutCallLogging } from "./aws-options.ts";
+import { type AwsClientOptions, awsClientOptions, withoutCallLogging } from "./aws-options.ts";
 
 /** An object as a list shows it. */
 export interface ListedObject {
@@ -44,8 +44,8 @@ const partBytes = 8 * 1024 * 1024;
 const parallelParts = 4;
 
 /** The S3 client of this process. Path style, because an embedded endpoint has no host name per bucket. */
-export function createS3Client(): S3Client {
-  return withoutCallLogging(new S3Client({ ...awsClientOptions, forcePathStyle: true }));
+export function createS3Client(options: AwsClientOptions = awsClientOptions): S3Client {
+  return withoutCallLogging(new S3Client({ ...options, forcePathStyle: true }));
 }
 
 /** A bucket by its name. */

@@ -7,7 +7,7 @@ import {
   SQSClient,
 } from "@aws-sdk/client-sqs";
 import { AppError } from "../domain/errors.ts";
-import { awsClientOptions, withoutCallLogging } from "./aws-options.ts";
+import { type AwsClientOptions, awsClientOptions, withoutCallLogging } from "./aws-options.ts";
 import { PlainJsonProtocol } from "./plain-json.ts";
 
 /** Most entries of one SQS batch call, and most messages of one receive. */
@@ -42,8 +42,8 @@ export interface Queue {
 }
 
 /** The SQS client of this process. */
-export function createSqsClient(): SQSClient {
-  return withoutCallLogging(new SQSClient({ ...awsClientOptions, protocol: PlainJsonProtocol }));
+export function createSqsClient(options: AwsClientOptions = awsClientOptions): SQSClient {
+  return withoutCallLogging(new SQSClient({ ...options, protocol: PlainJsonProtocol }));
 }
 
 /** Tells whether a receive failed because more messages of the queue are in flight than SQS allows (120,000). */

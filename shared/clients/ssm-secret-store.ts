@@ -10,7 +10,7 @@ import {
   SSMServiceException,
 } from "@aws-sdk/client-ssm";
 import { AppError } from "../domain/errors.ts";
-import { awsClientOptions, withoutCallLogging } from "./aws-options.ts";
+import { type AwsClientOptions, awsClientOptions, withoutCallLogging } from "./aws-options.ts";
 import type { SecretInfo, SecretStore } from "./secret-store.ts";
 
 /** Names of one `GetParameters` call, and parameters of one `DescribeParameters` page, at most. */
@@ -20,8 +20,8 @@ const describedPerCall = 50;
 const setBy = "set by ";
 
 /** The Systems Manager client of this process. */
-export function createSsmClient(): SSMClient {
-  return withoutCallLogging(new SSMClient(awsClientOptions));
+export function createSsmClient(options: AwsClientOptions = awsClientOptions): SSMClient {
+  return withoutCallLogging(new SSMClient(options));
 }
 
 /**

@@ -1,6 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { defaultCallTimeoutMs } from "../api-client/transport.ts";
+import { functionAwsOptions } from "../clients/aws-options.ts";
+import { functionLimits } from "../infrastructure/functions.ts";
 import { queueAttributes } from "../infrastructure/queues.ts";
 import { schedules } from "../infrastructure/schedules.ts";
+import { limits } from "./limits.ts";
 import { maxAttempts, maxInfrastructureAttempts, maxReceiveCount, timing } from "./timing.ts";
 
 describe("the times that parts agree on", () => {
@@ -22,6 +26,17 @@ describe("the times that parts agree on", () => {
     expect(queueAttributes.VisibilityTimeout).toBe(timing.visibilityTimeoutSeconds);
     expect(queueAttributes.MessageRetentionPeriod).toBeLessThanOrEqual(14 * 24 * 3600);
     expect(queueAttributes.ReceiveMessageWaitTimeSeconds).toBeLessThanOrEqual(20);
+  });
+
+  it("let a function's calls end before its callers give up, and a function before it is called again", () => {
+    const { requestHandler, maxAttempts: tries } = functionAwsOptions;
+    const longestCallMs = tries * requestHandler.socketTimeout;
+    expect(longestCallMs).toBeLessThan(defaultCallTimeoutMs);
+    for (const { timeoutSeconds } of Object.values(functionLimits)) {
+      expect(longestCallMs).toBeLessThan(timeoutSeconds * 1000);
+    }
+    expect(functionLimits.sweep.timeoutSeconds).toBeLessThan(schedules.sweep.everySeconds);
+    expect(limits.followSeconds).toBeLessThan(functionLimits.api.timeoutSeconds);
   });
 
   it("leave room for what comes back: releases beside failures, sweeps between them", () => {

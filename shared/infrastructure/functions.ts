@@ -1,6 +1,6 @@
 /**
  * What each function is given, on a laptop and on AWS. Who calls a function waits longer than the function may take,
- * and a function waits longer than its calls to AWS may take (`functionCallTimeouts`).
+ * and a function waits longer than its calls to AWS may take (shared/clients/aws-options.ts).
  */
 export const functionLimits = {
   /** Ends its own streams after 14 minutes; 15 is the most Lambda allows. Other requests are answered in seconds. */

@@ -15,7 +15,7 @@ import {
   type UpdateCommandInput,
 } from "@aws-sdk/lib-dynamodb";
 import { unmarshall } from "@aws-sdk/util-dynamodb";
-import { awsClientOptions, withoutCallLogging } from "../clients/aws-options.ts";
+import { type AwsClientOptions, awsClientOptions, withoutCallLogging } from "../clients/aws-options.ts";
 import { PlainJsonProtocol } from "../clients/plain-json.ts";
 import { AppError } from "../domain/errors.ts";
 import type { ItemKey } from "./keys.ts";
@@ -31,8 +31,8 @@ export const maxTransactionItems = 100;
 const maxBatchGetKeys = 100;
 const conflictTries = 8;
 
-export function createDynamoDbClient(): DynamoDBClient {
-  return withoutCallLogging(new DynamoDBClient({ ...awsClientOptions, protocol: PlainJsonProtocol }));
+export function createDynamoDbClient(options: AwsClientOptions = awsClientOptions): DynamoDBClient {
+  return withoutCallLogging(new DynamoDBClient({ ...options, protocol: PlainJsonProtocol }));
 }
 
 /** A table by its name. */

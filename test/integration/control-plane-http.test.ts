@@ -2,12 +2,12 @@ import { once } from "node:events";
 import type { Server } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import type { Writable } from "node:stream";
-import type { APIGatewayProxyEventV2 } from "aws-lambda";
+import type { APIGatewayProxyEventV2, Context } from "aws-lambda";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createFunctionUrl, installStreamingRuntime } from "../../local/lambda/http-function.ts";
 
 type Fetch = (request: Request) => Response | Promise<Response>;
-type Handler = (event: APIGatewayProxyEventV2, answer: Writable) => Promise<void>;
+type Handler = (event: APIGatewayProxyEventV2, answer: Writable, context: Context) => Promise<void>;
 
 let createStreamingHandler: (fetch: Fetch) => unknown;
 let server: Server | undefined;
@@ -89,11 +89,11 @@ describe("a web application behind a function URL", () => {
 
   it("does not hand headers of the connection on to a platform that has its own", async () => {
     let answered: Record<string, string> | undefined;
-    const url = await serve(async (event, answer) => {
+    const url = await serve(async (event, answer, context) => {
       const handler = createStreamingHandler(
         () => new Response("x", { headers: { "transfer-encoding": "chunked", connection: "close", "x-own": "1" } }),
       ) as Handler;
-      await handler(event, answer);
+      await handler(event, answer, context);
       answered = (answer as unknown as { prelude: { headers: Record<string, string> } }).prelude.headers;
     });
     await (await fetch(url)).text();
