@@ -1,3 +1,4 @@
+import { findCrowdedOut } from "../../shared/domain/attempt-room.ts";
 import type { AttemptKey } from "../../shared/domain/ids.ts";
 import { type Reason, reasonFor } from "../../shared/domain/reason.ts";
 import { decideRetry, type FailureCounts } from "../../shared/domain/retry-policy.ts";
@@ -27,9 +28,11 @@ export async function settleAttempt(
   if (reason && (state === "failed" || state === "timed_out")) {
     const task = await deps.tasks.get(key.jobId, key.bucket, key.task);
     const decision = task && decideRetry(end.outcome, countOneMore(task), task.retry);
-    if (decision?.retry) {
+    if (task && decision?.retry) {
       const { delaySeconds, counted } = decision;
-      return requeueAttempt(deps, key, proof, { reason, counted, end, delaySeconds, nowMs: deps.now() });
+      const earlier = task.attempts.slice(0, key.attempt - 1);
+      const crowdedOut = findCrowdedOut([...earlier, end]).filter((place) => place < earlier.length);
+      return requeueAttempt(deps, key, proof, { reason, counted, end, crowdedOut, delaySeconds, nowMs: deps.now() });
     }
   }
   return endTask(deps, key, proof, end);

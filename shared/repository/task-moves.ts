@@ -1,4 +1,5 @@
 import { type Announcement, firstAnnouncement } from "../domain/announcement.ts";
+import { findCrowdedOut } from "../domain/attempt-room.ts";
 import type { AttemptKey } from "../domain/ids.ts";
 import type { Artifact, AttemptOutcome, LogSummary, StepResult } from "../domain/manifest.ts";
 import type { Reason } from "../domain/reason.ts";
@@ -179,6 +180,8 @@ export interface Requeue {
   end?: AttemptEnd;
   /** Where the attempt was lost. */
   rescue?: RescueEvidence;
+  /** Attempts, by their places, whose steps and logs the item has no room for any more. */
+  crowdedOut?: readonly number[];
   /** Nobody should claim the task sooner. */
   delaySeconds: number;
   nowMs: number;
@@ -189,7 +192,7 @@ export async function requeueTask(
   table: Table,
   key: AttemptKey,
   proof: LeaseProof,
-  { reason, counted, end, rescue = end?.rescue, delaySeconds, nowMs }: Requeue,
+  { reason, counted, end, rescue = end?.rescue, crowdedOut = [], delaySeconds, nowMs }: Requeue,
 ): Promise<TaskMove> {
   const at = new Date(nowMs).toISOString();
   const record = `attempts[${key.attempt - 1}]`;
@@ -203,6 +206,7 @@ export async function requeueTask(
         `unfolded = if_not_exists(unfolded, :zero) + :one, ${record}.endedAt = :at, ${record}.outcome = :outcome`,
         `${record}.steps = :steps, ${record}.logs = :logs, ${record}.artifacts = :artifacts`,
         ...(rescue ? [`${record}.rescue = :rescue`] : []),
+        ...dropDetails(crowdedOut),
         ...(counted === "infrastructure" ? ["infrastructureFailures = infrastructureFailures + :one"] : []),
         ...(counted === "user" ? ["userFailures = if_not_exists(userFailures, :zero) + :one"] : []),
         "announce = :announce, queuedAt = :at, duePk = :duePk, dueAt = :dueAt REMOVE lease",
@@ -227,6 +231,11 @@ export async function requeueTask(
       },
     }),
   );
+}
+
+/** Parts of an update that leave out what some attempts told of their steps and logs (`:none` is an empty list). */
+function dropDetails(places: readonly number[]): string[] {
+  return places.map((place) => `attempts[${place}].steps = :none, attempts[${place}].logs = :none`);
 }
 
 /** The condition that an attempt is the running one and that its lease is the one of the proof. */
@@ -308,6 +317,7 @@ export async function reviveTask(
         "unfolded = if_not_exists(unfolded, :zero) + :one, infrastructureFailures = :zero",
         waits ? "waitingFor = :waitingFor" : "announce = :announce, queuedAt = :at",
         ...(retriedSeq === undefined ? [] : ["retriedSeq = :retriedSeq"]),
+        ...dropDetails(findCrowdedOut(task.attempts)),
         "duePk = :duePk, dueAt = :dueAt REMOVE startedAt, endedAt, outcome, userFailures",
       ].join(", "),
       ConditionExpression: "#rev = :rev AND #state IN (:s0, :s1, :s2, :s3, :s4)",

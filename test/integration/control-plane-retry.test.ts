@@ -6,7 +6,7 @@ import { taskKey } from "../../shared/repository/keys.ts";
 import { updateItem } from "../../shared/repository/table.ts";
 import { noopJob, taskNames } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
-import { completed, failedWith } from "../support/control-plane-worker.ts";
+import { completed, failedWith, type ReportedResult } from "../support/control-plane-worker.ts";
 import { diamond, graphJob } from "../support/graph-jobs.ts";
 import { auditJob, readJobRecords } from "../support/job-audit.ts";
 
@@ -162,6 +162,29 @@ describe("the retry of a job", () => {
     await runToEnd("a");
     await runToEnd("a");
     expect(await readTask(jobId, "a")).toMatchObject({ status: "failed", attempt: 4 });
+  });
+
+  it("finds room for many attempts of many steps in the task's item; how each ended stays", async () => {
+    const names = Array.from({ length: 100 }, (_, index) => `${"步".repeat(90)} ${index}`);
+    const steps = names.map((name) => ({ kind: "process" as const, name, entry: { command: ["true"] } }));
+    const jobId = await plane().submit(noopJob(["a"], { steps, retry: { attempts: 4 } }));
+    const at = new Date(plane().clock.now()).toISOString();
+    const result = {
+      ...failedWith(7),
+      steps: names.map((name, index) => ({ index: index + 1, name, startedAt: at, endedAt: at, exitCode: 0 })),
+      logs: names.map((name, index) => ({ step: index + 1, name, chunks: 1, lines: 10, bytes: 1000 })),
+    };
+    const worker = plane().createWorker();
+    for (let attempt = 1; attempt <= 8; attempt++) {
+      const [claim] = await worker.claim([{ jobId, task: "a", bucket: 0 }]);
+      if (claim?.status !== "claimed") throw new Error("not claimed");
+      const { status } = await worker.report(claim, result as ReportedResult);
+      expect(status).toBe(attempt % 4 === 0 ? "accepted" : "retry");
+      if (attempt === 4) await retry(jobId);
+    }
+    const { attempts } = await readTask(jobId, "a");
+    expect(attempts.map(({ outcome }) => outcome?.exitCode)).toEqual(Array(8).fill(7));
+    expect(attempts.at(-1)?.steps).toHaveLength(100);
   });
 
   it("of many tasks goes through all of them", async () => {
