@@ -85,6 +85,7 @@ describe("why a task waits", () => {
       return plane().requests.counts();
     };
     await plane().createWorker().runAll();
+    await plane().foldAll();
     const before = await count(await plane().submit(noopJob(["a"])));
     for (let job = 0; job < 20; job++) await plane().submit(noopJob(["a"]));
     await plane().createWorker().runAll();
