@@ -33,7 +33,8 @@ export function digestDue(digest: JobDigest): { duePk: string; dueAt: string } |
 
 /**
  * Notes on a digest what the sweep has to know: that the job's messages were sent, and when to look at it next. A job
- * that has ended meanwhile is left as it is, for nobody must look at it again.
+ * that has ended meanwhile is left as it is, for nobody must look at it again; so is one that a retry gave another
+ * deadline, which has noted itself when to look.
  */
 export async function noteJobDue(table: Table, digest: JobDigest): Promise<void> {
   const due = digestDue(digest);
@@ -44,13 +45,16 @@ export async function noteJobDue(table: Table, digest: JobDigest): Promise<void>
       `SET duePk = :duePk, dueAt = :dueAt${digest.check ? ", #check = :check" : ""}`,
       ...(digest.dispatchPending ? [] : ["REMOVE dispatchPending"]),
     ].join(" "),
-    ConditionExpression: "#state IN (:queued, :running)",
+    ConditionExpression: `#state IN (:queued, :running) AND ${
+      digest.timeoutAt === undefined ? "attribute_not_exists(timeoutAt)" : "timeoutAt = :timeoutAt"
+    }`,
     ExpressionAttributeNames: { "#state": "state", ...(digest.check ? { "#check": "check" } : {}) },
     ExpressionAttributeValues: {
       ":duePk": due.duePk,
       ":dueAt": due.dueAt,
       ":queued": "queued",
       ":running": "running",
+      ...(digest.timeoutAt === undefined ? {} : { ":timeoutAt": digest.timeoutAt }),
       ...(digest.check ? { ":check": digest.check } : {}),
     },
   });

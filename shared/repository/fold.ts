@@ -8,7 +8,14 @@ import { digestDue, putChore } from "./digest-items.ts";
 import { eventPageBytes, putEventPages, sequenceEvents } from "./events.ts";
 import type { JobDigest, TaskItem, TaskTransition } from "./items.ts";
 import { activeJobEntry, digestKey, taskKey } from "./keys.ts";
-import { getItems, maxTransactionItems, type Table, type TransactItems, writeTransaction } from "./table.ts";
+import {
+  getItems,
+  maxTransactionBytes,
+  maxTransactionItems,
+  type Table,
+  type TransactItems,
+  writeTransaction,
+} from "./table.ts";
 
 /** Pages of events one transaction of several tasks needs at most, see `takeBatch`. */
 const pagesPerFold = 3;
@@ -89,12 +96,15 @@ function remember(remembered: Map<string, JobDigest>, digest: JobDigest): void {
 /** As many images as one transaction and its pages of events have room for, at least one. */
 function takeBatch(images: readonly TaskItem[]): TaskItem[] {
   let bytes = 0;
+  let itemBytes = 0;
   const batch: TaskItem[] = [];
   for (const image of images.slice(0, tasksPerFold)) {
     const frame = eventFrameBytes + image.jobId.length + image.task.length;
     bytes += Buffer.byteLength(JSON.stringify(image.outbox)) + (image.outbox?.length ?? 0) * frame;
     // One page less than there may be: pages are cut between events, so none is quite full.
     if (batch.length > 0 && bytes > (pagesPerFold - 1) * eventPageBytes) break;
+    itemBytes += Buffer.byteLength(JSON.stringify(image));
+    if (batch.length > 0 && itemBytes > maxTransactionBytes - pagesPerFold * eventPageBytes) break;
     batch.push(image);
   }
   return batch;

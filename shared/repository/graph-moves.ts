@@ -1,7 +1,7 @@
 import { firstAnnouncement } from "../domain/announcement.ts";
 import type { Reason } from "../domain/reason.ts";
 import type { TaskItem, TaskTransition } from "./items.ts";
-import { maxTransactionItems, type Table, updateItem, writeTransaction } from "./table.ts";
+import { maxTransactionBytes, maxTransactionItems, type Table, updateItem, writeTransaction } from "./table.ts";
 import { dueValues, foldDueMs, itemKeyOf, type TaskMove, toMove } from "./task-moves.ts";
 
 /**
@@ -117,8 +117,10 @@ const needsPerWrite = maxTransactionItems - 1;
  * one of these needs has moved since it was seen: it may have completed again by then, and nobody would tell.
  */
 export async function waitAgain(table: Table, task: TaskItem, needs: readonly TaskItem[]): Promise<boolean> {
-  for (let start = 0; start < needs.length; start += needsPerWrite) {
-    const some = needs.slice(start, start + needsPerWrite);
+  let left = needs;
+  while (left.length > 0) {
+    const some = takeNeeds(left);
+    left = left.slice(some.length);
     const outcome = await writeTransaction(table, [
       {
         Update: {
@@ -148,4 +150,16 @@ export async function waitAgain(table: Table, task: TaskItem, needs: readonly Ta
     if (!outcome.ok) return false;
   }
   return true;
+}
+
+/** As many needs as one transaction may look at, at least one. */
+function takeNeeds(needs: readonly TaskItem[]): TaskItem[] {
+  let bytes = 0;
+  const some: TaskItem[] = [];
+  for (const need of needs.slice(0, needsPerWrite)) {
+    bytes += Buffer.byteLength(JSON.stringify(need));
+    if (some.length > 0 && bytes > maxTransactionBytes) break;
+    some.push(need);
+  }
+  return some;
 }

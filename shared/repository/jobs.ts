@@ -15,6 +15,7 @@ import { choreKey, digestKey, type ItemKey, specKey } from "./keys.ts";
 import { type NewRetry, requestRetry } from "./retry-request.ts";
 import {
   getItems,
+  maxTransactionBytes,
   maxTransactionItems,
   type Table,
   type TransactItems,
@@ -27,8 +28,6 @@ import { firstState, newTaskItem } from "./tasks.ts";
 const inlineTasks = maxTransactionItems - 5;
 /** Tasks written in one step of an expansion at most, beside the chore that says how far it came. */
 export const expansionStep = maxTransactionItems - 1;
-/** JSON bytes of the tasks of one transaction, which takes 4 MB in all: there is room for a spec and for what items add. */
-const transactionTaskBytes = 3 * 1024 * 1024;
 
 /** A job's spec without its tasks, which are items of their own. */
 export type StoredSpec = Omit<JobSpec, "tasks">;
@@ -57,7 +56,7 @@ export function takeExpansionStep(tasks: readonly TaskSpec[], from: number): Tas
   const step: TaskSpec[] = [];
   for (const task of tasks.slice(from, from + expansionStep)) {
     bytes += Buffer.byteLength(JSON.stringify(task));
-    if (step.length > 0 && bytes > transactionTaskBytes) break;
+    if (step.length > 0 && bytes > maxTransactionBytes) break;
     step.push(task);
   }
   return step;

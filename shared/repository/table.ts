@@ -28,6 +28,11 @@ export interface Table {
 
 /** Items of one transaction at most (DynamoDB's limit). */
 export const maxTransactionItems = 100;
+/**
+ * JSON bytes of the items that one transaction touches, written or only checked, at most: DynamoDB's limit is 4 MB, and
+ * an item has more than its JSON.
+ */
+export const maxTransactionBytes = 3 * 1024 * 1024;
 const maxBatchGetKeys = 100;
 const conflictTries = 8;
 

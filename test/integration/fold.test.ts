@@ -4,7 +4,7 @@ import type { EventPage, Job } from "../../shared/api/schemas.ts";
 import { timing } from "../../shared/domain/timing.ts";
 import { jobRules } from "../../shared/jobfile/rules.ts";
 import { taskKey } from "../../shared/repository/keys.ts";
-import { updateItem } from "../../shared/repository/table.ts";
+import { maxTransactionBytes, updateItem } from "../../shared/repository/table.ts";
 import { noopJob, taskNames } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
 import { completed, failedWith } from "../support/control-plane-worker.ts";
@@ -77,6 +77,27 @@ describe("the fold", () => {
     expect(await readJob(jobId)).toMatchObject({ status: "failed", counts: { completed: 1, failed: 1 } });
     expect((await readJobRecords(plane(), jobId)).due).toEqual([]);
     expect(await plane().deps.tasks.get(jobId, 0, "a")).toMatchObject({ attempt: 2, outcome: { state: "completed" } });
+  });
+
+  it("counts tasks with large items in transactions of a size that DynamoDB takes", async () => {
+    const envBytes = 99_000;
+    const spec = noopJob(taskNames(36));
+    const tasks = spec.tasks.map((task) => ({ ...task, env: { BULK: "x".repeat(envBytes) } }));
+    const jobId = await plane().submit({ ...spec, tasks });
+    await plane().foldAll();
+    for (const { name } of tasks) await pretendMoves(jobId, name, 2);
+    const images = (await plane().deps.tasks.list({ jobId, bucketCount: 1 }, { limit: 1000 })).tasks;
+    const itemsTouched: number[] = [];
+    plane().requests.intercept((request, send) => {
+      if (request.operation === "TransactWriteItems")
+        itemsTouched.push((request.input.TransactItems as unknown[]).length);
+      return send();
+    });
+    await plane().deps.fold.foldTasks(jobId, images);
+    plane().requests.intercept(undefined);
+    expect(await readJob(jobId)).toMatchObject({ counts: { queued: 36 }, lastEvent: 2 + 36 * 2 });
+    expect(itemsTouched.length).toBeGreaterThan(1);
+    for (const items of itemsTouched) expect(items * envBytes).toBeLessThanOrEqual(maxTransactionBytes);
   });
 
   it.each([
