@@ -12,7 +12,7 @@ import { streamConsumers } from "../../shared/infrastructure/table.ts";
 import { grants } from "../../stacks/grants.ts";
 import { noopJob, taskNames } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
-import { failedWith } from "../support/control-plane-worker.ts";
+import { failedWith, released } from "../support/control-plane-worker.ts";
 import { type IamAction, listIamActions } from "../support/iam-actions.ts";
 
 const plane = useControlPlane();
@@ -118,7 +118,7 @@ describe("the grants of the functions", () => {
 
     // Images: one that is there, one that is not, one that a claim links to.
     const imageId = `sha256:${"1".repeat(64)}`;
-    await api("/v1/images", { imageId, size: 3 }).catch(() => undefined);
+    await api("/v1/images", { blobs: [imageId] });
     await submit(["i"], {
       steps: [{ kind: "container", name: "s", image: imageId, shipped: true, entry: { command: ["true"] } }],
     });
@@ -139,6 +139,11 @@ describe("the grants of the functions", () => {
     await consume();
 
     await submit(["dead"]);
+    // One whose message of the first attempt is still there when it waits for its second.
+    const moved = { jobId: await submit(["moved"]), task: "moved", bucket: 0 };
+    const [claim] = await as("api", () => worker.claim([moved]));
+    if (claim?.status !== "claimed") throw new Error(`not claimed: ${JSON.stringify(claim)}`);
+    await as("api", () => worker.report(claim, released()));
     const queue = plane().deps.pools.get("default")?.queue;
     for (let receives = 0; receives <= maxReceiveCount; receives++) {
       const messages = (await queue?.receive({ maxMessages: 10, waitSeconds: 0 })) ?? [];
