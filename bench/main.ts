@@ -13,16 +13,18 @@ import { measureMasking } from "./masking.ts";
 import { measureReads, measureRequests } from "./requests.ts";
 import { printFigures } from "./support/statistics.ts";
 import { measureProcessThroughput, measureThroughput } from "./throughput.ts";
+import { measureWorkerLoss } from "./worker-loss.ts";
 
 /**
  * `npm run bench` prints the figures; `npm run bench -- --short` runs each measurement once, quickly, as a check.
- * `--only plane` (or `masking`, `steps`, `requests`) measures a part.
+ * `--only plane` (or `masking`, `steps`, `requests`, `loss`) measures a part.
  */
 const { values } = parseArgs({
   options: { short: { type: "boolean", default: false }, only: { type: "string", multiple: true } },
 });
 const { short, only } = values;
-const isWanted = (part: "masking" | "steps" | "plane" | "requests") => only === undefined || only.includes(part);
+const isWanted = (part: "masking" | "steps" | "plane" | "requests" | "loss") =>
+  only === undefined || only.includes(part);
 const slots = 4;
 /** Enough that the worker never waits for a slot: what is measured is the control plane. */
 const planeSlots = 32;
@@ -57,6 +59,12 @@ if (isWanted("plane")) {
   await onStack({ workers: 0 }, async (stack) => {
     const figures = await measureControlPlane(stack, { sizes, slots: planeSlots });
     printFigures(`Control plane, one worker of ${planeSlots} slots, ${availableParallelism()} cores`, figures);
+  });
+}
+
+if (isWanted("loss")) {
+  await onStack({ workers: 2, slots: 1 }, async (stack) => {
+    printFigures("Losing a worker", await measureWorkerLoss(stack, short ? 1 : 5));
   });
 }
 
