@@ -58,10 +58,13 @@ describe("the consumers of the table's stream", () => {
     expect(fold({ eventName: "REMOVE", dynamodb: { OldImage: { unfolded: { N: "1" } } } })).toBe(false);
   });
 
-  it("take up chores that were put or moved, not those that are done", () => {
-    expect(chores({ eventName: "INSERT", dynamodb: { Keys: key("CHORE#expand") } })).toBe(true);
-    expect(chores({ eventName: "MODIFY", dynamodb: { Keys: key("CHORE#cancel") } })).toBe(true);
-    expect(chores({ eventName: "REMOVE", dynamodb: { Keys: key("CHORE#cancel") } })).toBe(false);
-    expect(chores({ eventName: "MODIFY", dynamodb: { Keys: key("DIGEST") } })).toBe(false);
+  it("take up chores that were put or moved, not those that are done or rest", () => {
+    const chore = (kind: string, NewImage?: object) => ({ Keys: key(`CHORE#${kind}`), NewImage });
+    const due = { duePk: { S: "DUE#1" } };
+    expect(chores({ eventName: "INSERT", dynamodb: chore("expand", due) })).toBe(true);
+    expect(chores({ eventName: "MODIFY", dynamodb: chore("cancel", due) })).toBe(true);
+    expect(chores({ eventName: "MODIFY", dynamodb: chore("advance", { nonce: { S: "n" } }) })).toBe(false);
+    expect(chores({ eventName: "REMOVE", dynamodb: chore("cancel") })).toBe(false);
+    expect(chores({ eventName: "MODIFY", dynamodb: { Keys: key("DIGEST"), NewImage: due } })).toBe(false);
   });
 });
