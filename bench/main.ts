@@ -4,9 +4,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import Docker from "dockerode";
+import { modelCosts, renderCosts } from "../shared/domain/cost/cost-model.ts";
 import { ensureBusyboxImage } from "../test/support/docker-images.ts";
 import { type RunningStack, type StackStart, startLocalStack } from "../test/support/local-stack.ts";
+import { measureColdStarts } from "./cold-start.ts";
 import { measureControlPlane } from "./control-plane.ts";
+import { measureCosts } from "./cost.ts";
 import { measureIdle } from "./idle.ts";
 import { measureLatency } from "./latency.ts";
 import { measureMasking } from "./masking.ts";
@@ -17,13 +20,14 @@ import { measureWorkerLoss } from "./worker-loss.ts";
 
 /**
  * `npm run bench` prints the figures; `npm run bench -- --short` runs each measurement once, quickly, as a check.
- * `--only plane` (or `masking`, `steps`, `requests`, `loss`) measures a part.
+ * `--only plane` (or `masking`, `steps`, `requests`, `loss`, `cold`, `cost`) measures a part. Cold starts need the bundles of
+ * `npm run plan`; `--only cost` writes what the cost model is computed from.
  */
 const { values } = parseArgs({
   options: { short: { type: "boolean", default: false }, only: { type: "string", multiple: true } },
 });
 const { short, only } = values;
-const isWanted = (part: "masking" | "steps" | "plane" | "requests" | "loss") =>
+const isWanted = (part: "masking" | "steps" | "plane" | "requests" | "loss" | "cold") =>
   only === undefined || only.includes(part);
 const slots = 4;
 /** Enough that the worker never waits for a slot: what is measured is the control plane. */
@@ -74,6 +78,17 @@ if (isWanted("requests")) {
     const sizes = short ? [1] : [1, 10, 100, 1000];
     for (const size of sizes) printFigures(`Requests, job of ${size}`, await measureRequests(stack, countsFile, size));
     printFigures("Reads", await measureReads(stack, countsFile, short ? [1, 100] : [10, 10_000]));
+  });
+}
+
+if (isWanted("cold")) printFigures("Cold start", await measureColdStarts(short ? 1 : 10));
+
+// Only when asked for: it changes a file of the project.
+if (only?.includes("cost")) {
+  const env = { NODE_OPTIONS: `--import ${counter}`, SLUICE_REQUEST_COUNTS: countsFile };
+  await onStack({ slots, env }, async (stack) => {
+    const measured = await measureCosts(stack, countsFile, short ? 50 : 500);
+    process.stdout.write(`\n${renderCosts(modelCosts(measured))}\n`);
   });
 }
 await rm(folder, { recursive: true, force: true });

@@ -10,8 +10,8 @@ const quietMs = 1_000;
 const readsOfEach = 20;
 /** More than any worker of a bench has: tasks of this size wait. */
 const waitingSlots = 1_000;
-/** Calls that do not grow with tasks: polls of the stream (free of charge to functions) and waiting receives. */
-const background = /GetRecords|GetShardIterator|DescribeStream/;
+/** Calls that are none of AWS, or free of charge: the worker's of the API, and polls of the stream for functions. */
+const background = /GetRecords|GetShardIterator|DescribeStream|^API /;
 
 /** Counts what the stack asks of AWS for one job of no-op tasks, by kind. Needs a stack with the counter preloaded. */
 export async function measureRequests(stack: RunningStack, countsFile: string, tasks: number): Promise<Figure[]> {

@@ -26,6 +26,8 @@ export interface Context {
   readonly runtime: Runtime;
   /** The API client; the first use decides where the control plane is. */
   api(): ApiClient;
+  /** Where the control plane is, and as whom to ask it. */
+  target(): Target;
   /** A further command for the user to type, with what it needs to reach the same control plane. */
   hint(command: string): string;
   /** A word to the user beside the output: on stderr, and not with `-q`. */
@@ -63,6 +65,7 @@ export function createContext(runtime: Runtime, options: GlobalOptions): Context
       });
       return client;
     },
+    target: getTarget,
     hint: (command) => `sluice ${command}${getTarget().byFlag ? ` --url ${getTarget().url}` : ""}`,
     note: (text) => {
       if (!quiet) err.write(`${text}\n`);

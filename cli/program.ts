@@ -175,6 +175,19 @@ function addOtherCommands(program: Command, act: Act): void {
     .description("print the JSON Schema of job files")
     .action(() => act(async (context) => (await import("./commands/schema.ts")).schema(context)));
   program
+    .command("doctor")
+    .description("look at the control plane from outside: what works, what is to be mended")
+    .action(() => act(async (context) => (await import("./commands/doctor.ts")).doctor(context)));
+  program
+    .command("cost-model")
+    .description("what Sluice costs on AWS, from counted requests and list prices")
+    .option("--tasks <count>", "tasks of a month", integer(0, 1_000_000_000), 10_000)
+    .option("--worker-hours <hours>", "hours that workers are up in a month", integer(0, 10_000_000), 100)
+    .option("--watched-hours <hours>", "hours that jobs are watched in a month", integer(0, 10_000_000), 20)
+    .action((options) =>
+      act(async (context) => (await import("./commands/cost-model.ts")).showCosts(context, options)),
+    );
+  program
     .command("version")
     .description("print the version")
     .action(() => act(async (context) => (await import("./commands/version.ts")).showVersion(context)));

@@ -1,5 +1,5 @@
 // Preloaded into every process of a stack (NODE_OPTIONS=--import): counts what it asks of AWS, by service and
-// operation, and adds the counts to the file named by SLUICE_REQUEST_COUNTS, one JSON line a flush.
+// operation, and of the API, and adds the counts to the file named by SLUICE_REQUEST_COUNTS, one JSON line a flush.
 import { subscribe } from "node:diagnostics_channel";
 import { appendFileSync } from "node:fs";
 
@@ -14,7 +14,9 @@ function nameRequest(request) {
   }
   const authorization = String(request.getHeader("authorization") ?? "");
   const signedForS3 = authorization.includes("/s3/aws4_request") || request.path.includes("X-Amz-Signature");
-  return signedForS3 ? `S3 ${request.method}` : undefined;
+  if (signedForS3) return `S3 ${request.method}`;
+  if (!request.path.startsWith("/v1/")) return undefined;
+  return request.path.endsWith("/heartbeat") ? "API heartbeat" : "API call";
 }
 
 if (file) {

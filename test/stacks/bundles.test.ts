@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { root } from "../../scripts/plan/install.ts";
+import { startCli } from "../support/cli-child.ts";
 import { callApi, step, submit, waitForJob } from "../support/jobs.ts";
 import { type RunningStack, startLocalStack } from "../support/local-stack.ts";
 
@@ -77,6 +78,14 @@ describe("the bundles on the local stack", () => {
       "from a bundle",
     );
   }, 90_000);
+
+  it("are found well by sluice doctor", async () => {
+    const child = startCli({ url: stack.url, token: stack.token }, ["doctor", "--json"]);
+    expect(await child.end()).toBe(0);
+    const { healthy, findings } = JSON.parse(child.stdout) as { healthy: boolean; findings: { check: string }[] };
+    expect(healthy).toBe(true);
+    expect(findings).toHaveLength(7);
+  }, 60_000);
 
   it("expand and cancel a large job, through the chores", async () => {
     const job = await submit(stack, {

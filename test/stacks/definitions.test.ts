@@ -7,6 +7,7 @@ import type { Deps } from "../../functions/deps.ts";
 import { provisionBucket, provisionPool, provisionTable } from "../../local/stack/provision.ts";
 import { statementsOf } from "../../scripts/plan/policies.ts";
 import { only } from "../../scripts/plan/rule.ts";
+import { assumptions } from "../../shared/domain/cost/cost-model.ts";
 import { defaultLimits } from "../../shared/domain/limits.ts";
 import { timing } from "../../shared/domain/timing.ts";
 import type { FunctionName } from "../../shared/infrastructure/functions.ts";
@@ -159,6 +160,14 @@ describe("the plan", () => {
       messageRetentionSeconds: timing.messageRetentionSeconds,
       receiveWaitTimeSeconds: timing.receiveWaitSeconds,
     });
+  });
+
+  it("has as many alarms, and disks as large, as the cost model says", () => {
+    expect(only(plan, "aws:cloudwatch/metricAlarm:MetricAlarm")).toHaveLength(assumptions.alarms);
+    for (const { inputs } of only(plan, "aws:ec2/launchTemplate:LaunchTemplate")) {
+      const disks = inputs.blockDeviceMappings as { ebs: { volumeSize: number } }[];
+      expect(disks.map(({ ebs }) => ebs.volumeSize)).toEqual([assumptions.workerDiskGb]);
+    }
   });
 
   it("keeps what a job may ask to be kept", () => {
