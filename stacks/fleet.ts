@@ -90,14 +90,8 @@ function createLaunchTemplate(
     iamInstanceProfile: { arn: profileArn },
     // A container is one hop further away than its host: it cannot reach the role's credentials.
     metadataOptions: { httpEndpoint: "enabled", httpTokens: "required", httpPutResponseHopLimit: 1 },
-    networkInterfaces: [
-      {
-        deviceIndex: 0,
-        associatePublicIpAddress: "true",
-        deleteOnTermination: "true",
-        securityGroups: [network.securityGroupId],
-      },
-    ],
+    // No network interface here: a launch names the subnet, whose instances get a public address.
+    vpcSecurityGroupIds: [network.securityGroupId],
     blockDeviceMappings: [
       {
         deviceName: "/dev/xvda",

@@ -43,7 +43,8 @@ export function deploy() {
   createSchedules(surroundings);
   const front = createFront(api);
   const tokens = createFirstTokens(stage, table);
-  const fleet = createFleetBase(stage, createNetwork(), bucket, pools);
+  const network = createNetwork();
+  const fleet = createFleetBase(stage, network, bucket, pools);
   createAlarms(stage);
   if (stage.hasDashboard) createDashboard(stage, table);
   return {
@@ -55,6 +56,7 @@ export function deploy() {
     table: table.name,
     bucket: bucket.name,
     queues: Object.fromEntries(pools.map(({ name, queue }) => [name, queue.url])),
+    subnets: network.subnetIds,
     launchTemplates: Object.fromEntries(fleet.map(({ pool, launchTemplates }) => [pool, launchTemplates])),
   };
 }

@@ -88,6 +88,20 @@ describe("sluice doctor", () => {
     );
   });
 
+  it("looks at all pages of workers", async () => {
+    const page = (path: string) =>
+      path.includes("cursor")
+        ? { workers: [{ pool: "default", state: "alive", lastSeenAt: "2026-01-05T07:59:58Z" }] }
+        : { workers: [], cursor: "next" };
+    const probe = async (path: string): Promise<ProbeAnswer> => ({
+      status: 200,
+      headers: new Headers({ "cache-control": "no-store" }),
+      body: path.startsWith("/v1/workers") ? page(path) : well[path.split("?")[0] ?? ""]?.body,
+    });
+    const findings = await examine({ probe, now: () => nowMs, version: "1.0.0", hasToken: true });
+    expect(findings.find(({ check }) => check === "workers")).toMatchObject({ detail: "1 alive in default" });
+  });
+
   it("tells of dead letters", async () => {
     const some = { body: { deadLetters: Array.from({ length: 10 }, () => ({})) } };
     expect((await look({ "/v1/admin/dead-letters": some }))["dead letters"]).toContain("10 or more");

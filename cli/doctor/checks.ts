@@ -31,10 +31,13 @@ export interface DoctorOptions {
 
 /** Presigned links and tokens bear a little of it; beyond this times shown here mislead. */
 const mostSkewMs = 5_000;
+/** More workers than this many hundreds are not needed to see whether one is alive. */
+const mostPages = 20;
 const problemSchema = z.object({ code: z.string(), detail: z.string() });
 const versionSchema = z.object({ version: z.string() });
 const workersSchema = z.object({
   workers: z.array(z.object({ pool: z.string(), state: z.string(), lastSeenAt: z.string() })),
+  cursor: z.string().optional(),
 });
 const deadLettersSchema = z.object({ deadLetters: z.array(z.unknown()) });
 const jobsSchema = z.object({ jobs: z.array(z.object({ pool: z.string(), status: z.string() })) });
@@ -64,9 +67,22 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
   const jobs = await probe("/v1/jobs?limit=50");
   findings.push(judgeToken(jobs));
   if (jobs.status !== 200) return findings;
-  findings.push(judgeWorkers(await probe("/v1/workers?limit=1000"), jobs, options.now()));
+  findings.push(judgeWorkers(await readWorkers(probe), jobs, options.now()));
   findings.push(judgeDeadLetters(await probe("/v1/admin/dead-letters?pool=default&limit=10")));
   return findings;
+}
+
+/** All workers, page by page, as one answer; the answer of the page that failed where one did. */
+async function readWorkers(probe: Probe): Promise<ProbeAnswer> {
+  const workers: unknown[] = [];
+  for (let cursor: string | undefined, pages = 0; ; pages++) {
+    const answer = await probe(`/v1/workers?limit=100${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
+    const page = workersSchema.safeParse(answer.body).data;
+    if (answer.status !== 200 || !page) return answer;
+    workers.push(...page.workers);
+    cursor = page.cursor;
+    if (cursor === undefined || pages >= mostPages) return { ...answer, body: { workers } };
+  }
 }
 
 function judgeApi({ status, body }: ProbeAnswer, ownVersion: string): Finding {

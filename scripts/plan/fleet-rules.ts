@@ -131,10 +131,13 @@ function checkTemplate(plan: Plan, check: Check, template: PlannedResource): voi
   const groups = only(plan, "aws:ec2/securityGroup:SecurityGroup").map(
     (group) => group.outputs.id ?? `sg-${group.name.toLowerCase()}`,
   );
-  const networks = (inputs.networkInterfaces ?? []) as { securityGroups?: string[] }[];
-  expect(check, template, networks.length > 0, "names no network");
-  for (const { securityGroups = [] } of networks) {
-    const known = securityGroups.length > 0 && securityGroups.every((group) => groups.includes(group));
-    expect(check, template, known, "has a security group that is not the plan's");
-  }
+  const own = (inputs.vpcSecurityGroupIds ?? []) as string[];
+  const known = own.length > 0 && own.every((group) => groups.includes(group));
+  expect(check, template, known, "has no security group, or one that is not the plan's");
+  expect(
+    check,
+    template,
+    inputs.networkInterfaces === undefined,
+    "names an interface: a launch cannot choose its subnet",
+  );
 }

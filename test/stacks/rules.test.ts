@@ -387,7 +387,7 @@ const mistakes: Mistake[] = [
   {
     rule: hardened,
     mistake: "a foreign security group",
-    plant: (plan) => set(find(plan, template), "networkInterfaces.0.securityGroups", ["sg-1234"]),
+    plant: (plan) => set(find(plan, template), "vpcSecurityGroupIds", ["sg-1234"]),
   },
   {
     rule: inbound,
