@@ -49,7 +49,7 @@ export function deploy() {
   if (stage.hasDashboard) createDashboard(stage, table);
   return {
     url: front.url,
-    console: front.hasConsole ? front.url : "(not built: npm run build:console)",
+    console: front.hasConsole ? front.url : "(not built)",
     api: api.url,
     adminToken: tokens.admin.parameterName,
     workerToken: tokens.worker.parameterName,
