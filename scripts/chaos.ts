@@ -19,7 +19,8 @@ const usage = `Usage: npm run chaos -- [options]
   --workers N   workers (2)
   --slots N     slots of each worker (3)
   --gap MS      longest time between two kills (5000)
-  --no-docker   host processes only`;
+  --no-docker   host processes only
+  --help        this text`;
 
 const settleMs = 5 * 60_000;
 const maxFindingsShown = 50;
@@ -36,23 +37,32 @@ interface Settings {
   docker: boolean;
 }
 
-function readSettings(): Settings | string {
-  const text = { type: "string" } as const;
-  const { values } = parseArgs({
-    options: {
-      kills: text,
-      pauses: text,
-      tasks: text,
-      seed: text,
-      minutes: text,
-      workers: text,
-      slots: text,
-      gap: text,
-      "no-docker": { type: "boolean" },
-    },
-  });
+const text = { type: "string" } as const;
+const options = {
+  kills: text,
+  pauses: text,
+  tasks: text,
+  seed: text,
+  minutes: text,
+  workers: text,
+  slots: text,
+  gap: text,
+  "no-docker": { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
+/** What was asked for, or what is wrong with it. */
+function readSettings(): Settings | "help" | { problem: string } {
+  let values: ReturnType<typeof parseArgs<{ options: typeof options }>>["values"];
+  try {
+    values = parseArgs({ options }).values;
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return { problem: error.message };
+  }
+  if (values.help) return "help";
   const problems: string[] = [];
-  const read = (name: Exclude<keyof typeof values, "no-docker">, fallback: number, low: number) => {
+  const read = (name: Exclude<keyof typeof options, "no-docker" | "help">, fallback: number, low: number) => {
     const given = values[name];
     if (given === undefined) return fallback;
     if (/^\d+$/.test(given) && Number(given) >= low) return Number(given);
@@ -73,7 +83,7 @@ function readSettings(): Settings | string {
     gapMs: read("gap", 5_000, 100),
     docker: values["no-docker"] !== true,
   };
-  return problems.length > 0 ? problems.join("\n") : settings;
+  return problems.length > 0 ? { problem: problems.join("\n") } : settings;
 }
 
 const { stdout } = process;
@@ -159,8 +169,10 @@ async function main(settings: Settings): Promise<number> {
 }
 
 const settings = readSettings();
-if (typeof settings === "string") {
-  process.stderr.write(`${settings}\n${usage}\n`);
+if (settings === "help") {
+  stdout.write(`${usage}\n`);
+} else if ("problem" in settings) {
+  process.stderr.write(`${settings.problem}\n${usage}\n`);
   process.exitCode = 2;
 } else {
   process.exitCode = await main(settings);

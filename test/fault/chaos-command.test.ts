@@ -35,4 +35,7 @@ it("says what is wrong with its options, and exits with 2", () => {
   expect(String(stderr)).toContain("--kills is a whole number from 0 on; it is 'many'");
   expect(String(stderr)).toContain("--workers is a whole number from 2 on");
   expect(String(stderr)).toContain("Usage: npm run chaos");
+  const unknown = spawnSync(process.execPath, [script, "--kill", "3"]);
+  expect(unknown.status).toBe(2);
+  expect(String(unknown.stderr)).toMatch(/^Unknown option '--kill'.*\nUsage: npm run chaos/s);
 });
