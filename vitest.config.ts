@@ -32,7 +32,9 @@ export default defineConfig({
           include: ["test/stacks/**/*.test.ts"],
           // Evaluates the plans once for all of its files.
           globalSetup: "test/stacks/support/evaluate-plans.ts",
-          testTimeout: 30_000,
+          // What the bundles are tested with are tests of the system.
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
     ],
