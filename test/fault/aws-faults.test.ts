@@ -36,7 +36,7 @@ const cases: { name: string; faults: Partial<ServiceFaults> }[] = [
 ];
 
 describe(`jobs on a cloud in which requests fail (seed ${seed})`, () => {
-  it.for(cases)("end with every task run to its end once where $name", { timeout: 420_000 }, async ({ faults }) => {
+  it.for(cases)("end with every task run to its end once where $name", { timeout: 300_000 }, async ({ faults }) => {
     const found = await findImage();
     const image = "image" in found ? found.image : undefined;
     const running = await startStack({ workers: 2, slots: 2, env: { SLUICE_FAULTS: JSON.stringify(faults) } });

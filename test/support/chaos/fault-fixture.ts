@@ -18,7 +18,7 @@ import type { PlannedJob, PlannedTask } from "./workload.ts";
 
 const patience = { deadlineMs: 60_000 };
 const familyLookMs = 250;
-const jobDeadlineMs = 240_000;
+const jobDeadlineMs = 150_000;
 
 /** A local stack of one test, with what fault tests do to one. */
 export class FaultStack {
