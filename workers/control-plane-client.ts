@@ -1,6 +1,7 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { z } from "zod";
+import { problemSchema } from "../shared/api/schemas.ts";
 import {
   type AttemptResult,
   type ClaimRequest,
@@ -8,14 +9,13 @@ import {
   type Heartbeat,
   type HeartbeatAnswer,
   heartbeatAnswerSchema,
-  problemSchema,
   type RegisterWorker,
   type ResultAnswer,
   resultAnswerSchema,
   resultAnswersSchema,
   type WorkerSettings,
   workerSettingsSchema,
-} from "../shared/api/schemas.ts";
+} from "../shared/api/worker-schemas.ts";
 import { type CallOptions, ControlPlaneError } from "./control-plane-call.ts";
 import { ResultReports } from "./result-reports.ts";
 import type { Secret } from "./secret.ts";

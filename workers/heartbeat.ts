@@ -1,4 +1,4 @@
-import type { Heartbeat, HeartbeatAnswer } from "../shared/api/schemas.ts";
+import type { Heartbeat, HeartbeatAnswer } from "../shared/api/worker-schemas.ts";
 import type { Logger } from "../shared/log.ts";
 import type { Lease } from "./attempt/lease.ts";
 import { ControlPlaneError } from "./control-plane-call.ts";

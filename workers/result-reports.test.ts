@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { AttemptResult, ResultAnswer, ResultAnswers } from "../shared/api/schemas.ts";
+import type { AttemptResult, ResultAnswer, ResultAnswers } from "../shared/api/worker-schemas.ts";
 import { limits } from "../shared/domain/limits.ts";
 import { ControlPlaneError } from "./control-plane-call.ts";
 import { ResultReports } from "./result-reports.ts";

@@ -1,4 +1,4 @@
-import type { AttemptResult, ResultAnswer, ResultAnswers } from "../shared/api/schemas.ts";
+import type { AttemptResult, ResultAnswer, ResultAnswers } from "../shared/api/worker-schemas.ts";
 import { limits } from "../shared/domain/limits.ts";
 import { type CallOptions, ControlPlaneError } from "./control-plane-call.ts";
 

@@ -1,4 +1,4 @@
-import type { ClaimAnswer, ClaimedTask } from "../shared/api/schemas.ts";
+import type { ClaimAnswer, ClaimedTask } from "../shared/api/worker-schemas.ts";
 import { Secret } from "./secret.ts";
 
 /** A claimed task as the worker keeps it: what it knows of secrets cannot be printed by accident. */

@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
-import type { Heartbeat, WorkerSettings } from "../shared/api/schemas.ts";
+import type { Heartbeat, WorkerSettings } from "../shared/api/worker-schemas.ts";
 import type { ObjectStore } from "../shared/clients/object-store.ts";
 import type { Queue } from "../shared/clients/queue.ts";
 import { newWorkerId } from "../shared/domain/ids.ts";

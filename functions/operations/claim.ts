@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { ClaimAnswer, ClaimedTask } from "../../shared/api/schemas.ts";
+import type { ClaimAnswer, ClaimedTask } from "../../shared/api/worker-schemas.ts";
 import { formatAttemptId } from "../../shared/domain/ids.ts";
 import { imageBlobKey } from "../../shared/domain/object-keys.ts";
 import { type Reason, reasonFor } from "../../shared/domain/reason.ts";

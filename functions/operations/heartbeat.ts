@@ -1,4 +1,4 @@
-import type { Heartbeat, HeartbeatAnswer } from "../../shared/api/schemas.ts";
+import type { Heartbeat, HeartbeatAnswer } from "../../shared/api/worker-schemas.ts";
 import { AppError } from "../../shared/domain/errors.ts";
 import { parseAttemptId } from "../../shared/domain/ids.ts";
 import type { Deps } from "../deps.ts";

@@ -1,4 +1,4 @@
-import type { AttemptResult, ResultAnswer, ResultAnswers } from "../../shared/api/schemas.ts";
+import type { AttemptResult, ResultAnswer, ResultAnswers } from "../../shared/api/worker-schemas.ts";
 import { AppError } from "../../shared/domain/errors.ts";
 import { type AttemptKey, parseAttemptId } from "../../shared/domain/ids.ts";
 import { decideRetry } from "../../shared/domain/retry-policy.ts";

@@ -1,5 +1,5 @@
 import { QueryCommand } from "@aws-sdk/lib-dynamodb";
-import type { RegisterWorker } from "../api/schemas.ts";
+import type { RegisterWorker } from "../api/worker-schemas.ts";
 import { workerIdPattern } from "../domain/ids.ts";
 import { type ActivePage, listActiveWorkers } from "./active.ts";
 import { decodeCursor, encodeCursor } from "./cursors.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { ApiLogLine, ClaimedTask, LogPage } from "../../shared/api/schemas.ts";
+import type { ApiLogLine, LogPage } from "../../shared/api/schemas.ts";
+import type { ClaimedTask } from "../../shared/api/worker-schemas.ts";
 import { noopJob } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
 import { createShipper } from "../support/control-plane-logs.ts";

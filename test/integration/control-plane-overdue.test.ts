@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { ClaimedTask, Job, Task } from "../../shared/api/schemas.ts";
+import type { Job, Task } from "../../shared/api/schemas.ts";
+import type { ClaimedTask } from "../../shared/api/worker-schemas.ts";
 import { manifestKey } from "../../shared/domain/object-keys.ts";
 import { timing } from "../../shared/domain/timing.ts";
 import { noopJob } from "../support/control-plane.ts";

@@ -1,7 +1,8 @@
 import { DeleteCommand } from "@aws-sdk/lib-dynamodb";
 import { describe, expect, it } from "vitest";
 import { FakeClock } from "../../local/sqs/fake-clock.ts";
-import type { ClaimedTask, DeadLetterPage, Job, Task } from "../../shared/api/schemas.ts";
+import type { DeadLetterPage, Job, Task } from "../../shared/api/schemas.ts";
+import type { ClaimedTask } from "../../shared/api/worker-schemas.ts";
 import { isOverLimit } from "../../shared/clients/queue.ts";
 import { maxReceiveCount, timing } from "../../shared/domain/timing.ts";
 import { createLogger } from "../../shared/log.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { ClaimedTask, ResultAnswers, Task } from "../../shared/api/schemas.ts";
+import type { Task } from "../../shared/api/schemas.ts";
+import type { ClaimedTask, ResultAnswers } from "../../shared/api/worker-schemas.ts";
 import { formatAttemptId } from "../../shared/domain/ids.ts";
 import { maxReasonDetailLength, type Reason } from "../../shared/domain/reason.ts";
 import { noopJob } from "../support/control-plane.ts";

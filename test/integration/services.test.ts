@@ -1,7 +1,7 @@
 import { zstdDecompressSync } from "node:zlib";
 import Docker from "dockerode";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { ClaimedTask } from "../../shared/api/schemas.ts";
+import type { ClaimedTask } from "../../shared/api/worker-schemas.ts";
 import { createObjectStore } from "../../shared/clients/object-store.ts";
 import { createQueue } from "../../shared/clients/queue.ts";
 import { parseLogLine } from "../../shared/domain/log-line.ts";

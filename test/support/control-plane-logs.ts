@@ -1,5 +1,5 @@
 import { zstdCompressSync } from "node:zlib";
-import type { ClaimedTask } from "../../shared/api/schemas.ts";
+import type { ClaimedTask } from "../../shared/api/worker-schemas.ts";
 import { formatLogLine } from "../../shared/domain/log-line.ts";
 import { formatLogChunkName, serviceLogPrefix, stepLogPrefix } from "../../shared/domain/object-keys.ts";
 import type { ControlPlane } from "./control-plane.ts";

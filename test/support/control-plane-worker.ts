@@ -5,7 +5,7 @@ import type {
   Heartbeat,
   HeartbeatAnswer,
   ResultAnswer,
-} from "../../shared/api/schemas.ts";
+} from "../../shared/api/worker-schemas.ts";
 import type { ReceivedMessage } from "../../shared/clients/queue.ts";
 import { newWorkerId } from "../../shared/domain/ids.ts";
 import type { AttemptOutcome } from "../../shared/domain/manifest.ts";

@@ -17,7 +17,7 @@ import {
   type ResultAnswer,
   registerWorkerSchema,
   type WorkerSettings,
-} from "../../shared/api/schemas.ts";
+} from "../../shared/api/worker-schemas.ts";
 import { formatAttemptId } from "../../shared/domain/ids.ts";
 
 /** A task as a test gives it; the rest is what a small task has. */

@@ -10,7 +10,7 @@ import { reportResult } from "../../functions/operations/report.ts";
 import { retryTasks } from "../../functions/operations/retry.ts";
 import { submitJob } from "../../functions/operations/submit.ts";
 import { sweepDue } from "../../functions/schedules/sweep.ts";
-import type { ClaimedTask } from "../../shared/api/schemas.ts";
+import type { ClaimedTask } from "../../shared/api/worker-schemas.ts";
 import { AppError } from "../../shared/domain/errors.ts";
 import { isTerminalJobState } from "../../shared/domain/job-state.ts";
 import type { AttemptOutcome } from "../../shared/domain/manifest.ts";

@@ -1,4 +1,4 @@
-import type { AttemptResult } from "../../shared/api/schemas.ts";
+import type { AttemptResult } from "../../shared/api/worker-schemas.ts";
 import { isPassingFault, type ObjectStore } from "../../shared/clients/object-store.ts";
 import type { Artifact, AttemptOutcome, LogSummary, StepResult } from "../../shared/domain/manifest.ts";
 import { artifactKey, serviceLogPrefix, stepLogPrefix } from "../../shared/domain/object-keys.ts";

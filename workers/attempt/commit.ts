@@ -1,4 +1,4 @@
-import type { AttemptResult, ResultAnswer } from "../../shared/api/schemas.ts";
+import type { AttemptResult, ResultAnswer } from "../../shared/api/worker-schemas.ts";
 import type { ObjectStore } from "../../shared/clients/object-store.ts";
 import { type Manifest, manifestSchema } from "../../shared/domain/manifest.ts";
 import { manifestKey } from "../../shared/domain/object-keys.ts";

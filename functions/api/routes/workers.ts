@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { workerPageSchema } from "../../../shared/api/schemas.ts";
 import {
   attemptResultSchema,
   attemptResultsSchema,
@@ -9,9 +10,8 @@ import {
   registerWorkerSchema,
   resultAnswerSchema,
   resultAnswersSchema,
-  workerPageSchema,
   workerSettingsSchema,
-} from "../../../shared/api/schemas.ts";
+} from "../../../shared/api/worker-schemas.ts";
 import { AppError } from "../../../shared/domain/errors.ts";
 import { timing } from "../../../shared/domain/timing.ts";
 import type { Deps } from "../../deps.ts";
