@@ -23,6 +23,22 @@ export interface Grant {
 /** Reads of S3 that may meet nothing: without the right to list, S3 answers "forbidden" where it means "not there". */
 const tellMissing: Grant = { on: "bucket", actions: ["s3:ListBucket"] };
 
+/** What chores are worked off with, by the stream's consumer and by the sweep that finds what this has lost. */
+const choreGrants: readonly Grant[] = [
+  {
+    on: "table",
+    actions: [
+      "dynamodb:BatchGetItem",
+      "dynamodb:DeleteItem",
+      "dynamodb:PutItem",
+      "dynamodb:Query",
+      "dynamodb:UpdateItem",
+    ],
+  },
+  { on: `objects:${objectPrefixes.jobs}`, actions: ["s3:GetObject"] },
+  { on: "pool-queues", actions: ["sqs:SendMessage"] },
+];
+
 /**
  * What the code of each function may do on AWS; what its triggers need comes with them. A test compares this with the
  * calls that the functions make in the integration run: nothing missing, nothing unused.
@@ -51,20 +67,7 @@ export const grants: Record<FunctionName, readonly Grant[]> = {
     { on: "account", actions: ["ssm:DescribeParameters"] },
   ],
   fold: [{ on: "table", actions: ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"] }],
-  chores: [
-    {
-      on: "table",
-      actions: [
-        "dynamodb:BatchGetItem",
-        "dynamodb:DeleteItem",
-        "dynamodb:PutItem",
-        "dynamodb:Query",
-        "dynamodb:UpdateItem",
-      ],
-    },
-    { on: `objects:${objectPrefixes.jobs}`, actions: ["s3:GetObject"] },
-    { on: "pool-queues", actions: ["sqs:SendMessage"] },
-  ],
+  chores: choreGrants,
   deadLetters: [
     {
       on: "table",
@@ -73,20 +76,5 @@ export const grants: Record<FunctionName, readonly Grant[]> = {
     { on: "index:byActive", actions: ["dynamodb:Query"] },
     { on: "pool-queues", actions: ["sqs:SendMessage"] },
   ],
-  sweep: [
-    {
-      on: "table",
-      actions: [
-        "dynamodb:BatchGetItem",
-        "dynamodb:DeleteItem",
-        "dynamodb:PutItem",
-        "dynamodb:Query",
-        "dynamodb:UpdateItem",
-      ],
-    },
-    { on: "index:byDue", actions: ["dynamodb:Query"] },
-    { on: `objects:${objectPrefixes.jobs}`, actions: ["s3:GetObject"] },
-    tellMissing,
-    { on: "pool-queues", actions: ["sqs:SendMessage"] },
-  ],
+  sweep: [...choreGrants, { on: "index:byDue", actions: ["dynamodb:Query"] }, tellMissing],
 };

@@ -45,11 +45,11 @@ export function createLogPrinter({ out, timestamps, prefix }: LogPrinterOptions)
   };
 }
 
+const escapeCharacter = "\u001b";
 /** Codes that only dress text: `ESC [ … m`. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character is what is looked for
-const dressing = /\u001b\[[0-9;:]*m/g;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach the terminal
-const harmful = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+const dressing = new RegExp(`${escapeCharacter}\\[[0-9;:]*m`, "g");
+/** What must not reach the terminal: all controls but tabs and line ends. */
+const harmful = /[\p{Cc}--[\t\n]]/gv;
 
 /**
  * A line as a terminal may show it: colours kept where the terminal shows colours (and ended, where `isolate` says
@@ -61,5 +61,5 @@ export function cleanForTerminal(text: string, keepColors: boolean, isolate: boo
   const colors: string[] = keepColors ? (visible.match(dressing) ?? []) : [];
   const pieces = visible.split(dressing).map((piece) => stripVTControlCharacters(piece).replace(harmful, ""));
   const cleaned = pieces.map((piece, index) => piece + (colors[index] ?? "")).join("");
-  return isolate && colors.length > 0 ? `${cleaned}\u001b[0m` : cleaned;
+  return isolate && colors.length > 0 ? `${cleaned}${escapeCharacter}[0m` : cleaned;
 }

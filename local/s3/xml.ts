@@ -23,8 +23,7 @@ export function formatTime(timeMs: number): string {
 function escapeText(text: string): string {
   // Control characters: parsers turn a bare carriage return into a line feed, and a key must survive the trip.
   return text.replace(
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters that need escaping
-    /[&<>"\u0000-\u001f]/g,
+    /[&<>"\p{Cc}]/gu,
     (character) => escapes[character] ?? `&#x${character.charCodeAt(0).toString(16)};`,
   );
 }

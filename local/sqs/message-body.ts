@@ -1,8 +1,7 @@
 import { SqsError } from "./errors.ts";
 
 /** Everything outside of what XML 1.0 allows: AWS refuses such messages whole. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the range of allowed control characters is the point
-const FORBIDDEN = /[^\u{9}\u{a}\u{d}\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/u;
+const FORBIDDEN = /[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/u;
 
 /** Refuses text with characters that no message may contain; `subject` begins the sentence, up to its verb. */
 export function assertMessageCharacters(text: string, subject = "The message contains"): void {

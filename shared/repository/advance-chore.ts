@@ -1,8 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { dispatchDueMs } from "./digest-items.ts";
-import type { Chore } from "./items.ts";
 import { choreKey, dueEntry } from "./keys.ts";
-import { type Table, type TransactItems, updateItem } from "./table.ts";
+import type { Table, TransactItems } from "./table.ts";
 
 /**
  * The chore that moves a job's graph on is never put anew: it keeps how far it has come, the sequence number of the last
@@ -30,28 +29,4 @@ export function bumpAdvance(table: Table, jobId: string, nowMs: number): Transac
       },
     },
   };
-}
-
-/** Notes how far the chore has come; false where somebody else has moved it. */
-export async function moveAdvance(table: Table, chore: Chore, cursor: string): Promise<boolean> {
-  const outcome = await updateItem(table, {
-    Key: choreKey(chore.jobId, chore.kind),
-    UpdateExpression: "SET #cursor = :next",
-    ConditionExpression: "#cursor = :seen",
-    ExpressionAttributeNames: { "#cursor": "cursor" },
-    ExpressionAttributeValues: { ":next": cursor, ":seen": chore.cursor },
-  });
-  return outcome.ok;
-}
-
-/** Lays the chore to rest; false where there is more to do by now, or somebody else has moved it. */
-export async function restAdvance(table: Table, chore: Chore, cursor: string): Promise<boolean> {
-  const outcome = await updateItem(table, {
-    Key: choreKey(chore.jobId, chore.kind),
-    UpdateExpression: "SET #cursor = :next REMOVE duePk, dueAt",
-    ConditionExpression: "#cursor = :seen AND nonce = :nonce",
-    ExpressionAttributeNames: { "#cursor": "cursor" },
-    ExpressionAttributeValues: { ":next": cursor, ":seen": chore.cursor, ":nonce": chore.nonce },
-  });
-  return outcome.ok;
 }

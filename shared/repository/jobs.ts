@@ -1,10 +1,10 @@
-import { ConditionalCheckFailedException } from "@aws-sdk/client-dynamodb";
-import { DeleteCommand, PutCommand } from "@aws-sdk/lib-dynamodb";
+import { PutCommand } from "@aws-sdk/lib-dynamodb";
 import { taskBucket, taskBucketCount } from "../domain/ids.ts";
 import { taskCounts } from "../domain/task-counts.ts";
 import type { JobSpec, TaskSpec } from "../jobfile/job-spec.ts";
 import { type ActivePage, countActiveJobs, listJobsBefore } from "./active.ts";
-import { bumpAdvance, moveAdvance, restAdvance } from "./advance-chore.ts";
+import { bumpAdvance } from "./advance-chore.ts";
+import { deleteChore, endChore, moveAdvance, moveChore, restAdvance } from "./chore-moves.ts";
 import { digestAttributes, digestDue, noteJobDue, putChore } from "./digest-items.ts";
 import { eachDuePage } from "./due.ts";
 import { putEventPages, sequenceEvents } from "./events.ts";
@@ -19,7 +19,6 @@ import {
   maxTransactionItems,
   type Table,
   type TransactItems,
-  updateItem,
   writeTransaction,
 } from "./table.ts";
 import { firstState, newTaskItem } from "./tasks.ts";
@@ -139,20 +138,10 @@ export function createJobRepository(table: Table): JobRepository {
       return (await getItems(table, keys)) as unknown as Chore[];
     },
     expand: (step) => expandJob(table, step),
-    async moveChore(chore, cursor) {
-      const outcome = await updateItem(table, {
-        Key: choreKey(chore.jobId, chore.kind),
-        UpdateExpression: "SET #cursor = :next",
-        ConditionExpression: "#cursor = :seen AND nonce = :nonce",
-        ExpressionAttributeNames: { "#cursor": "cursor" },
-        ExpressionAttributeValues: { ":next": cursor, ":seen": chore.cursor, ":nonce": chore.nonce },
-      });
-      return outcome.ok;
-    },
+    moveChore: (chore, cursor) => moveChore(table, chore, cursor),
     endChore: (chore) => endChore(table, chore),
     async endChoreAndAdvance(chore, nowMs) {
-      const removal = { Delete: { TableName: table.name, ...deleteChore(chore) } };
-      await writeTransaction(table, [removal, bumpAdvance(table, chore.jobId, nowMs)]);
+      await writeTransaction(table, [{ Delete: deleteChore(table, chore) }, bumpAdvance(table, chore.jobId, nowMs)]);
     },
     moveAdvance: (chore, cursor) => moveAdvance(table, chore, cursor),
     restAdvance: (chore, cursor) => restAdvance(table, chore, cursor),
@@ -160,23 +149,6 @@ export function createJobRepository(table: Table): JobRepository {
       await table.client.send(new PutCommand(putChore(table, { jobId, kind: "cancel", cursor: "" }, nowMs).Put));
     },
     eachDuePage: (nowMs, pageSize) => eachDuePage(table, nowMs, pageSize),
-  };
-}
-
-/** Removes a chore that is done, unless another has been put in its place meanwhile. */
-async function endChore(table: Table, chore: Chore): Promise<void> {
-  try {
-    await table.client.send(new DeleteCommand({ TableName: table.name, ...deleteChore(chore) }));
-  } catch (error) {
-    if (!(error instanceof ConditionalCheckFailedException)) throw error;
-  }
-}
-
-function deleteChore({ jobId, kind, nonce }: Chore) {
-  return {
-    Key: choreKey(jobId, kind),
-    ConditionExpression: "nonce = :nonce",
-    ExpressionAttributeValues: { ":nonce": nonce },
   };
 }
 

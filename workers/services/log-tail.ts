@@ -6,8 +6,8 @@ const maxLineLength = 300;
 /** Together with a sentence they fit into a reason (`maxReasonDetailLength`). */
 const maxLength = 1_200;
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be in a reason
-const controls = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+/** What must not be in a reason: all controls but tabs and line ends. */
+const controls = /[\p{Cc}--[\t\n]]/gv;
 
 /** Remembers the last lines of an output. */
 export class LogTail {
