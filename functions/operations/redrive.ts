@@ -57,7 +57,7 @@ async function readLetters(
   pool: Pool,
   { ids, cursor }: RedriveRequest,
 ): Promise<{ letters: DeadLetterItem[]; cursor?: string }> {
-  if (!ids) return deps.deadLetters.list({ pool: pool.name, limit: pageSize, ...(cursor ? { cursor } : {}) });
+  if (!ids) return deps.deadLetters.list({ pool: pool.name, limit: pageSize, cursor });
   const letters = await deps.deadLetters.getMany(pool.name, ids);
   const missing = ids.filter((messageId) => !letters.some((letter) => letter.messageId === messageId));
   if (missing.length === 0) return { letters };

@@ -147,7 +147,7 @@ async function readFailed(deps: Deps, digest: JobDigest): Promise<TaskItem[]> {
   const failed: TaskItem[] = [];
   for (const state of ["failed", "timed_out"] satisfies TaskState[]) {
     for (let cursor: string | undefined; ; ) {
-      const page = await deps.tasks.list(digest, { limit: limits.pageSize, state, ...(cursor ? { cursor } : {}) });
+      const page = await deps.tasks.list(digest, { limit: limits.pageSize, state, cursor });
       failed.push(...page.tasks);
       cursor = page.cursor;
       if (!cursor) break;

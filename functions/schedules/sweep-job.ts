@@ -57,7 +57,7 @@ async function announceWaiting(deps: Deps, digest: JobDigest, wanted: (task: Tas
   const pool = findPool(deps, digest.pool);
   let announced = 0;
   for (let cursor: string | undefined; ; ) {
-    const page = await deps.tasks.list(digest, { limit: taskPageSize, state: "queued", ...(cursor ? { cursor } : {}) });
+    const page = await deps.tasks.list(digest, { limit: taskPageSize, state: "queued", cursor });
     const waiting = page.tasks.filter(wanted);
     await dispatchTasks(pool, waiting);
     announced += waiting.length;

@@ -35,7 +35,11 @@ export interface DeadLetterRepository {
   /** Those of a pool that exist, in the order of the ids. */
   getMany(pool: string, messageIds: readonly string[]): Promise<DeadLetterItem[]>;
   /** One page of a pool's, the newest first. */
-  list(page: { pool: string; limit: number; cursor?: string }): Promise<{ letters: DeadLetterItem[]; cursor?: string }>;
+  list(page: {
+    pool: string;
+    limit: number;
+    cursor?: string | undefined;
+  }): Promise<{ letters: DeadLetterItem[]; cursor?: string }>;
   noteRedriven(letter: DeadLetterItem, nowMs: number): Promise<void>;
 }
 
@@ -79,7 +83,7 @@ export function createDeadLetterRepository(table: Table): DeadLetterRepository {
 
 async function listDeadLetters(
   table: Table,
-  { pool, limit, cursor }: { pool: string; limit: number; cursor?: string },
+  { pool, limit, cursor }: { pool: string; limit: number; cursor?: string | undefined },
 ): Promise<{ letters: DeadLetterItem[]; cursor?: string }> {
   const list = `dead letters ${pool}`;
   const after = decodeCursor(list, cursor, readPlace);

@@ -8,7 +8,7 @@ import { getItems, type Table } from "./table.ts";
 /** What to list: all jobs, or those that match. */
 export interface JobListPage {
   limit: number;
-  cursor?: string;
+  cursor?: string | undefined;
   matches?: (job: JobDigest) => boolean;
 }
 

@@ -9,7 +9,7 @@ import type { Table } from "./table.ts";
 /** What to list: all tasks of a job, or those in one state. */
 export interface TaskListPage {
   limit: number;
-  cursor?: string;
+  cursor?: string | undefined;
   state?: TaskState;
 }
 

@@ -33,7 +33,7 @@ export interface WorkerRepository {
   /** Workers of a pool that have not said that they stopped, whether they live or fell silent. */
   listActive(pool: string, limit: number): Promise<ActivePage<WorkerItem>>;
   requestDrain(workerId: string, nowMs: number): Promise<boolean>;
-  list(page: { limit: number; cursor?: string }): Promise<{ workers: WorkerItem[]; cursor?: string }>;
+  list(page: { limit: number; cursor?: string | undefined }): Promise<{ workers: WorkerItem[]; cursor?: string }>;
 }
 
 export function createWorkerRepository(table: Table): WorkerRepository {

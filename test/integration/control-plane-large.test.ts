@@ -39,7 +39,7 @@ async function readTasks(jobId: string): Promise<TaskItem[]> {
   const digest = (await plane().deps.jobs.getDigest(jobId)) ?? { jobId, bucketCount: 1 };
   const tasks: TaskItem[] = [];
   for (let cursor: string | undefined; ; ) {
-    const page = await plane().deps.tasks.list(digest, { limit: 1000, ...(cursor ? { cursor } : {}) });
+    const page = await plane().deps.tasks.list(digest, { limit: 1000, cursor });
     tasks.push(...page.tasks);
     cursor = page.cursor;
     if (!cursor) return tasks;

@@ -29,7 +29,7 @@ export async function readJobRecords({ deps, clock }: ControlPlane, jobId: strin
   if (!digest) throw new Error(`there is no job ${jobId}`);
   const tasks: TaskItem[] = [];
   for (let cursor: string | undefined; ; ) {
-    const page = await deps.tasks.list(digest, { limit: 1000, ...(cursor ? { cursor } : {}) });
+    const page = await deps.tasks.list(digest, { limit: 1000, cursor });
     tasks.push(...page.tasks);
     cursor = page.cursor;
     if (!cursor) break;

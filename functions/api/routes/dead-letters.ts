@@ -40,11 +40,10 @@ const redriveRoute = securedRoute("admin", {
 export function deadLetterRoutes(deps: Deps) {
   return createRouter()
     .openapi(listRoute, async (c) => {
-      const { pool, limit, cursor } = c.req.valid("query");
-      findPool(deps, pool);
-      const page = await deps.deadLetters.list({ pool, limit, ...(cursor ? { cursor } : {}) });
-      const letters = page.letters.map(summarizeDeadLetter);
-      return c.json({ deadLetters: letters, ...(page.cursor ? { cursor: page.cursor } : {}) }, 200);
+      const page = c.req.valid("query");
+      findPool(deps, page.pool);
+      const { letters, ...more } = await deps.deadLetters.list(page);
+      return c.json({ deadLetters: letters.map(summarizeDeadLetter), ...more }, 200);
     })
     .openapi(getRoute, async (c) => {
       const { id: messageId } = c.req.valid("param");

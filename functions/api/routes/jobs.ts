@@ -89,13 +89,12 @@ export function jobRoutes(deps: Deps) {
     })
     .openapi(listRoute, async (c) => {
       const { limit, cursor, status, name } = c.req.valid("query");
-      const page = await deps.jobs.list({
+      const { jobs, ...more } = await deps.jobs.list({
         limit,
-        ...(cursor ? { cursor } : {}),
+        cursor,
         matches: (job) => (!status || job.state === status) && (!name || job.name === name),
       });
-      const answer = { jobs: page.jobs.map(viewJob), ...(page.cursor ? { cursor: page.cursor } : {}) };
-      return c.json(inOrder(jobPageSchema, answer), 200);
+      return c.json(inOrder(jobPageSchema, { jobs: jobs.map(viewJob), ...more }), 200);
     })
     .openapi(getRoute, async (c) => {
       const job = viewJob(await findJob(deps, c.req.valid("param").job));

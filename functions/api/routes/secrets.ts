@@ -51,10 +51,7 @@ export function secretRoutes(deps: Deps) {
   const notFound = (name: string) =>
     new AppError("not_found", `there is no secret ${name}; \`sluice secrets ls\` lists them`);
   return createRouter()
-    .openapi(listRoute, async (c) => {
-      const { limit, cursor } = c.req.valid("query");
-      return c.json(await deps.secrets.list({ limit, cursor }), 200);
-    })
+    .openapi(listRoute, async (c) => c.json(await deps.secrets.list(c.req.valid("query")), 200))
     .openapi(getRoute, async (c) => {
       const { name } = c.req.valid("param");
       const secret = await deps.secrets.describe(name);

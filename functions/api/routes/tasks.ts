@@ -88,13 +88,13 @@ export function taskRoutes(deps: Deps) {
     .openapi(listRoute, async (c) => {
       const { limit, cursor, status } = c.req.valid("query");
       const digest = await findJob(deps, c.req.valid("param").job);
-      const page = await deps.tasks.list(digest, {
+      const { tasks, ...more } = await deps.tasks.list(digest, {
         limit: Math.min(limit, deps.limits.taskPage),
-        ...(cursor ? { cursor } : {}),
+        cursor,
         ...(status ? { state: status } : {}),
       });
-      const tasks = page.tasks.map((task) => summarizeTask(task));
-      return c.json(inOrder(taskPageSchema, { tasks, ...(page.cursor ? { cursor: page.cursor } : {}) }), 200);
+      const page = { tasks: tasks.map((task) => summarizeTask(task)), ...more };
+      return c.json(inOrder(taskPageSchema, page), 200);
     })
     .openapi(getRoute, async (c) => {
       const { job, task: name } = c.req.valid("param");

@@ -104,9 +104,8 @@ export function workerRoutes(deps: Deps) {
       c.json({ results: await reportResults(deps, c.req.valid("json").results) }, 200),
     )
     .openapi(listRoute, async (c) => {
-      const { limit, cursor } = c.req.valid("query");
-      const page = await deps.workers.list({ limit, ...(cursor ? { cursor } : {}) });
-      return c.json({ workers: page.workers.map(viewWorker), ...(page.cursor ? { cursor: page.cursor } : {}) }, 200);
+      const { workers, ...more } = await deps.workers.list(c.req.valid("query"));
+      return c.json({ workers: workers.map(viewWorker), ...more }, 200);
     })
     .openapi(drainRoute, async (c) => {
       const { worker } = c.req.valid("param");
