@@ -14,7 +14,7 @@ export function decodeCursor<Place>(
   cursor: string | undefined,
   check: (place: readonly unknown[]) => Place | undefined,
 ): Place | undefined {
-  if (!cursor) return undefined;
+  if (cursor === undefined) return undefined;
   const decoded = parseJson(Buffer.from(cursor, "base64url").toString("utf8"));
   const place = Array.isArray(decoded) && decoded[0] === list ? check(decoded.slice(1)) : undefined;
   if (place !== undefined) return place;
