@@ -1,7 +1,9 @@
 import { readFile, stat } from "node:fs/promises";
 import { dirname, extname, resolve } from "node:path";
+import { parseCodeJob } from "../../shared/jobfile/code-job.ts";
 import { formatProblems } from "../../shared/jobfile/format-problems.ts";
 import { loadJobFile } from "../../shared/jobfile/load.ts";
+import type { ParsedJobFile } from "../../shared/jobfile/parse.ts";
 import type { Problem } from "../../shared/jobfile/problem.ts";
 import { createCommandRunner } from "../../shared/jobfile/run-command.ts";
 import type { JobDocument } from "../../shared/jobfile/schema.ts";
@@ -10,6 +12,7 @@ import { CliError, exitCodes } from "../errors.ts";
 import { plural } from "../terminal/format.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import { findMissingFiles } from "./missing-files.ts";
+import { runJobCode } from "./run-job-code.ts";
 
 /** A job file as the user named it, with what its templates get. */
 export interface JobFileInput {
@@ -27,6 +30,8 @@ export interface LoadedJob {
 
 /** No job file is near this size; reading a larger one would only fill the memory. */
 const maxFileBytes = 64 * 1024 * 1024;
+
+const codeExtensions: readonly string[] = [".ts", ".mts", ".js", ".mjs"];
 
 /** What came of reading a job file: the job, or everything that is wrong with it. */
 export type JobFileResult = ({ ok: true } & LoadedJob) | { ok: false; problems: Problem[] };
@@ -46,25 +51,36 @@ export async function checkJob(context: Context, input: JobFileInput, signal: Ab
   const path = resolve(context.runtime.cwd, input.file);
   const source = await readSource(input.file, path);
   const folder = dirname(path);
-  const env = context.runtime.env;
-  const loaded = await loadJobFile(source, {
-    fileName: input.file,
-    env,
-    args: input.args,
-    params: parseParams(input.params),
-    runCommand: createCommandRunner({ folder, env, signal }),
-  });
+  const loaded = await loadSource(context, { ...input, path, source }, signal);
   signal.throwIfAborted();
   if (!loaded.ok) return { ok: false, problems: loaded.problems };
   const missing = await findMissingFiles(loaded.job, folder);
   return missing.length > 0 ? { ok: false, problems: loaded.locate(missing) } : { ok: true, job: loaded.job, folder };
 }
 
+/** By its extension a file is code that makes a job, or YAML. */
+async function loadSource(
+  context: Context,
+  { file, path, source, args, params }: JobFileInput & { path: string; source: string },
+  signal: AbortSignal,
+): Promise<ParsedJobFile> {
+  const { env } = context.runtime;
+  const inputs = { env, args, params: parseParams(params) };
+  const printErrors = (text: string): void => context.err.write(text);
+  if (codeExtensions.includes(extname(path))) {
+    return parseCodeJob(source, file, await runJobCode({ ...inputs, path, onPrinted: printErrors, signal }));
+  }
+  const runCommand = createCommandRunner({
+    folder: dirname(path),
+    env,
+    signal,
+    ...(context.verbose && { onErrorOutput: printErrors }),
+  });
+  return loadJobFile(source, { ...inputs, fileName: file, runCommand });
+}
+
 async function readSource(file: string, path: string): Promise<string> {
   const named = oneLine(file);
-  if ([".ts", ".mts", ".js", ".mjs"].includes(extname(path))) {
-    throw new CliError(exitCodes.usage, `${named}: job files in TypeScript cannot be run yet; write it as YAML`);
-  }
   try {
     const { size } = await stat(path);
     if (size > maxFileBytes) throw new CliError(exitCodes.usage, `${named} has ${size} bytes; is it a job file?`);

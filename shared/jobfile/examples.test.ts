@@ -4,7 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import makeMatrix from "../../examples/matrix.ts";
+import { parseCodeJob } from "./code-job.ts";
 import { parseJobFile } from "./parse.ts";
+import { toPlainValue } from "./plain-value.ts";
 import { listImageBuilds } from "./resolve.ts";
 import type { JobDocument } from "./schema.ts";
 
@@ -38,21 +41,29 @@ function runStep(job: JobDocument, stepIndex: number, taskName: string, attempt 
 
 describe("examples", () => {
   it("are all valid and all listed in the README", () => {
-    const files = readdirSync(folder).filter((name) => name.endsWith(".yaml"));
+    const files = readdirSync(folder).filter((name) => /\.(yaml|ts)$/.test(name));
     const readme = readFileSync(join(folder, "README.md"), "utf8");
     expect(files.sort()).toEqual([
       "build.yaml",
       "hello-host.yaml",
       "hello.yaml",
+      "matrix.ts",
       "mixed.yaml",
       "pipeline.yaml",
       "secrets.yaml",
       "services.yaml",
     ]);
     for (const file of files) {
-      expect(`${parseExample(file).name}.yaml`).toBe(file);
+      if (file.endsWith(".yaml")) expect(`${parseExample(file).name}.yaml`).toBe(file);
       expect(readme).toContain(`(${file})`);
     }
+  });
+
+  it("matrix.ts makes as many tasks as it is told to, each with its share of the files", () => {
+    const shards = makeMatrix({ env: {}, args: [], params: { shards: "2" } });
+    expect(shards).toMatchObject({ name: "matrix", tasks: [{ name: "shard-1" }, { name: "shard-2" }] });
+    expect(parseCodeJob("", "matrix.ts", { ok: true, ...toPlainValue(shards) })).toMatchObject({ ok: true });
+    expect(() => makeMatrix({ env: {}, args: [], params: { shards: "many" } })).toThrow("not 'many'");
   });
 
   it("hello-host.yaml does what hello.yaml does", () => {

@@ -20,7 +20,8 @@ export type ProblemCode =
   | "undefined_variable"
   | "template_failed"
   | "template_limit"
-  | "command_failed";
+  | "command_failed"
+  | "code_failed";
 
 /** Where a value sits in a job file, from the top: keys of maps and 0-based indexes of lists. */
 export type Path = readonly (string | number)[];
@@ -68,6 +69,11 @@ export function clipText(text: string, maxLength = 60): string {
 /** Control characters would move a terminal's cursor or change its colours: shown as `·`. */
 export function replaceControls(text: string): string {
   return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu, "·");
+}
+
+/** Messages of commands and of a user's code may have several lines, but nothing that steers a terminal. */
+export function cleanLines(message: string): string {
+  return message.slice(0, 2_000).split("\n").map(replaceControls).join("\n");
 }
 
 /** Sorts what was found by its offset in the text, drops repeats and bounds its number. */

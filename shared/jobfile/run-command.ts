@@ -15,6 +15,8 @@ export interface CommandRunnerOptions {
   timeoutMs?: number;
   /** Bytes a command may print; 1 MiB if absent. */
   maxOutputBytes?: number;
+  /** Gets what a command prints to stderr, as it comes. */
+  onErrorOutput?: (text: string) => void;
   /** Ends running commands when aborted. They have no terminal, so a Ctrl-C reaches them only through this. */
   signal?: AbortSignal;
 }
@@ -70,6 +72,7 @@ function watchProgram(child: Child, program: string, limits: RunLimits): Promise
     fail(`printed more than ${limits.maxOutputBytes} bytes`),
   );
   const stderr = collect(child.stderr, maxErrorBytes);
+  if (limits.onErrorOutput !== undefined) child.stderr.setEncoding("utf8").on("data", limits.onErrorOutput);
   const timer = setTimeout(() => fail(`took longer than ${limits.timeoutMs / 1000} s and was ended`), limits.timeoutMs);
   limits.signal?.addEventListener("abort", interrupt, { once: true });
   child.on("error", (error) => fail(explainSpawnError(error, program, limits.folder)));

@@ -1,5 +1,5 @@
 import { filters, LiquidError, tags } from "liquidjs";
-import { clipText, type ProblemCode, replaceControls } from "./problem.ts";
+import { cleanLines, clipText, type ProblemCode } from "./problem.ts";
 import { suggestNearest } from "./suggest.ts";
 
 /** Ends a rendering with a message of our own: from a filter, or at a limit. */
@@ -40,11 +40,6 @@ export function explainError(error: unknown, source: string, phase: "parse" | "r
   }
   const code = phase === "parse" ? "template_syntax" : "template_failed";
   return { code, message: explainMessage(cause.message, phase), offset };
-}
-
-/** Messages of commands and of `error` may have several lines, but nothing that steers a terminal. */
-function cleanLines(message: string): string {
-  return message.slice(0, 2_000).split("\n").map(replaceControls).join("\n");
 }
 
 /** The first error that was thrown; LiquidJS wraps it once for each place it passes. */

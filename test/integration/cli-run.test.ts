@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
@@ -94,6 +94,36 @@ describe("sluice run", () => {
     expect(JSON.parse(submit?.body ?? "")).toMatchObject({
       spec: { name: "made-up", abort: "on-error", steps: [{ entry: { run: "echo first" } }], tasks: [{ name: "a" }] },
     });
+  });
+
+  it("submits what a job file in TypeScript makes, whatever it prints and leaves open, and tells what it throws", async () => {
+    const file = await writeJob(
+      "job.ts",
+      `import { defineJob, type JobInputs } from "sluice";
+import { execSync } from "node:child_process";
+interface Shard { name: string }
+setInterval(() => undefined, 1000);
+export default defineJob(async ({ env, args, params }: JobInputs) => {
+  console.log("for people");
+  if (params.stop) throw new Error("stopped by " + params.stop);
+  execSync("echo of a child", { stdio: "inherit" });
+  const tasks: Shard[] = args.map((name) => ({ name }));
+  return { name: "coded", timeout: params.timeout, env: { HERE: env.HERE ?? "" }, steps: [{ run: execSync("pwd").toString() }], tasks };
+});
+`,
+    );
+    const cli = startCli(fake, ["run", file, "a", "b", "--async", "--json"], { env: { HERE: "there" } });
+    expect(await cli.end()).toBe(0);
+    expect(JSON.parse(cli.stdout)).toMatchObject({ job: fake.jobs[0]?.id });
+    expect(cli.stderr).toContain("for people");
+    const submit = fake.requests.find(({ method }) => method === "POST");
+    const steps = [{ entry: { run: `${await realpath(folder)}\n` } }];
+    expect(JSON.parse(submit?.body ?? "")).toMatchObject({
+      spec: { name: "coded", env: { HERE: "there" }, steps, tasks: [{ name: "a" }, { name: "b" }] },
+    });
+    const stopped = startCli(fake, ["run", file, "-p", "stop=me"]);
+    expect(await stopped.end()).toBe(2);
+    expect(stopped.stderr).toMatch(/job\.ts:7:\d+ Error: stopped by me\n {2}7 \| {3}if \(params\.stop\)/);
   });
 
   it("prints the id alone on stdout with --async and does not wait", async () => {
@@ -210,7 +240,7 @@ describe("a job file that cannot be run", () => {
   it.each([
     ["missing.yaml", "there is no such file"],
     [".", "it is a folder"],
-    ["job.ts", "TypeScript"],
+    ["missing.ts", "there is no such file"],
   ])("is told when it is %s", async (name, words) => {
     const cli = startCli(fake, ["run", name], { cwd: folder });
     expect(await cli.end()).toBe(2);
