@@ -41,15 +41,10 @@ export async function cancelTask(
     const move =
       current.state === "running"
         ? await deps.tasks.requestCancel(current, cancel)
-        : await endWaitingTask(deps, current, cancel);
+        : await deps.tasks.endUnclaimed(current, outcomeOfCancel(cancel), deps.now());
     if (move.moved) return "cancelling";
     if (!move.task) throw new AppError("not_found", `there is no task ${task.jobId}/${task.task}`);
     current = move.task;
   }
   throw new AppError("unavailable", `task ${task.jobId}/${task.task} is changing too fast; try again`);
-}
-
-function endWaitingTask(deps: Deps, task: TaskItem, cancel: CancelRequest) {
-  const { state, reason } = outcomeOfCancel(cancel);
-  return deps.tasks.endUnclaimed(task, state, reason, deps.now());
 }

@@ -4,9 +4,10 @@ import { formatAttemptId } from "../../shared/domain/ids.ts";
 import { imageBlobKey } from "../../shared/domain/object-keys.ts";
 import { type Reason, reasonFor } from "../../shared/domain/reason.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
-import type { ClaimInputs, TaskAddress } from "../../shared/repository/claim-reads.ts";
+import type { ClaimInputs } from "../../shared/repository/claim-reads.ts";
 import type { CancelRequest, JobDigest, TaskItem } from "../../shared/repository/items.ts";
 import type { StoredSpec } from "../../shared/repository/jobs.ts";
+import type { TaskAddress } from "../../shared/repository/move-task.ts";
 import type { TaskClaim } from "../../shared/repository/task-moves.ts";
 import type { Deps } from "../deps.ts";
 import { outcomeOfCancel } from "./cancel-outcome.ts";
@@ -98,7 +99,7 @@ async function decideWaiting(deps: Deps, task: TaskItem, digest: JobDigest): Pro
   const cancel = endOfJob(deps, digest);
   const end = cancel ? outcomeOfCancel(cancel) : exhaustedOutcome(task);
   if (!end) return {};
-  const move = await deps.tasks.endUnclaimed(task, end.state, end.reason, deps.now());
+  const move = await deps.tasks.endUnclaimed(task, end, deps.now());
   return move.moved ? { status: "drop", detail: end.reason.detail } : retrySoon;
 }
 
@@ -158,7 +159,7 @@ async function failForSecrets(deps: Deps, task: TaskItem, reason: Reason): Promi
   const outcome = { state: "failed", reason } as const;
   const { lease } = task;
   if (lease === undefined) {
-    const move = await deps.tasks.endUnclaimed(task, outcome.state, reason, deps.now());
+    const move = await deps.tasks.endUnclaimed(task, outcome, deps.now());
     return move.moved ? { status: "drop", detail: reason.detail } : retrySoon;
   }
   // An attempt before this one was lost: the task still carries its lease.

@@ -48,8 +48,7 @@ export async function settleDeadLetter(deps: Deps, pool: Pool, letter: DeadLette
     if ((task.retriedSeq ?? 0) > digest.seq) continue;
     const cancel = endOfJob(deps, digest);
     if (cancel) {
-      const { state, reason } = outcomeOfCancel(cancel);
-      if ((await deps.tasks.endUnclaimed(task, state, reason, deps.now())).moved) return "ended";
+      if ((await deps.tasks.endUnclaimed(task, outcomeOfCancel(cancel), deps.now())).moved) return "ended";
     } else if (task.rev !== (message.rev ?? minRevision)) {
       await dispatchTasks(pool, [task]);
       return "announced";
@@ -62,7 +61,7 @@ export async function settleDeadLetter(deps: Deps, pool: Pool, letter: DeadLette
 async function failTask(deps: Deps, pool: Pool, letter: DeadLetter, task: TaskItem): Promise<boolean> {
   const reason = await explainDeadLetter(deps, pool, letter, task);
   await keep(deps, pool, letter, reason.detail, task);
-  return (await deps.tasks.endUnclaimed(task, "failed", reason, deps.now())).moved;
+  return (await deps.tasks.endUnclaimed(task, { state: "failed", reason }, deps.now())).moved;
 }
 
 async function explainDeadLetter(deps: Deps, pool: Pool, letter: DeadLetter, task: TaskItem): Promise<Reason> {

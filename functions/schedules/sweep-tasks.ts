@@ -1,7 +1,8 @@
 import pLimit from "p-limit";
 import { type Announcement, nextAnnouncement } from "../../shared/domain/announcement.ts";
 import type { TaskItem } from "../../shared/repository/items.ts";
-import { foldDueMs, type Loss, type Requeue, type TaskAddress } from "../../shared/repository/task-moves.ts";
+import { foldDueMs, type TaskAddress } from "../../shared/repository/move-task.ts";
+import type { Loss, Requeue } from "../../shared/repository/task-moves.ts";
 import type { Deps } from "../deps.ts";
 import { dispatchTasks, findPool } from "../operations/dispatch.ts";
 import { endOverdue, overdueAtMs } from "../operations/overdue.ts";

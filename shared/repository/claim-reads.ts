@@ -4,14 +4,8 @@ import { jobRules } from "../jobfile/rules.ts";
 import type { JobDigest, TaskItem } from "./items.ts";
 import type { StoredSpec } from "./jobs.ts";
 import { digestKey, specKey, taskKey } from "./keys.ts";
+import type { TaskAddress } from "./move-task.ts";
 import { getItems, type Table } from "./table.ts";
-
-/** A task a worker asks for. */
-export interface TaskAddress {
-  jobId: string;
-  bucket: number;
-  task: string;
-}
 
 /** What a claim is decided by; a missing job or task is absent. */
 export interface ClaimInputs {

@@ -1,8 +1,8 @@
 import { firstAnnouncement } from "../domain/announcement.ts";
-import type { Reason } from "../domain/reason.ts";
-import type { TaskItem, TaskTransition } from "./items.ts";
+import type { TaskItem } from "./items.ts";
+import { itemKeyOf, moveTask, type TaskMove, toMove } from "./move-task.ts";
 import { maxTransactionBytes, maxTransactionItems, type Table, updateItem, writeTransaction } from "./table.ts";
-import { dueValues, foldDueMs, itemKeyOf, type TaskMove, toMove } from "./task-moves.ts";
+import { endUnclaimed, type ItemCondition, type UnclaimedEnd } from "./task-moves.ts";
 
 /**
  * Moves of tasks that wait for others. Each is on the condition that no retry of what the task needs has touched it
@@ -35,75 +35,24 @@ export async function meetNeeds(
 
 async function queuePending(table: Table, task: TaskItem, nowMs: number): Promise<TaskMove> {
   const at = new Date(nowMs).toISOString();
-  const move: TaskTransition = { at, from: "pending", to: "queued", attempt: task.attempt };
   const untouched = isUntouched(task);
-  return toMove(
-    await updateItem(table, {
-      Key: itemKeyOf(task),
-      UpdateExpression: [
-        "SET #state = :queued, #rev = #rev + :one, outbox = list_append(if_not_exists(outbox, :none), :outbox)",
-        "unfolded = if_not_exists(unfolded, :zero) + :one",
-        // Its message is sent after this write: where that does not happen the sweep sends it.
-        "announce = :announce, queuedAt = :at, duePk = :duePk, dueAt = :dueAt REMOVE waitingFor",
-      ].join(", "),
-      ConditionExpression: `#rev = :rev AND #state = :pending AND ${untouched.condition}`,
-      ExpressionAttributeNames: { "#state": "state", "#rev": "rev" },
-      ExpressionAttributeValues: {
-        ":queued": "queued",
-        ":pending": "pending",
-        ":rev": task.rev,
-        ":one": 1,
-        ":zero": 0,
-        ":none": [],
-        ":outbox": [move],
-        ":announce": firstAnnouncement(nowMs),
-        ":at": at,
-        ...untouched.values,
-        ...dueValues(task.task, nowMs + foldDueMs),
-      },
-    }),
-  );
+  return moveTask(table, task, {
+    transitions: [{ at, from: "pending", to: "queued", attempt: task.attempt }],
+    nowMs,
+    condition: `#rev = :rev AND ${untouched.condition}`,
+    // Its message is sent after this write: where that does not happen the sweep sends it.
+    set: ["announce = :announce, queuedAt = :at"],
+    remove: ["waitingFor"],
+    values: { ":rev": task.rev, ":announce": firstAnnouncement(nowMs), ":at": at, ...untouched.values },
+  });
 }
 
 /** Ends a pending task because one that it needs did not complete. */
-export async function endPending(
-  table: Table,
-  task: TaskItem,
-  end: { state: "skipped" | "aborted"; reason: Reason },
-  nowMs: number,
-): Promise<TaskMove> {
-  const at = new Date(nowMs).toISOString();
-  const { state, reason } = end;
-  const move: TaskTransition = { at, from: "pending", to: state, attempt: task.attempt, reason };
-  const untouched = isUntouched(task);
-  return toMove(
-    await updateItem(table, {
-      Key: itemKeyOf(task),
-      UpdateExpression: [
-        "SET #state = :state, #rev = #rev + :one, endedAt = :at, outcome = :outcome",
-        "outbox = list_append(if_not_exists(outbox, :none), :outbox)",
-        "unfolded = if_not_exists(unfolded, :zero) + :one, duePk = :duePk, dueAt = :dueAt REMOVE waitingFor",
-      ].join(", "),
-      ConditionExpression: `#rev = :rev AND #state = :pending AND ${untouched.condition}`,
-      ExpressionAttributeNames: { "#state": "state", "#rev": "rev" },
-      ExpressionAttributeValues: {
-        ":state": state,
-        ":pending": "pending",
-        ":rev": task.rev,
-        ":one": 1,
-        ":zero": 0,
-        ":none": [],
-        ":at": at,
-        ":outcome": { state, reason },
-        ":outbox": [move],
-        ...untouched.values,
-        ...dueValues(task.task, nowMs + foldDueMs),
-      },
-    }),
-  );
+export async function endPending(table: Table, task: TaskItem, end: UnclaimedEnd, nowMs: number): Promise<TaskMove> {
+  return endUnclaimed(table, task, end, nowMs, isUntouched(task));
 }
 
-function isUntouched({ retouched }: TaskItem): { condition: string; values: Record<string, number> } {
+function isUntouched({ retouched }: TaskItem): ItemCondition {
   return retouched === undefined
     ? { condition: "attribute_not_exists(retouched)", values: {} }
     : { condition: "retouched = :retouched", values: { ":retouched": retouched } };

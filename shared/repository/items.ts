@@ -96,6 +96,8 @@ export interface TaskItem {
   env: Record<string, string>;
   state: TaskState;
   rev: number;
+  /** Of its newest move, chosen by who made it; absent before the first. */
+  moveId?: string;
   foldedRev: number;
   outbox?: TaskTransition[];
   /** Length of `outbox`, absent where it is empty: what the stream's filter sees. */

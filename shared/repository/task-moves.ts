@@ -6,11 +6,8 @@ import type { Reason } from "../domain/reason.ts";
 import { terminalTaskStates } from "../domain/task-state.ts";
 import { timing } from "../domain/timing.ts";
 import type { AttemptRecord, CancelRequest, RescueEvidence, TaskItem, TaskTransition } from "./items.ts";
-import { dueEntry, type ItemKey, taskKey } from "./keys.ts";
-import { type Table, type UpdateOutcome, updateItem } from "./table.ts";
-
-/** A task that is due to be folded is looked at by the sweep if its trigger has not done it by then. */
-export const foldDueMs = 30_000;
+import { dueValues, itemKeyOf, moveTask, type TaskAddress, type TaskMove, toMove } from "./move-task.ts";
+import { type Table, updateItem } from "./table.ts";
 
 /** What an attempt that ended brings along. */
 export interface AttemptEnd {
@@ -37,6 +34,12 @@ export interface Loss {
   rescue: RescueEvidence;
 }
 
+/** How a task ends that no worker holds. */
+export interface UnclaimedEnd {
+  state: "aborted" | "timed_out" | "failed" | "skipped";
+  reason: Reason;
+}
+
 /**
  * By what a caller may end an attempt or take it back: the token of its lease. Whoever takes it from its worker also
  * names the time the lease was seen to run out at, so that a worker that renewed it since keeps it.
@@ -45,12 +48,6 @@ export interface LeaseProof {
   token: string;
   seenUntilMs?: number;
 }
-
-/** Outcome of a conditional move of a task: done, or the task as it was when the condition failed (if it exists). */
-export type TaskMove = { moved: true; task: TaskItem } | { moved: false; task?: TaskItem };
-
-/** What names a task item. */
-export type TaskAddress = Pick<AttemptKey, "jobId" | "bucket" | "task">;
 
 export async function claimTask(
   table: Table,
@@ -61,44 +58,34 @@ export async function claimTask(
   const attempt = task.attempt + 1;
   const lost = task.state === "running" ? lostTransition(task, at, loss) : undefined;
   const started: TaskTransition = { at, from: "queued", to: "running", attempt, workerId };
-  const moves = lost ? [lost, started] : [started];
   const record: AttemptRecord = { workerId, leaseToken, claimedAt: at };
   const lease: TaskItem["lease"] = { token: leaseToken, workerId, untilMs: nowMs + timing.leaseMs, timeoutMs };
   const lostRecord = `attempts[${task.attempt - 1}]`;
-  const move = toMove(
-    await updateItem(table, {
-      Key: itemKeyOf(task),
-      UpdateExpression: [
-        "SET #state = :running, #rev = #rev + :moves, attempt = :attempt, #lease = :lease",
-        // By its place, right behind the last: an update may not name a list and an element of it.
-        `attempts[${task.attempt}] = :record, outbox = list_append(if_not_exists(outbox, :none), :outbox)`,
-        "unfolded = if_not_exists(unfolded, :zero) + :moves, startedAt = if_not_exists(startedAt, :at)",
-        ...(lost ? [`${lostRecord}.endedAt = :at, ${lostRecord}.outcome = :lost, ${lostRecord}.rescue = :rescue`] : []),
-        ...(lost ? ["infrastructureFailures = infrastructureFailures + :one"] : []),
-        "duePk = :duePk, dueAt = :dueAt REMOVE announce",
-      ].join(", "),
-      ConditionExpression: "#rev = :rev AND (#state = :queued OR (#state = :running AND #lease.untilMs = :seenUntil))",
-      ExpressionAttributeNames: { "#state": "state", "#rev": "rev", "#lease": "lease" },
-      ExpressionAttributeValues: {
-        ":running": "running",
-        ":queued": "queued",
-        ":rev": task.rev,
-        ":seenUntil": task.lease?.untilMs ?? 0,
-        ":moves": moves.length,
-        ":attempt": attempt,
-        ":lease": lease,
-        ":record": record,
-        ":outbox": moves,
-        ":none": [],
-        ":zero": 0,
-        ":at": at,
-        ...(lost ? { ":one": 1, ":lost": { reason: lost.reason }, ":rescue": loss?.rescue } : {}),
-        ...dueValues(task.task, nowMs + foldDueMs),
-      },
-    }),
-  );
-  // A write whose answer got lost is sent again and finds its own lease.
-  return move.task?.lease?.token === leaseToken ? { moved: true, task: move.task } : move;
+  return moveTask(table, task, {
+    transitions: lost ? [lost, started] : [started],
+    nowMs,
+    condition: "#rev = :rev AND (#state = :queued OR (#state = :running AND #lease.untilMs = :seenUntil))",
+    set: [
+      "attempt = :attempt, #lease = :lease, startedAt = if_not_exists(startedAt, :at)",
+      // By its place, right behind the last: an update may not name a list and an element of it.
+      `attempts[${task.attempt}] = :record`,
+      ...(lost ? [`${lostRecord}.endedAt = :at, ${lostRecord}.outcome = :lost, ${lostRecord}.rescue = :rescue`] : []),
+      ...(lost ? ["infrastructureFailures = infrastructureFailures + :one"] : []),
+    ],
+    remove: ["announce"],
+    names: { "#lease": "lease" },
+    values: {
+      ":running": "running",
+      ":queued": "queued",
+      ":rev": task.rev,
+      ":seenUntil": task.lease?.untilMs ?? 0,
+      ":attempt": attempt,
+      ":lease": lease,
+      ":record": record,
+      ":at": at,
+      ...(lost ? { ":one": 1, ":lost": { reason: lost.reason }, ":rescue": loss?.rescue } : {}),
+    },
+  });
 }
 
 function lostTransition(task: TaskItem, at: string, loss: Loss | undefined): TaskTransition {
@@ -142,35 +129,27 @@ export async function endAttempt(
   };
   const record = `attempts[${key.attempt - 1}]`;
   const held = holdsLease(key, proof);
-  return toMove(
-    await updateItem(table, {
-      Key: itemKeyOf(key),
-      UpdateExpression: [
-        `SET #state = :state, #rev = #rev + :one, endedAt = :at, outcome = :outcome, ${record}.endedAt = :at`,
-        `${record}.outcome = :outcome, ${record}.steps = :steps, ${record}.logs = :logs`,
-        ...(end.rescue ? [`${record}.rescue = :rescue`] : []),
-        `${record}.artifacts = :artifacts, outbox = list_append(if_not_exists(outbox, :none), :outbox)`,
-        "unfolded = if_not_exists(unfolded, :zero) + :one, duePk = :duePk, dueAt = :dueAt REMOVE lease, cancel",
-      ].join(", "),
-      ConditionExpression: held.condition,
-      ExpressionAttributeNames: { "#state": "state", "#rev": "rev", ...held.names },
-      ExpressionAttributeValues: {
-        ":state": state,
-        ":one": 1,
-        ":zero": 0,
-        ":none": [],
-        ":at": at,
-        ":outcome": end.outcome,
-        ":steps": end.steps,
-        ":logs": end.logs,
-        ":artifacts": end.artifacts,
-        ...(end.rescue ? { ":rescue": end.rescue } : {}),
-        ":outbox": [move],
-        ...held.values,
-        ...dueValues(key.task, nowMs + foldDueMs),
-      },
-    }),
-  );
+  return moveTask(table, key, {
+    transitions: [move],
+    nowMs,
+    condition: held.condition,
+    set: [
+      `endedAt = :at, outcome = :outcome, ${record}.endedAt = :at, ${record}.outcome = :outcome`,
+      `${record}.steps = :steps, ${record}.logs = :logs, ${record}.artifacts = :artifacts`,
+      ...(end.rescue ? [`${record}.rescue = :rescue`] : []),
+    ],
+    remove: ["lease", "cancel"],
+    names: held.names,
+    values: {
+      ":at": at,
+      ":outcome": end.outcome,
+      ":steps": end.steps,
+      ":logs": end.logs,
+      ":artifacts": end.artifacts,
+      ...(end.rescue ? { ":rescue": end.rescue } : {}),
+      ...held.values,
+    },
+  });
 }
 
 /** How a task goes back to `queued`. `counted`: whose failure it was, each is tried only so often. */
@@ -198,39 +177,32 @@ export async function requeueTask(
   const record = `attempts[${key.attempt - 1}]`;
   const move: TaskTransition = { at, from: "running", to: "queued", attempt: key.attempt, reason };
   const held = holdsLease(key, proof);
-  return toMove(
-    await updateItem(table, {
-      Key: itemKeyOf(key),
-      UpdateExpression: [
-        "SET #state = :queued, #rev = #rev + :one, outbox = list_append(if_not_exists(outbox, :none), :outbox)",
-        `unfolded = if_not_exists(unfolded, :zero) + :one, ${record}.endedAt = :at, ${record}.outcome = :outcome`,
-        `${record}.steps = :steps, ${record}.logs = :logs, ${record}.artifacts = :artifacts`,
-        ...(rescue ? [`${record}.rescue = :rescue`] : []),
-        ...dropDetails(crowdedOut),
-        ...(counted === "infrastructure" ? ["infrastructureFailures = infrastructureFailures + :one"] : []),
-        ...(counted === "user" ? ["userFailures = if_not_exists(userFailures, :zero) + :one"] : []),
-        "announce = :announce, queuedAt = :at, duePk = :duePk, dueAt = :dueAt REMOVE lease",
-      ].join(", "),
-      ConditionExpression: `${held.condition} AND attribute_not_exists(cancel)`,
-      ExpressionAttributeNames: { "#state": "state", "#rev": "rev", ...held.names },
-      ExpressionAttributeValues: {
-        ":queued": "queued",
-        ":one": 1,
-        ":zero": 0,
-        ":none": [],
-        ":at": at,
-        ":outcome": end ? { ...end.outcome, reason } : { reason },
-        ":steps": end?.steps ?? [],
-        ":logs": end?.logs ?? [],
-        ":artifacts": end?.artifacts ?? [],
-        ...(rescue ? { ":rescue": rescue } : {}),
-        ":outbox": [move],
-        ":announce": firstAnnouncement(nowMs + delaySeconds * 1000),
-        ...held.values,
-        ...dueValues(key.task, nowMs + foldDueMs),
-      },
-    }),
-  );
+  return moveTask(table, key, {
+    transitions: [move],
+    nowMs,
+    condition: `${held.condition} AND attribute_not_exists(cancel)`,
+    set: [
+      `announce = :announce, queuedAt = :at, ${record}.endedAt = :at, ${record}.outcome = :outcome`,
+      `${record}.steps = :steps, ${record}.logs = :logs, ${record}.artifacts = :artifacts`,
+      ...(rescue ? [`${record}.rescue = :rescue`] : []),
+      ...dropDetails(crowdedOut),
+      ...(counted === "infrastructure" ? ["infrastructureFailures = infrastructureFailures + :one"] : []),
+      ...(counted === "user" ? ["userFailures = if_not_exists(userFailures, :zero) + :one"] : []),
+    ],
+    remove: ["lease"],
+    names: held.names,
+    values: {
+      ...(counted === "nobody" ? {} : { ":one": 1 }),
+      ":at": at,
+      ":outcome": end ? { ...end.outcome, reason } : { reason },
+      ":steps": end?.steps ?? [],
+      ":logs": end?.logs ?? [],
+      ":artifacts": end?.artifacts ?? [],
+      ...(rescue ? { ":rescue": rescue } : {}),
+      ":announce": firstAnnouncement(nowMs + delaySeconds * 1000),
+      ...held.values,
+    },
+  });
 }
 
 /** Parts of an update that leave out what some attempts told of their steps and logs (`:none` is an empty list). */
@@ -252,39 +224,29 @@ function holdsLease(key: AttemptKey, { token, seenUntilMs }: LeaseProof) {
   };
 }
 
+/** A condition on a task's item beside those of a move, with its values. */
+export interface ItemCondition {
+  condition: string;
+  values: Record<string, unknown>;
+}
+
+/** Ends a task that no worker holds, as it was seen; `also` is what else must hold. */
 export async function endUnclaimed(
   table: Table,
   task: TaskItem,
-  state: "aborted" | "timed_out" | "failed",
-  reason: Reason,
+  { state, reason }: UnclaimedEnd,
   nowMs: number,
+  also?: ItemCondition,
 ): Promise<TaskMove> {
   const at = new Date(nowMs).toISOString();
-  const move: TaskTransition = { at, from: task.state, to: state, attempt: task.attempt, reason };
-  return toMove(
-    await updateItem(table, {
-      Key: itemKeyOf(task),
-      UpdateExpression: [
-        "SET #state = :state, #rev = #rev + :one, endedAt = :at, outcome = :outcome",
-        "outbox = list_append(if_not_exists(outbox, :none), :outbox)",
-        "unfolded = if_not_exists(unfolded, :zero) + :one, duePk = :duePk, dueAt = :dueAt REMOVE announce, waitingFor",
-      ].join(", "),
-      ConditionExpression: "#rev = :rev AND #state = :from AND attribute_not_exists(lease)",
-      ExpressionAttributeNames: { "#state": "state", "#rev": "rev" },
-      ExpressionAttributeValues: {
-        ":state": state,
-        ":from": task.state,
-        ":rev": task.rev,
-        ":one": 1,
-        ":zero": 0,
-        ":none": [],
-        ":at": at,
-        ":outcome": { state, reason },
-        ":outbox": [move],
-        ...dueValues(task.task, nowMs + foldDueMs),
-      },
-    }),
-  );
+  return moveTask(table, task, {
+    transitions: [{ at, from: task.state, to: state, attempt: task.attempt, reason }],
+    nowMs,
+    condition: `#rev = :rev AND attribute_not_exists(lease)${also ? ` AND ${also.condition}` : ""}`,
+    set: ["endedAt = :at, outcome = :outcome"],
+    remove: ["announce", "waitingFor"],
+    values: { ":rev": task.rev, ":at": at, ":outcome": { state, reason }, ...also?.values },
+  });
 }
 
 /** How an ended task begins again. */
@@ -309,33 +271,24 @@ export async function reviveTask(
   const waits = waitingFor.length > 0;
   const state = waits ? "pending" : "queued";
   const move: TaskTransition = { at, from: task.state, to: state, attempt: task.attempt };
-  return toMove(
-    await updateItem(table, {
-      Key: itemKeyOf(task),
-      UpdateExpression: [
-        "SET #state = :state, #rev = #rev + :one, outbox = list_append(if_not_exists(outbox, :none), :outbox)",
-        "unfolded = if_not_exists(unfolded, :zero) + :one, infrastructureFailures = :zero",
-        waits ? "waitingFor = :waitingFor" : "announce = :announce, queuedAt = :at",
-        ...(retriedSeq === undefined ? [] : ["retriedSeq = :retriedSeq"]),
-        ...dropDetails(findCrowdedOut(task.attempts)),
-        "duePk = :duePk, dueAt = :dueAt REMOVE startedAt, endedAt, outcome, userFailures",
-      ].join(", "),
-      ConditionExpression: "#rev = :rev AND #state IN (:s0, :s1, :s2, :s3, :s4)",
-      ExpressionAttributeNames: { "#state": "state", "#rev": "rev" },
-      ExpressionAttributeValues: {
-        ":state": state,
-        ...Object.fromEntries(terminalTaskStates.map((ended, index) => [`:s${index}`, ended])),
-        ":rev": task.rev,
-        ":one": 1,
-        ":zero": 0,
-        ":none": [],
-        ":outbox": [move],
-        ...(waits ? { ":waitingFor": new Set(waitingFor) } : { ":announce": firstAnnouncement(nowMs), ":at": at }),
-        ...(retriedSeq === undefined ? {} : { ":retriedSeq": retriedSeq }),
-        ...dueValues(task.task, nowMs + foldDueMs),
-      },
-    }),
-  );
+  return moveTask(table, task, {
+    transitions: [move],
+    nowMs,
+    condition: "#rev = :rev AND #state IN (:s0, :s1, :s2, :s3, :s4)",
+    set: [
+      "infrastructureFailures = :zero",
+      waits ? "waitingFor = :waitingFor" : "announce = :announce, queuedAt = :at",
+      ...(retriedSeq === undefined ? [] : ["retriedSeq = :retriedSeq"]),
+      ...dropDetails(findCrowdedOut(task.attempts)),
+    ],
+    remove: ["startedAt", "endedAt", "outcome", "userFailures"],
+    values: {
+      ...Object.fromEntries(terminalTaskStates.map((ended, index) => [`:s${index}`, ended])),
+      ":rev": task.rev,
+      ...(waits ? { ":waitingFor": new Set(waitingFor) } : { ":announce": firstAnnouncement(nowMs), ":at": at }),
+      ...(retriedSeq === undefined ? {} : { ":retriedSeq": retriedSeq }),
+    },
+  });
 }
 
 export async function requestTaskCancel(table: Table, task: TaskItem, cancel: CancelRequest): Promise<TaskMove> {
@@ -388,21 +341,4 @@ export async function noteTaskAnnounced(table: Table, task: TaskItem, next: Anno
       ExpressionAttributeValues: { ":rev": task.rev, ":announce": next, ...dueValues(task.task, next.atMs) },
     }),
   );
-}
-
-/** The key of a task's item. */
-export function itemKeyOf(key: TaskAddress): ItemKey {
-  return taskKey(key.jobId, key.bucket, key.task);
-}
-
-/** Values of the due index for an update that sets `duePk = :duePk, dueAt = :dueAt`. */
-export function dueValues(task: string, dueAtMs: number): Record<string, string> {
-  const { duePk, dueAt } = dueEntry(task, dueAtMs);
-  return { ":duePk": duePk, ":dueAt": dueAt };
-}
-
-/** What a conditional update of a task item came to. */
-export function toMove(outcome: UpdateOutcome): TaskMove {
-  if (outcome.ok) return { moved: true, task: outcome.item as unknown as TaskItem };
-  return outcome.item ? { moved: false, task: outcome.item as unknown as TaskItem } : { moved: false };
 }

@@ -1,6 +1,5 @@
 import type { Announcement } from "../domain/announcement.ts";
 import type { AttemptKey } from "../domain/ids.ts";
-import type { Reason } from "../domain/reason.ts";
 import type { UserRetryPolicy } from "../domain/retry-policy.ts";
 import { isTerminalTaskState } from "../domain/task-state.ts";
 import { timing } from "../domain/timing.ts";
@@ -8,6 +7,7 @@ import type { TaskSpec } from "../jobfile/job-spec.ts";
 import { endPending, meetNeeds, waitAgain } from "./graph-moves.ts";
 import type { CancelRequest, TaskItem, TaskTransition } from "./items.ts";
 import { dueEntry, taskKey } from "./keys.ts";
+import { foldDueMs, type TaskAddress, type TaskMove } from "./move-task.ts";
 import { getItems, type Table } from "./table.ts";
 import { listTasks, type TaskListPage } from "./task-list.ts";
 import {
@@ -15,7 +15,6 @@ import {
   claimTask,
   endAttempt,
   endUnclaimed,
-  foldDueMs,
   type LeaseProof,
   noteTaskAnnounced,
   noteTaskDue,
@@ -26,9 +25,8 @@ import {
   requestTaskCancel,
   requeueTask,
   reviveTask,
-  type TaskAddress,
   type TaskClaim,
-  type TaskMove,
+  type UnclaimedEnd,
 } from "./task-moves.ts";
 
 /** Reads and moves tasks. Each move is one conditional write on one task item. */
@@ -49,12 +47,7 @@ export interface TaskRepository {
   /** Puts the task of a running attempt back to `queued`: released unspent, or failed by infrastructure (counted). */
   requeue(key: AttemptKey, proof: LeaseProof, requeue: Requeue): Promise<TaskMove>;
   /** Ends a task that no worker holds. */
-  endUnclaimed(
-    task: TaskItem,
-    state: "aborted" | "timed_out" | "failed",
-    reason: Reason,
-    nowMs: number,
-  ): Promise<TaskMove>;
+  endUnclaimed(task: TaskItem, end: UnclaimedEnd, nowMs: number): Promise<TaskMove>;
   /** Lets an ended task begin again. Refused where it has moved since it was read, or has not ended. */
   revive(task: TaskItem, nowMs: number, revival?: Revival): Promise<TaskMove>;
   /** Lets a pending task wait again for needs that are retried; false where it or one of them has moved since. */
@@ -62,7 +55,7 @@ export interface TaskRepository {
   /** Notes that tasks which a pending task waits for have completed; it is queued with the last of them. */
   meetNeeds(task: TaskItem, completed: ReadonlySet<string>, nowMs: number): Promise<TaskMove>;
   /** Ends a pending task because one that it needs did not complete. */
-  endPending(task: TaskItem, end: { state: "skipped" | "aborted"; reason: Reason }, nowMs: number): Promise<TaskMove>;
+  endPending(task: TaskItem, end: UnclaimedEnd, nowMs: number): Promise<TaskMove>;
   /** Notes on a running task that it has to end; its worker hears of it at its next heartbeat. */
   requestCancel(task: TaskItem, cancel: CancelRequest): Promise<TaskMove>;
   /** Lets the sweep look at a task again at a time, or (undefined) never; refused where it has moved since. */
@@ -130,7 +123,7 @@ export function createTaskRepository(table: Table): TaskRepository {
     renewLease: (key, leaseToken, nowMs) => renewLease(table, key, leaseToken, nowMs),
     endAttempt: (key, proof, end, nowMs) => endAttempt(table, key, proof, end, nowMs),
     requeue: (key, proof, requeue) => requeueTask(table, key, proof, requeue),
-    endUnclaimed: (task, state, reason, nowMs) => endUnclaimed(table, task, state, reason, nowMs),
+    endUnclaimed: (task, end, nowMs) => endUnclaimed(table, task, end, nowMs),
     revive: (task, nowMs, revival) => reviveTask(table, task, nowMs, revival),
     waitAgain: (task, needs) => waitAgain(table, task, needs),
     meetNeeds: (task, completed, nowMs) => meetNeeds(table, task, completed, nowMs),

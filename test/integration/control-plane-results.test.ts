@@ -40,7 +40,7 @@ describe("a report of a result", () => {
     const claimed = await worker.claimOne();
     let cancelled = false;
     plane().requests.intercept(async ({ operation, input }, send) => {
-      if (!cancelled && operation === "UpdateItem" && JSON.stringify(input).includes('":queued"')) {
+      if (!cancelled && operation === "UpdateItem" && JSON.stringify(input).includes('":state":"queued"')) {
         cancelled = true;
         await plane().call(`/v1/jobs/${jobId}/tasks/a/cancel`, { body: {} });
       }
