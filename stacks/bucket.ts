@@ -22,13 +22,16 @@ export function createBucket(stage: Stage) {
   // SST's own lifecycle knows neither unfinished uploads nor replaced versions.
   new aws.s3.BucketLifecycleConfiguration("FilesLifecycle", {
     bucket: bucket.name,
-    rules: bucketLifecycle.map(({ id, prefix, abortUploadDays, expireDays }) => ({
+    rules: bucketLifecycle.map(({ id, prefix, tag, abortUploadDays, expireDays }) => ({
       id,
       status: "Enabled",
-      filter: { prefix },
-      abortIncompleteMultipartUpload: { daysAfterInitiation: abortUploadDays },
+      filter: tag === undefined ? { prefix } : { and: { prefix, tags: { [tag.key]: tag.value } } },
+      ...(abortUploadDays === undefined
+        ? {}
+        : { abortIncompleteMultipartUpload: { daysAfterInitiation: abortUploadDays } }),
       ...(expireDays === undefined ? {} : { expiration: { days: expireDays } }),
-      ...(stage.keepsData ? { noncurrentVersionExpiration: { noncurrentDays } } : {}),
+      // The rule of the whole prefix removes replaced versions of what has a tag, too.
+      ...(stage.keepsData && tag === undefined ? { noncurrentVersionExpiration: { noncurrentDays } } : {}),
     })),
   });
   return bucket;

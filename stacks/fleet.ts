@@ -55,7 +55,8 @@ function createWorkerRole(stage: Stage, component: string, bucket: sst.aws.Bucke
     },
     {
       Effect: "Allow",
-      Action: ["s3:PutObject", "s3:AbortMultipartUpload"],
+      // What is to be kept for a time only is stored with a tag that says so.
+      Action: ["s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload"],
       Resource: $interpolate`${bucket.arn}/${objectPrefixes.jobs}*`,
     },
     {

@@ -7,6 +7,7 @@ describe("planDrain", () => {
     expect(planDrain(25_000, 10_000)).toEqual({
       finishByMs: 10_000,
       killGraceMs: 10_000,
+      keepByMs: 22_500,
       reportByMs: 24_000,
       endByMs: 25_000,
     });
@@ -16,7 +17,8 @@ describe("planDrain", () => {
     for (const drainMs of [100, 1_000, 5_000, timing.drainMs, 110_000]) {
       const plan = planDrain(drainMs, timing.killGraceMs);
       expect(plan.finishByMs).toBeGreaterThan(0);
-      expect(plan.finishByMs + plan.killGraceMs).toBeLessThan(plan.reportByMs);
+      expect(plan.finishByMs + plan.killGraceMs).toBeLessThan(plan.keepByMs);
+      expect(plan.keepByMs).toBeLessThan(plan.reportByMs);
       expect(plan.reportByMs).toBeLessThan(plan.endByMs);
     }
   });

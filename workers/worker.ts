@@ -60,6 +60,7 @@ export class Worker {
   readonly #attempts = new Map<string, RunningAttempt>();
   readonly #cleanups = new Set<Promise<void>>();
   readonly #giveUp = new AbortController();
+  readonly #stopKeeping = new AbortController();
   readonly #ended = Promise.withResolvers<void>();
   #state: Heartbeat["state"] = "alive";
   #killGraceMs: number;
@@ -294,6 +295,7 @@ export class Worker {
       logFlushMs: timing.logFlushMs,
       uploadDeadlineMs: timing.uploadDeadlineMs,
       giveUp: this.#giveUp.signal,
+      stopKeeping: this.#stopKeeping.signal,
       log: this.#log,
     };
   }
@@ -319,12 +321,17 @@ export class Worker {
     this.#state = "draining";
     this.#killGraceMs = plan.killGraceMs;
     this.#log.info({ why, tasks: this.#attempts.size, ...plan }, "draining");
+    const keeping = setTimeout(
+      () => this.#stopKeeping.abort(new Error("the worker was being stopped and had no more time for it")),
+      plan.keepByMs,
+    );
     const reporting = setTimeout(() => this.#giveUp.abort(new Error("the drain's time is over")), plan.reportByMs);
     const inTime = await settlesWithin(
       this.#stopWork(() => leftMs(plan.finishByMs)),
       plan.endByMs,
     );
     if (!inTime) this.#log.error({ attempts: [...this.#attempts.keys()] }, "not everything ended within the drain");
+    clearTimeout(keeping);
     clearTimeout(reporting);
     clearInterval(this.#remainsTimer);
     this.#giveUp.abort(new Error("the worker has stopped"));

@@ -3,9 +3,9 @@ import { createReadStream } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { isAbsolute } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { createZstdDecompress } from "node:zlib";
 import type { ReadEntry, Unpack } from "tar";
 import { oneLine } from "../terminal/one-line.ts";
+import { decompress } from "./decompress.ts";
 
 /** What was taken out of an archive. */
 export interface Extracted {
@@ -69,7 +69,9 @@ export async function extractArchive(archive: string, folder: string, signal: Ab
     },
   });
   const closed = once(unpack, "close");
-  await pipeline(createReadStream(archive), createZstdDecompress(), (chunks) => feed(unpack, chunks), { signal });
+  await pipeline(createReadStream(archive), decompress, (chunks: AsyncIterable<Buffer>) => feed(unpack, chunks), {
+    signal,
+  });
   unpack.end();
   await closed;
   if (failure !== undefined) throw failure;

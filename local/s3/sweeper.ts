@@ -48,7 +48,7 @@ export class LifecycleSweeper {
       while (this.#isWanted && !this.#isStopped) {
         this.#isWanted = false;
         for (const { bucket, json } of this.#storage.buckets.listLifecycles()) {
-          for (const rule of JSON.parse(json) as LifecycleRule[]) await this.#applyRule(bucket, rule);
+          await this.#applyRules(bucket, JSON.parse(json) as LifecycleRule[]);
         }
         while (!this.#isStopped && this.#storage.reclaimSpace()) await setImmediate();
       }
@@ -57,23 +57,31 @@ export class LifecycleSweeper {
     }
   }
 
-  async #applyRule(bucket: string, rule: LifecycleRule): Promise<void> {
-    if (!rule.isEnabled) return;
-    let removed = 0;
-    if (rule.expireDays !== undefined || rule.expireAtMs !== undefined)
-      removed += await this.#expireObjects(bucket, rule);
-    if (rule.abortDays !== undefined) removed += await this.#abortUploads(bucket, rule);
-    if (removed > 0) this.#logger.info({ bucket, rule: rule.ruleId, removed }, "lifecycle rule applied");
+  async #applyRules(bucket: string, all: readonly LifecycleRule[]): Promise<void> {
+    const rules = all.filter((rule) => rule.isEnabled);
+    // Rules for one prefix that differ by their tags are told apart in one pass over its objects.
+    const expiring = rules.filter((rule) => rule.expireDays !== undefined || rule.expireAtMs !== undefined);
+    for (const [prefix, alike] of Map.groupBy(expiring, (rule) => rule.prefix)) {
+      const removed = await this.#expireObjects(bucket, prefix, alike);
+      if (removed > 0) this.#logger.info({ bucket, prefix, removed }, "objects have expired");
+    }
+    for (const rule of rules) {
+      if (rule.abortDays === undefined) continue;
+      const removed = await this.#abortUploads(bucket, rule);
+      if (removed > 0) this.#logger.info({ bucket, prefix: rule.prefix, removed }, "unfinished uploads have expired");
+    }
   }
 
-  async #expireObjects(bucket: string, rule: LifecycleRule): Promise<number> {
-    const range = startOf(rule);
+  async #expireObjects(bucket: string, prefix: string, rules: readonly LifecycleRule[]): Promise<number> {
+    const range = startOf(prefix);
+    const isDue = (object: Parameters<typeof findExpiry>[1]) =>
+      rules.some((rule) => (findExpiry(rule, object) ?? Number.POSITIVE_INFINITY) <= this.#now());
     let removed = 0;
     while (!this.#isStopped) {
       // Find and remove in one change: an object written a moment ago under an old key is not an old object.
       const page = await this.#storage.write((transaction) => {
         const objects = this.#storage.objects.list(bucket, range, pageSize);
-        const due = objects.filter((object) => (findExpiry(rule, object) ?? Number.POSITIVE_INFINITY) <= this.#now());
+        const due = objects.filter(isDue);
         for (const object of due) this.#storage.removeObject(transaction, object);
         return { last: objects[pageSize - 1]?.key, removed: due.length };
       });
@@ -86,7 +94,7 @@ export class LifecycleSweeper {
   }
 
   async #abortUploads(bucket: string, rule: LifecycleRule): Promise<number> {
-    const range = startOf(rule);
+    const range = startOf(rule.prefix);
     let afterUploadId: string | undefined;
     let removed = 0;
     while (!this.#isStopped) {
@@ -106,6 +114,6 @@ export class LifecycleSweeper {
   }
 }
 
-function startOf(rule: LifecycleRule): KeyRange {
-  return { from: rule.prefix, inclusive: true, before: nextAfterPrefix(rule.prefix) };
+function startOf(prefix: string): KeyRange {
+  return { from: prefix, inclusive: true, before: nextAfterPrefix(prefix) };
 }

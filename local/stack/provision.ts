@@ -110,11 +110,14 @@ export async function provisionBucket(client: S3Client, bucket: string): Promise
   } catch (error) {
     if (!(error instanceof BucketAlreadyOwnedByYou)) throw error;
   }
-  const Rules = bucketLifecycle.map(({ id, prefix, abortUploadDays, expireDays }) => ({
+  const Rules = bucketLifecycle.map(({ id, prefix, tag, abortUploadDays, expireDays }) => ({
     ID: id,
     Status: "Enabled" as const,
-    Filter: { Prefix: prefix },
-    AbortIncompleteMultipartUpload: { DaysAfterInitiation: abortUploadDays },
+    Filter:
+      tag === undefined ? { Prefix: prefix } : { And: { Prefix: prefix, Tags: [{ Key: tag.key, Value: tag.value }] } },
+    ...(abortUploadDays === undefined
+      ? {}
+      : { AbortIncompleteMultipartUpload: { DaysAfterInitiation: abortUploadDays } }),
     ...(expireDays === undefined ? {} : { Expiration: { Days: expireDays } }),
   }));
   await client.send(new PutBucketLifecycleConfigurationCommand({ Bucket: bucket, LifecycleConfiguration: { Rules } }));

@@ -9,6 +9,7 @@ const workerActions: Record<string, RegExp> = {
   "sqs:DeleteMessage": /^arn:aws:sqs:[^:]+:\d+:sluice-[a-z0-9-]+$/,
   "sqs:ChangeMessageVisibility": /^arn:aws:sqs:[^:]+:\d+:sluice-[a-z0-9-]+$/,
   "s3:PutObject": new RegExp(`^arn:aws:s3:::[^/*]+/${objectPrefixes.jobs}\\*$`),
+  "s3:PutObjectTagging": new RegExp(`^arn:aws:s3:::[^/*]+/${objectPrefixes.jobs}\\*$`),
   "s3:AbortMultipartUpload": new RegExp(`^arn:aws:s3:::[^/*]+/${objectPrefixes.jobs}\\*$`),
   "s3:GetObject": new RegExp(`^arn:aws:s3:::[^/*]+/${objectPrefixes.jobs}\\*/result\\.json$`),
 };

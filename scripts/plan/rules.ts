@@ -334,15 +334,16 @@ function checkLifecycle(check: Check, bucket: PlannedResource, configurations: r
   expect(check, bucket, configurations.length === 1, `${configurations.length} lifecycle configurations`);
   const actual = ((configurations[0]?.inputs.rules ?? []) as Record<string, unknown>[]).map((rule) => ({
     id: rule.id,
-    prefix: (rule.filter as { prefix?: string } | undefined)?.prefix,
+    ...readFilter(rule.filter as LifecycleFilter | undefined),
     enabled: rule.status === "Enabled",
     abortUploadDays: (rule.abortIncompleteMultipartUpload as { daysAfterInitiation?: number } | undefined)
       ?.daysAfterInitiation,
     expireDays: (rule.expiration as { days?: number } | undefined)?.days,
   }));
-  const wanted = bucketLifecycle.map(({ id, prefix, abortUploadDays, expireDays }) => ({
+  const wanted = bucketLifecycle.map(({ id, prefix, tag, abortUploadDays, expireDays }) => ({
     id,
     prefix,
+    tag: tag === undefined ? undefined : `${tag.key}=${tag.value}`,
     enabled: true,
     abortUploadDays,
     expireDays,
@@ -353,7 +354,15 @@ function checkLifecycle(check: Check, bucket: PlannedResource, configurations: r
   for (const prefix of prefixes) {
     expect(check, bucket, known.includes(String(prefix)), `lifecycle of a prefix that does not exist: ${prefix}`);
   }
-  expect(check, bucket, new Set(prefixes).size === prefixes.length, "two lifecycle rules for one prefix");
+  const filters = actual.map(({ prefix, tag }) => `${prefix} ${tag ?? ""}`);
+  expect(check, bucket, new Set(filters).size === filters.length, "two lifecycle rules for the same objects");
+}
+
+type LifecycleFilter = { prefix?: string; and?: { prefix?: string; tags?: Record<string, string> } };
+
+function readFilter(filter: LifecycleFilter | undefined): { prefix: string | undefined; tag: string | undefined } {
+  const tags = Object.entries(filter?.and?.tags ?? {}).map(([key, value]) => `${key}=${value}`);
+  return { prefix: filter?.and?.prefix ?? filter?.prefix, tag: tags.length === 0 ? undefined : tags.join() };
 }
 
 function checkRole(check: Check, role: PlannedResource): void {

@@ -19,13 +19,20 @@ export interface ListedObject {
   size: number;
 }
 
+/** How a stream is stored. */
+export interface StreamOptions {
+  contentType: string;
+  tags?: Readonly<Record<string, string>>;
+  signal?: AbortSignal;
+}
+
 /** The bucket. A missing object is `undefined`, never an exception; an aborted signal ends a call with an error. */
 export interface ObjectStore {
   put(key: string, body: Uint8Array | string, contentType: string, signal?: AbortSignal): Promise<void>;
   /** Writes only where nothing is; false says that somebody was first. */
   putIfAbsent(key: string, body: Uint8Array | string, contentType: string, signal?: AbortSignal): Promise<boolean>;
   /** Uploads a stream of unknown length in parts with flat memory; aborting leaves nothing behind. */
-  putStream(key: string, body: Readable, contentType: string, signal?: AbortSignal): Promise<void>;
+  putStream(key: string, body: Readable, options: StreamOptions): Promise<void>;
   get(key: string, signal?: AbortSignal): Promise<Uint8Array | undefined>;
   getStream(key: string): Promise<Readable | undefined>;
   exists(key: string): Promise<boolean>;
@@ -71,11 +78,17 @@ export function createObjectStore(client: S3Client, bucket: string): ObjectStore
         throw error;
       }
     },
-    async putStream(key, body, contentType, signal) {
+    async putStream(key, body, { contentType, tags = {}, signal }) {
       signal?.throwIfAborted();
       const upload = new Upload({
         client,
-        params: { Bucket: bucket, Key: key, Body: body, ContentType: contentType },
+        params: {
+          Bucket: bucket,
+          Key: key,
+          Body: body,
+          ContentType: contentType,
+          ...(Object.keys(tags).length > 0 && { Tagging: new URLSearchParams(tags).toString() }),
+        },
         partSize: partBytes,
         queueSize: parallelParts,
       });

@@ -25,8 +25,15 @@ const storedObjectSchema = z.object({
   sha256: z.string(),
 });
 
-/** An artifact: the archive of a task's output. `name` is what the user's file is called. */
-export const artifactSchema = storedObjectSchema.extend({ name: z.string() });
+/** An artifact: the archive of a task's output. */
+export const artifactSchema = storedObjectSchema.extend({
+  /** What the user's file is called. */
+  name: z.string(),
+  /** Until when it is kept, where the job limits that; afterwards its object may be gone at any time. */
+  keptUntil: z.string().optional(),
+  /** What of the output it lacks and why, where something could not be read. */
+  incomplete: z.string().optional(),
+});
 export type Artifact = z.infer<typeof artifactSchema>;
 
 /** Totals of the log of one step or service: what a reader must have seen when it has seen all. Bytes are uncompressed. */

@@ -42,7 +42,7 @@ describe("jobSpecSchema", () => {
           { kind: "container", name: "a", image: imageId, shipped: true, entry: { command: ["x", ""] }, workdir: "/w" },
           { kind: "process", name: "b", entry: { run: "true" }, workdir: "sub", timeoutMs: 1 },
         ],
-        artifacts: { paths: ["logs/**"], retentionMs: 1 },
+        artifacts: { paths: ["logs/**"], exclude: ["logs/x"], retentionMs: 1 },
       }),
     );
     expect(jobSpecSchema.parse(JSON.parse(JSON.stringify(job)))).toEqual(job);
@@ -100,6 +100,7 @@ describe("jobSpecSchema", () => {
       "services: custom",
     ],
     ["an artifact path that climbs", { artifacts: { paths: ["a/../../b"] } }, "artifacts.paths.0: custom"],
+    ["an exclusion of an exclusion", { artifacts: { exclude: ["!a"] } }, "artifacts.exclude.0: custom"],
     ["an absolute artifact path", { artifacts: { paths: ["/etc"] } }, "artifacts.paths.0: custom"],
   ])("refuses %s", (_, changes, refusal) => {
     expect(explainRefusal({ ...jobWith({}), ...changes })).toEqual([refusal]);

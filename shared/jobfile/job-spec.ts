@@ -5,6 +5,7 @@ import { describeGraphProblems } from "./graph-problems.ts";
 import { maxProblems } from "./problem.ts";
 import {
   abortPolicies,
+  explainBadArtifactExclude,
   explainBadArtifactPath,
   explainBadServiceName,
   explainUnreachableServices,
@@ -149,17 +150,20 @@ export const taskSpecSchema = z.strictObject({
   needs: z.array(named(jobRules.taskName)).max(jobRules.needsPerTask).optional(),
 });
 
-const artifactPathSchema = z
-  .string()
-  .min(1)
-  .max(jobRules.artifactPathLength)
-  .superRefine((pattern, context) => {
-    const problem = explainBadArtifactPath(pattern);
-    if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
-  });
+function artifactPattern(explainBad: (pattern: string) => string | undefined) {
+  return z
+    .string()
+    .min(1)
+    .max(jobRules.artifactPathLength)
+    .superRefine((pattern, context) => {
+      const problem = explainBad(pattern);
+      if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
+    });
+}
 
 const artifactsSpecSchema = z.strictObject({
-  paths: z.array(artifactPathSchema).min(1).max(jobRules.artifactPaths).default(["**"]),
+  paths: z.array(artifactPattern(explainBadArtifactPath)).min(1).max(jobRules.artifactPaths).default(["**"]),
+  exclude: z.array(artifactPattern(explainBadArtifactExclude)).max(jobRules.artifactPaths).optional(),
   retentionMs: z.int().min(1).max(jobRules.retentionMs).optional(),
 });
 

@@ -35,7 +35,7 @@ steps:
   - { image: busybox }
   - { run: ./smoke.sh, env: { BB: "2" }, workdir: sub }
 tasks: [unit, { name: heavy, slots: 8, timeout: 2h, env: { SHARD: "1" } }]
-artifacts: { paths: [out], retention: 30d }
+artifacts: { paths: [out], exclude: [out/tmp], retention: 30d }
 `;
 
 describe("toJobSpec", () => {
@@ -87,7 +87,7 @@ describe("toJobSpec", () => {
         { name: "unit", slots: 1, env: {} },
         { name: "heavy", slots: 8, timeoutMs: 7_200_000, env: { SHARD: "1" } },
       ],
-      artifacts: { paths: ["out"], retentionMs: 2_592_000_000 },
+      artifacts: { paths: ["out"], exclude: ["out/tmp"], retentionMs: 2_592_000_000 },
     });
   });
 

@@ -46,6 +46,7 @@ export function toJobSpec(job: JobDocument, builtImages: ReadonlyMap<number, Bui
     tasks: job.tasks.map(toTaskSpec),
     artifacts: {
       paths: artifacts.paths,
+      ...(artifacts.exclude !== undefined && { exclude: artifacts.exclude }),
       ...(artifacts.retention !== undefined && { retentionMs: toMs(artifacts.retention) }),
     },
   };

@@ -90,6 +90,11 @@ export function explainBadArtifactPath(pattern: string): string | undefined {
   return undefined;
 }
 
+/** The same for a pattern of what to leave out again. */
+export function explainBadArtifactExclude(pattern: string): string | undefined {
+  return pattern.startsWith("!") ? "leaves out already; write it without '!'" : explainBadArtifactPath(pattern);
+}
+
 /** Says why a service cannot have a name, or undefined where it can: its name is a host name of its own. */
 export function explainBadServiceName(name: string): string | undefined {
   if (name === "localhost") return "means the step's own container";

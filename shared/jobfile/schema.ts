@@ -1,7 +1,13 @@
 import * as z from "zod";
 import { retryClasses } from "../domain/retry-policy.ts";
 import { clipText } from "./problem.ts";
-import { abortPolicies, explainBadArtifactPath, explainBadServiceName, jobRules } from "./rules.ts";
+import {
+  abortPolicies,
+  explainBadArtifactExclude,
+  explainBadArtifactPath,
+  explainBadServiceName,
+  jobRules,
+} from "./rules.ts";
 import { durationPattern, parseDuration, parseSize, sizePattern } from "./units.ts";
 
 /**
@@ -11,7 +17,7 @@ import { durationPattern, parseDuration, parseSize, sizePattern } from "./units.
  */
 
 /** Keys that this version knows but cannot run yet; `[]` stands for every item of a list. */
-export const notYetSupported: readonly string[] = ["resources", "artifacts.exclude"];
+export const notYetSupported: readonly string[] = ["resources"];
 
 /** Keys whose plain YAML value is a number; everywhere else a plain value is taken as the text it is written as. */
 export const numberKeys: ReadonlySet<string> = new Set(["slots", "attempts", "retries", "cpus", "tcp"]);
@@ -164,23 +170,26 @@ const secretName = named(
   "is not a secret's name; use lower-case letters, digits, '-', '_' and '/', such as prod/db-password",
 );
 
-const artifactPath = filledText(jobRules.artifactPathLength).refine(
-  (path) => explainBadArtifactPath(path) === undefined,
-  {
-    error: (issue) => `${quote(issue.input)} ${explainBadArtifactPath(String(issue.input))}`,
-  },
-);
+function artifactPattern(explainBad: (pattern: string) => string | undefined) {
+  return filledText(jobRules.artifactPathLength).refine((pattern) => explainBad(pattern) === undefined, {
+    error: (issue) => `${quote(issue.input)} ${explainBad(String(issue.input))}`,
+  });
+}
 
 const artifactsSchema = z.strictObject({
   paths: z
-    .array(artifactPath)
+    .array(artifactPattern(explainBadArtifactPath))
     .min(1)
     .max(jobRules.artifactPaths)
     .default(["**"])
     .describe("What to keep, relative to the output folder."),
-  exclude: z.array(artifactPath).max(jobRules.artifactPaths).describe("What to leave out again.").optional(),
+  exclude: z
+    .array(artifactPattern(explainBadArtifactExclude))
+    .max(jobRules.artifactPaths)
+    .describe("What to leave out again; of a folder, all that it holds.")
+    .optional(),
   retention: duration({ minMs: 1, maxMs: jobRules.retentionMs, maxText: "3650d" })
-    .describe("How long artifacts are kept.")
+    .describe("How long artifacts are kept; without it, as long as the job.")
     .optional(),
 });
 

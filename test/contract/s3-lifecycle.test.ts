@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import {
   CreateMultipartUploadCommand,
   type LifecycleRule,
@@ -8,6 +9,9 @@ import {
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
 import { describe, expect, test } from "vitest";
+import { provisionBucket } from "../../local/stack/provision.ts";
+import { createObjectStore } from "../../shared/clients/object-store.ts";
+import { retentionTags } from "../../shared/domain/retention.ts";
 import { Workbench, waitFor } from "./s3/harness.ts";
 import { createBucket, put, readText } from "./s3/target.ts";
 
@@ -84,6 +88,30 @@ describe("lifecycle rules", () => {
     ]);
     await waitFor("the object to go", async () => !(await listKeys(server.client, bucket)).includes("tagged"));
     expect(await listKeys(server.client, bucket)).toEqual(["tagged-other", "tagged-small"]);
+  });
+
+  test("remove artifacts after the time that jobs gave them, in one part or several", async () => {
+    const { clock, server, bucket } = await prepare();
+    await provisionBucket(server.client, bucket);
+    const objects = createObjectStore(server.client, bucket);
+    const store = (key: string, bytes: number, keepMs?: number) =>
+      objects.putStream(`jobs/${key}`, Readable.from([Buffer.alloc(bytes)], { objectMode: false }), {
+        contentType: "application/zstd",
+        tags: retentionTags(keepMs),
+      });
+    await store("day", 10, 3_600_000);
+    await store("day-in-parts", 9 * 1024 * 1024, dayMs);
+    await store("week", 10, 6 * dayMs);
+    await store("always", 10);
+    clock.nowMs = Date.parse("2026-03-11T23:00:00Z");
+    expect(await listKeys(server.client, bucket)).toHaveLength(4);
+    clock.nowMs = Date.parse("2026-03-12T00:00:00Z");
+    const isGone = async (key: string) => !(await listKeys(server.client, bucket)).includes(key);
+    await waitFor("those of a day to go", async () => (await isGone("jobs/day")) && isGone("jobs/day-in-parts"));
+    expect(await listKeys(server.client, bucket)).toEqual(["jobs/always", "jobs/week"]);
+    clock.nowMs = Date.parse("2026-03-18T00:00:00Z");
+    await waitFor("that of six days to go", () => isGone("jobs/week"));
+    expect(await listKeys(server.client, bucket)).toEqual(["jobs/always"]);
   });
 
   test("give up on uploads that nobody completes", async () => {

@@ -21,6 +21,14 @@ const { production: plan } = inject("plans");
 
 type Input = Record<string, unknown>;
 
+interface PlannedLifecycleRule {
+  id: string;
+  status: string;
+  filter: { prefix?: string; and?: { prefix: string; tags: Record<string, string> } };
+  abortIncompleteMultipartUpload?: { daysAfterInitiation: number };
+  expiration?: { days: number };
+}
+
 /** A client that notes what it is asked, by the command's name, and answers what provisioning needs to go on. */
 function recordCalls() {
   const calls: { name: string; input: Input }[] = [];
@@ -100,12 +108,23 @@ describe("the local stack and the plan", () => {
     await provisionBucket(client as unknown as S3Client, "b");
     const local = calls.find(({ name }) => name === "PutBucketLifecycleConfiguration")?.input;
     const planned = only(plan, "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration")[0]?.inputs.rules;
-    const rules = (planned as Record<string, Input & string>[]).map((rule) => ({
-      ID: rule.id,
-      Status: rule.status,
-      Filter: { Prefix: rule.filter?.prefix },
-      AbortIncompleteMultipartUpload: { DaysAfterInitiation: rule.abortIncompleteMultipartUpload?.daysAfterInitiation },
-      ...(rule.expiration ? { Expiration: { Days: rule.expiration.days } } : {}),
+    const rules = (planned as PlannedLifecycleRule[]).map(({ id, status, filter, expiration, ...rule }) => ({
+      ID: id,
+      Status: status,
+      Filter: filter.and
+        ? {
+            And: {
+              Prefix: filter.and.prefix,
+              Tags: Object.entries(filter.and.tags).map(([Key, Value]) => ({ Key, Value })),
+            },
+          }
+        : { Prefix: filter.prefix },
+      ...(rule.abortIncompleteMultipartUpload && {
+        AbortIncompleteMultipartUpload: {
+          DaysAfterInitiation: rule.abortIncompleteMultipartUpload.daysAfterInitiation,
+        },
+      }),
+      ...(expiration && { Expiration: { Days: expiration.days } }),
     }));
     expect(local?.LifecycleConfiguration).toEqual({ Rules: rules });
   });

@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import { constants, createZstdCompress } from "node:zlib";
 import type { ObjectStore } from "../../shared/clients/object-store.ts";
 import type { Artifact } from "../../shared/domain/manifest.ts";
-import type { Logger } from "../../shared/log.ts";
-import { listOutputFiles, type OutputFile } from "./output-files.ts";
+import { retentionTags } from "../../shared/domain/retention.ts";
+import { compress } from "./compress.ts";
+import { type OutputEntry, walkOutput } from "./output-files.ts";
+import { type OutputProblem, tellProblems } from "./output-problem.ts";
+import type { OutputPatterns } from "./output-selector.ts";
 import { createTarArchive } from "./tar-archive.ts";
 
 export interface ArtifactOptions {
@@ -14,27 +15,40 @@ export interface ArtifactOptions {
   /** What the user's file is called. */
   name: string;
   outputDir: string;
-  patterns: readonly string[];
+  patterns: OutputPatterns;
+  /** How long it is to be kept, in milliseconds; without it, as long as the bucket keeps what jobs leave. */
+  keepMs?: number | undefined;
   signal: AbortSignal;
-  log: Logger;
+}
+
+/** What was stored, absent where nothing of the output is named, and what of it is missing there. */
+export interface StoredArtifact {
+  artifact?: Artifact;
+  problems: OutputProblem[];
 }
 
 const contentType = "application/zstd";
-const compression = { params: { [constants.ZSTD_c_compressionLevel]: 3 }, chunkSize: 256 * 1024 };
 
 /**
- * Archives a task's output and stores it; undefined where nothing matches. Size and checksum are computed on the way,
- * so nothing is read twice and nothing is kept. Throws where a file cannot be read or the bucket does not take it.
+ * Archives a task's output and stores it. Size and checksum are computed on the way, so nothing is read twice and
+ * nothing is kept. Throws where the bucket does not take it, or the output folder is none.
  */
-export async function storeArtifact(options: ArtifactOptions): Promise<Artifact | undefined> {
-  const files = await listOutputFiles(options.outputDir, options.patterns);
-  if (files.length === 0) return undefined;
+export async function storeArtifact(options: ArtifactOptions): Promise<StoredArtifact> {
+  const { outputDir, patterns, signal } = options;
+  const problems: OutputProblem[] = [];
+  const note = (problem: OutputProblem) => void problems.push(problem);
+  const entries = walkOutput(outputDir, patterns, note);
+  const first = await entries.next();
+  if (first.done) return { problems };
+  // The bucket, too, counts from the beginning of an upload.
+  const keptUntil = options.keepMs === undefined ? undefined : new Date(Date.now() + options.keepMs).toISOString();
   const hash = createHash("sha256");
   let size = 0;
-  const archive = createArchiveStream(files, options);
-  const counted = Readable.from(
+  const pieces = compress(createTarArchive(resume(first.value, entries), note));
+  const body = Readable.from(
     (async function* () {
-      for await (const piece of archive as AsyncIterable<Buffer>) {
+      for await (const piece of pieces) {
+        signal.throwIfAborted();
         hash.update(piece);
         size += piece.length;
         yield piece;
@@ -43,22 +57,26 @@ export async function storeArtifact(options: ArtifactOptions): Promise<Artifact 
     { objectMode: false },
   );
   try {
-    await options.objects.putStream(options.key, counted, contentType, options.signal);
+    await options.objects.putStream(options.key, body, { contentType, tags: retentionTags(options.keepMs), signal });
   } finally {
-    counted.destroy();
-    archive.destroy();
+    body.destroy();
+    // Closes what was opened ahead; the upload may have ended before the archive.
+    await pieces.return(undefined);
+    await entries.return(undefined);
   }
-  return { key: options.key, name: options.name, size, sha256: hash.digest("hex") };
+  const incomplete = tellProblems(problems);
+  const artifact = {
+    key: options.key,
+    name: options.name,
+    size,
+    sha256: hash.digest("hex"),
+    ...(keptUntil === undefined ? {} : { keptUntil }),
+    ...(incomplete === undefined ? {} : { incomplete }),
+  };
+  return { artifact, problems };
 }
 
-function createArchiveStream(files: readonly OutputFile[], options: ArtifactOptions): Readable {
-  const compressor = createZstdCompress(compression);
-  const archive = createTarArchive(files, (name) =>
-    options.log.warn({ file: name }, "an output file vanished before it was archived"),
-  );
-  // A failure destroys the compressor, and with it ends whoever reads from it with the same error.
-  pipeline(Readable.from(archive), compressor, { signal: options.signal }).catch((error: unknown) =>
-    compressor.destroy(error as Error),
-  );
-  return compressor;
+async function* resume(first: OutputEntry, rest: AsyncGenerator<OutputEntry>): AsyncGenerator<OutputEntry> {
+  yield first;
+  yield* rest;
 }

@@ -1,109 +1,154 @@
-import type { Stats } from "node:fs";
-import { lstat, readdir } from "node:fs/promises";
-import { join } from "node:path";
-import picomatch from "picomatch";
-import { UnreadableOutput } from "./unreadable-output.ts";
+import { constants, type Dirent } from "node:fs";
+import { type FileHandle, open, readdir } from "node:fs/promises";
+import { messageOf } from "../retry.ts";
+import { hasCode, type OutputProblem, showName, UnreadableOutput } from "./output-problem.ts";
+import { createSelector, type OutputPatterns } from "./output-selector.ts";
 
-/** One member of an artifact: where it is, what it is called inside, and what it is. */
-export interface OutputFile {
-  /** Path relative to the output folder, with `/`. */
-  name: string;
-  path: string;
-  stats: Stats;
-}
+/** One member of an artifact, in the order of the archive. Names are bytes: nothing makes a job use UTF-8. */
+export type OutputEntry =
+  | { kind: "folder"; name: Buffer; mode: number; mtimeMs: number }
+  | { kind: "file" | "link"; name: Buffer; base: Buffer; folder: OpenFolder };
 
-/** Directories read at once. */
-const readAhead = 8;
+/** Folders are held open from the top to where the walk is; no sensible output is nested deeper than this. */
+const maxDepth = 250;
+/** A link in the place of a folder is not followed, wherever it leads. */
+const folderFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+const slash = Buffer.from("/");
 
 /**
- * Everything in an output folder that the patterns name, sorted by name; parents come before their children. A folder
- * that matches brings all it holds; a pattern that starts with `!` takes out again. Links are members, never followed.
+ * A folder that is held open while something of it is to be read. A task that still runs may put a link in the place of
+ * any folder at any moment: what is opened through the handle is inside of the very folder that was walked into.
  */
-export async function listOutputFiles(outputDir: string, patterns: readonly string[]): Promise<OutputFile[]> {
-  if (!(await checkOutputFolder(outputDir))) return [];
-  const selects = createSelector(patterns);
-  const found: OutputFile[] = [];
-  let folders = [{ name: "", selected: false }];
-  while (folders.length > 0) {
-    const batch = folders.splice(0, readAhead);
-    const inner = await Promise.all(batch.map((folder) => listFolder(outputDir, folder, selects, found)));
-    folders = [...inner.flat(), ...folders];
+export class OpenFolder {
+  readonly #handle: FileHandle;
+  readonly #path: Buffer;
+  #users = 1;
+
+  constructor(handle: FileHandle, path: Buffer) {
+    this.#handle = handle;
+    this.#path = path;
   }
-  return found.sort((a, b) => (a.name < b.name ? -1 : 1));
+
+  /** The path that leads to something in this folder. */
+  pathOf(base: Buffer): Buffer {
+    return Buffer.concat([this.path, slash, base]);
+  }
+
+  /** A path by the handle is also short, however deep the folder is. Only Linux has such paths. */
+  get path(): Buffer {
+    return process.platform === "linux" ? Buffer.from(`/proc/self/fd/${this.#handle.fd}`) : this.#path;
+  }
+
+  stat() {
+    return this.#handle.stat();
+  }
+
+  retain(): void {
+    this.#users++;
+  }
+
+  async release(): Promise<void> {
+    this.#users--;
+    if (this.#users === 0) await this.#handle.close();
+  }
 }
 
 /**
- * Whether there is an output folder. The job owns the place and may have put anything there: a link in its stead could
- * lead to any folder of the machine, so nothing but a real folder is read.
+ * Walks over everything in an output folder that the patterns name; parents come before their children, siblings by
+ * their names. Links are members and never followed. What cannot be looked into is told and passed over.
  */
-async function checkOutputFolder(outputDir: string): Promise<boolean> {
-  const stats = await lstatOrGone(outputDir);
-  if (stats === undefined) return false;
-  if (stats.isDirectory()) return true;
-  const what = stats.isSymbolicLink() ? "a link" : "something else";
-  throw new UnreadableOutput(`the task put ${what} in the place of its output folder; write into the folder instead`);
-}
-
-type Folder = { name: string; selected: boolean };
-
-async function listFolder(
+export async function* walkOutput(
   outputDir: string,
-  folder: Folder,
-  selects: (name: string, parentSelected: boolean) => boolean,
-  found: OutputFile[],
-): Promise<Folder[]> {
-  const inner: Folder[] = [];
-  for (const base of await readNames(join(outputDir, folder.name))) {
-    const name = folder.name === "" ? base : `${folder.name}/${base}`;
-    const path = join(outputDir, name);
-    const stats = await lstatOrGone(path);
-    if (stats === undefined) continue;
-    const selected = selects(name, folder.selected);
-    if (selected && (stats.isFile() || stats.isDirectory() || stats.isSymbolicLink())) {
-      found.push({ name, path, stats });
+  patterns: OutputPatterns,
+  onProblem: (problem: OutputProblem) => void,
+): AsyncGenerator<OutputEntry> {
+  const root = await openOutputFolder(outputDir);
+  if (root === undefined) return;
+  const selects = createSelector(patterns);
+
+  async function* walk(folder: OpenFolder, prefix: Buffer, isSelected: boolean, depth: number) {
+    for (const entry of await readFolder(folder, prefix, onProblem)) {
+      const name = depth === 0 ? entry.name : Buffer.concat([prefix, slash, entry.name]);
+      const selection = selects(name.toString("utf8"), isSelected);
+      if (selection === "excluded") continue;
+      if (entry.isDirectory()) yield* enter(folder, { name, base: entry.name }, selection === "selected", depth + 1);
+      else if (selection === "selected" && (entry.isFile() || entry.isSymbolicLink())) {
+        yield { kind: entry.isFile() ? "file" : "link", name, base: entry.name, folder } as const;
+      }
     }
-    if (stats.isDirectory()) inner.push({ name, selected });
   }
-  return inner;
-}
 
-/** The names in a folder, none where it is gone since it was listed. A name that is no UTF-8 cannot be archived. */
-async function readNames(folder: string): Promise<string[]> {
-  try {
-    const names = await readdir(folder, { encoding: "buffer" });
-    return names.map((bytes) => {
-      const name = bytes.toString("utf8");
-      if (Buffer.from(name, "utf8").equals(bytes)) return name;
-      throw new UnreadableOutput(
-        `the output file '${bytes.toString("latin1")}' has a name that is not UTF-8; rename it`,
-      );
+  async function* enter(
+    parent: OpenFolder,
+    { name, base }: { name: Buffer; base: Buffer },
+    isSelected: boolean,
+    depth: number,
+  ): AsyncGenerator<OutputEntry> {
+    if (depth > maxDepth) {
+      onProblem({ kind: "unreadable", name: showName(name), why: `it is nested deeper than ${maxDepth} folders` });
+      return;
+    }
+    const folder = await openFolder(parent.pathOf(base)).catch((error: unknown) => {
+      onProblem(describeProblem(name, error));
     });
-  } catch (error) {
-    if (isGone(error)) return [];
-    throw error;
+    if (folder === undefined) return;
+    try {
+      const { mode, mtimeMs } = await folder.stat();
+      if (isSelected) yield { kind: "folder", name, mode, mtimeMs };
+      yield* walk(folder, name, isSelected, depth);
+    } finally {
+      await folder.release();
+    }
   }
-}
 
-async function lstatOrGone(path: string): Promise<Stats | undefined> {
   try {
-    return await lstat(path);
-  } catch (error) {
-    if (isGone(error)) return undefined;
-    throw error;
+    yield* walk(root, Buffer.alloc(0), false, 0);
+  } finally {
+    await root.release();
   }
 }
 
-function isGone(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
+/** Why something could not be read, as a problem of the artifact. */
+export function describeProblem(name: Buffer, error: unknown): OutputProblem {
+  if (hasCode(error, "ENOENT", "ENOTDIR", "ELOOP"))
+    return { kind: "changed", name: showName(name), why: "it vanished" };
+  const why = hasCode(error, "EACCES", "EPERM")
+    ? "permission denied for the worker; make it readable in the step, or run the worker as root"
+    : messageOf(error);
+  return { kind: "unreadable", name: showName(name), why };
 }
 
-function createSelector(patterns: readonly string[]): (name: string, parentSelected: boolean) => boolean {
-  const compile = (pattern: string) => picomatch(pattern.replace(/^\.\//, "").replace(/\/$/, ""), { dot: true });
-  const included = patterns.filter((pattern) => !pattern.startsWith("!")).map(compile);
-  const excluded = patterns.filter((pattern) => pattern.startsWith("!")).map((pattern) => compile(pattern.slice(1)));
-  // Only exclusions: everything but them.
-  const includesAll = included.length === 0 || patterns.includes("**");
-  return (name, parentSelected) =>
-    (parentSelected || includesAll || included.some((matches) => matches(name))) &&
-    !excluded.some((matches) => matches(name));
+/**
+ * The output folder, undefined where there is none. The job owns the place and may have put anything there: a link in
+ * its stead could lead to any folder of the machine, so nothing but a real folder is read.
+ */
+async function openOutputFolder(outputDir: string): Promise<OpenFolder | undefined> {
+  try {
+    return await openFolder(Buffer.from(outputDir));
+  } catch (error) {
+    if (hasCode(error, "ENOENT")) return undefined;
+    if (hasCode(error, "ELOOP", "ENOTDIR")) {
+      const why = "the task put something else in the place of its output folder; write into the folder instead";
+      throw new UnreadableOutput(why, error);
+    }
+    throw new UnreadableOutput(`its output folder cannot be read: ${messageOf(error)}`, error);
+  }
+}
+
+async function openFolder(path: Buffer): Promise<OpenFolder> {
+  return new OpenFolder(await open(path, folderFlags), path);
+}
+
+async function readFolder(
+  folder: OpenFolder,
+  name: Buffer,
+  onProblem: (problem: OutputProblem) => void,
+): Promise<Dirent<Buffer>[]> {
+  try {
+    const entries = await readdir(folder.path, { encoding: "buffer", withFileTypes: true });
+    return entries.sort((a, b) => Buffer.compare(a.name, b.name));
+  } catch (error) {
+    onProblem(describeProblem(name, error));
+    return [];
+  }
 }

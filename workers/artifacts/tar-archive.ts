@@ -1,146 +1,154 @@
-import { constants } from "node:fs";
-import { type FileHandle, open, readFile, readlink } from "node:fs/promises";
-import { Header, Pax } from "tar";
-import type { OutputFile } from "./output-files.ts";
-import { UnreadableOutput } from "./unreadable-output.ts";
+import { close, constants, fstat, lstat, open, read, readlink, type Stats } from "node:fs";
+import { promisify } from "node:util";
+import { describeProblem, type OutputEntry } from "./output-files.ts";
+import { type OutputProblem, showName } from "./output-problem.ts";
+import { encodeTarHeader, paddingBytes, tarEnd } from "./tar-header.ts";
+
+// Many small files: a file handle's promises cost several times what the calls themselves do.
+const files = {
+  open: promisify(open),
+  fstat: promisify(fstat),
+  read: promisify(read),
+  close: promisify(close),
+  lstat: promisify(lstat),
+  readlink: promisify(readlink) as (path: Buffer, options: { encoding: "buffer" }) => Promise<Buffer>,
+};
 
 /** Files up to this size are read whole and ahead of their turn. */
-const smallFileBytes = 128 * 1024;
+const smallFileBytes = 256 * 1024;
 const filesAhead = 16;
-/** The archive is handed on in pieces of at least this size: each costs a trip through the compressor's thread. */
-const pieceBytes = 512 * 1024;
-const tarBlockBytes = 512;
-/** A link that took a file's place since it was listed is not followed, wherever it leads. */
-const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW;
+const pieceBytes = 1024 * 1024;
+/** A link or a pipe that took a file's place since it was listed is neither followed nor waited for. */
+const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** What is at a member's place, ready for its turn. Open files are closed by whoever takes them. */
+type Loaded =
+  | { kind: "bytes"; bytes: Buffer }
+  | { kind: "large"; file: number; stats: Stats }
+  | { kind: "problem"; problem: OutputProblem };
 
 /**
- * The bytes of a tar archive of files, in their order. Memory is flat; a file that cannot be read ends it with an error that
- * names it, one that is gone since it was listed is left out and told to `onGone`.
+ * The bytes of a tar archive of output, in its order, with flat memory. What cannot be read, or is gone since it was
+ * listed, is left out and told; a file that becomes shorter while it is read is filled up with zeros and told.
  */
 export async function* createTarArchive(
-  files: readonly OutputFile[],
-  onGone: (name: string) => void,
+  entries: AsyncIterable<OutputEntry>,
+  onProblem: (problem: OutputProblem) => void,
 ): AsyncGenerator<Buffer> {
-  let pending: Buffer[] = [];
-  let pendingBytes = 0;
-  for await (const piece of createTarPieces(files, onGone)) {
-    pending.push(piece);
-    pendingBytes += piece.length;
-    if (pendingBytes < pieceBytes) continue;
-    yield pending.length === 1 ? piece : Buffer.concat(pending, pendingBytes);
-    pending = [];
-    pendingBytes = 0;
-  }
-  // An archive ends with two empty blocks.
-  yield Buffer.concat([...pending, Buffer.alloc(2 * tarBlockBytes)]);
-}
-
-async function* createTarPieces(files: readonly OutputFile[], onGone: (name: string) => void): AsyncGenerator<Buffer> {
-  const ahead: Promise<Loaded>[] = [];
-  let next = 0;
-  for (const file of files) {
-    for (; next < files.length && ahead.length < filesAhead; next++) ahead.push(loadFile(files[next] ?? file));
-    const loaded = await ahead.shift();
-    switch (loaded?.kind) {
-      case "failed":
-        throw explainUnreadable(file, loaded.error);
-      case "gone":
-        onGone(file.name);
-        break;
-      case "folder":
-        yield encodeHeader(file, { path: `${file.name}/`, type: "Directory", size: 0 });
-        break;
-      case "link":
-        yield encodeHeader(file, { path: file.name, type: "SymbolicLink", linkpath: loaded.target, size: 0 });
-        break;
-      case "content":
-        yield encodeHeader(file, { path: file.name, type: "File", size: loaded.content.length });
-        yield loaded.content;
-        yield padding(loaded.content.length);
-        break;
-      case "large":
-        yield* readLargeFile(file);
-        break;
+  const ahead: { name: Buffer; loaded: Promise<Loaded> }[] = [];
+  try {
+    for await (const entry of entries) {
+      ahead.push({ name: entry.name, loaded: loadEntry(entry) });
+      if (ahead.length >= filesAhead) yield* emitNext(ahead, onProblem);
     }
+    while (ahead.length > 0) yield* emitNext(ahead, onProblem);
+    yield tarEnd;
+  } finally {
+    // Nobody takes what was opened ahead when the archive is given up.
+    for (const { loaded } of ahead) await discard(await loaded);
   }
 }
 
-type Loaded =
-  | { kind: "content"; content: Buffer }
-  | { kind: "link"; target: string }
-  | { kind: "folder" }
-  | { kind: "large" }
-  | { kind: "gone" }
-  | { kind: "failed"; error: unknown };
-
-/** Never rejects: what is read ahead may fail long before its turn. */
-async function loadFile(file: OutputFile): Promise<Loaded> {
-  try {
-    if (file.stats.isDirectory()) return { kind: "folder" };
-    if (file.stats.isSymbolicLink()) return { kind: "link", target: await readlink(file.path) };
-    if (file.stats.size > smallFileBytes) return { kind: "large" };
-    return { kind: "content", content: await readFile(file.path, { flag: readFlags }) };
-  } catch (error) {
-    return hasCode(error, "ENOENT") ? { kind: "gone" } : { kind: "failed", error };
+async function* emitNext(
+  ahead: { name: Buffer; loaded: Promise<Loaded> }[],
+  onProblem: (problem: OutputProblem) => void,
+): AsyncGenerator<Buffer> {
+  const next = ahead.shift();
+  if (next === undefined) return;
+  const loaded = await next.loaded;
+  switch (loaded.kind) {
+    case "bytes":
+      yield loaded.bytes;
+      break;
+    case "large":
+      yield* readLargeFile(next.name, loaded, onProblem);
+      break;
+    case "problem":
+      onProblem(loaded.problem);
+      break;
   }
 }
 
-async function* readLargeFile(file: OutputFile): AsyncGenerator<Buffer> {
-  let handle: FileHandle;
+/** Never rejects: what is read ahead may fail long before its turn. The entry's folder stays open until it is loaded. */
+async function loadEntry(entry: OutputEntry): Promise<Loaded> {
+  const { name } = entry;
+  if (entry.kind === "folder") return { kind: "bytes", bytes: encodeTarHeader({ ...entry, size: 0 }) };
+  const { folder, base } = entry;
+  folder.retain();
   try {
-    handle = await open(file.path, readFlags);
+    const path = folder.pathOf(base);
+    if (entry.kind === "file") return await loadFile(name, path);
+    const { mode, mtimeMs } = await files.lstat(path);
+    const target = await files.readlink(path, { encoding: "buffer" });
+    return { kind: "bytes", bytes: encodeTarHeader({ kind: "link", name, mode, mtimeMs, size: 0, target }) };
   } catch (error) {
-    throw explainUnreadable(file, error);
+    return { kind: "problem", problem: describeProblem(name, error) };
+  } finally {
+    await folder.release();
   }
+}
+
+async function loadFile(name: Buffer, path: Buffer): Promise<Loaded> {
+  const file = await files.open(path, readFlags);
+  let isHandedOn = false;
   try {
-    const { size } = await handle.stat();
-    yield encodeHeader(file, { path: file.name, type: "File", size });
+    const stats = await files.fstat(file);
+    if (!stats.isFile()) {
+      return { kind: "problem", problem: { kind: "changed", name: showName(name), why: "it is no longer a file" } };
+    }
+    if (stats.size > smallFileBytes) {
+      isHandedOn = true;
+      return { kind: "large", file, stats };
+    }
+    const content = Buffer.allocUnsafe(stats.size);
+    let size = 0;
+    for (let bytesRead = -1; size < stats.size && bytesRead !== 0; size += bytesRead) {
+      ({ bytesRead } = await files.read(file, content, size, stats.size - size, size));
+    }
+    // Read at once, so that a file that became shorter is whole at its new size.
+    const header = encodeTarHeader({ kind: "file", name, mode: stats.mode, mtimeMs: stats.mtimeMs, size });
+    return {
+      kind: "bytes",
+      bytes: Buffer.concat([header, content.subarray(0, size), Buffer.alloc(paddingBytes(size))]),
+    };
+  } finally {
+    if (!isHandedOn) await files.close(file);
+  }
+}
+
+async function* readLargeFile(
+  name: Buffer,
+  { file, stats }: { file: number; stats: Stats },
+  onProblem: (problem: OutputProblem) => void,
+): AsyncGenerator<Buffer> {
+  const { size, mode, mtimeMs } = stats;
+  try {
+    yield encodeTarHeader({ kind: "file", name, mode, mtimeMs, size });
     // A file that still grows ends in the archive where it ended when it was opened.
-    for (let position = 0; position < size; ) {
+    let position = 0;
+    while (position < size) {
       const buffer = Buffer.allocUnsafe(Math.min(pieceBytes, size - position));
-      const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
-      if (bytesRead === 0) throw new Error(`output file '${file.name}' became shorter while it was archived`);
+      const bytesRead = await readPiece(file, buffer, position).catch((error: unknown) => error as Error);
+      if (bytesRead instanceof Error || bytesRead === 0) {
+        const why = bytesRead === 0 ? "it became shorter while it was archived" : bytesRead.message;
+        const kind = bytesRead === 0 ? "changed" : "unreadable";
+        onProblem({ kind, name: showName(name), why: `${why}; its end is filled with zeros` });
+        break;
+      }
       position += bytesRead;
       yield buffer.subarray(0, bytesRead);
     }
-    yield padding(size);
+    for (let left = size - position; left > 0; left -= pieceBytes) yield Buffer.alloc(Math.min(pieceBytes, left));
+    yield Buffer.alloc(paddingBytes(size));
   } finally {
-    await handle.close();
+    await files.close(file);
   }
 }
 
-type MemberType = "File" | "Directory" | "SymbolicLink";
-
-/** The header of one member; owners are left out, as the machine that unpacks does not know them. */
-function encodeHeader(
-  file: OutputFile,
-  member: { path: string; type: MemberType; size: number; linkpath?: string },
-): Buffer {
-  const fields = { ...member, mode: file.stats.mode & 0o7777, mtime: file.stats.mtime, uid: 0, gid: 0 };
-  const header = new Header(fields);
-  const needsPax = header.encode();
-  const block = header.block ?? Buffer.alloc(tarBlockBytes);
-  if (!needsPax) return block;
-  const { path, size, linkpath, mtime } = fields;
-  const pax = new Pax({ path, size, mtime, ...(linkpath === undefined ? {} : { linkpath }) });
-  return Buffer.concat([pax.encode(), block]);
+async function readPiece(file: number, buffer: Buffer, position: number): Promise<number> {
+  return (await files.read(file, buffer, 0, buffer.length, position)).bytesRead;
 }
 
-function padding(size: number): Buffer {
-  const over = size % tarBlockBytes;
-  return Buffer.alloc(over === 0 ? 0 : tarBlockBytes - over);
-}
-
-function explainUnreadable(file: OutputFile, error: unknown): UnreadableOutput {
-  const why = hasCode(error, "EACCES")
-    ? `permission denied for the worker: the file belongs to user ${file.stats.uid} with mode ` +
-      `${(file.stats.mode & 0o7777).toString(8)}; make it readable in the step, or run the worker as root`
-    : error instanceof Error
-      ? error.message
-      : String(error);
-  return new UnreadableOutput(`output file '${file.name}' cannot be read: ${why}`, error);
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && "code" in error && error.code === code;
+async function discard(loaded: Loaded): Promise<void> {
+  if (loaded.kind === "large") await files.close(loaded.file);
 }

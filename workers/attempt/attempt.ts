@@ -1,12 +1,10 @@
 import type { AttemptResult } from "../../shared/api/worker-schemas.ts";
-import { isPassingFault, type ObjectStore } from "../../shared/clients/object-store.ts";
-import type { Artifact, AttemptOutcome, LogSummary, StepResult } from "../../shared/domain/manifest.ts";
+import type { ObjectStore } from "../../shared/clients/object-store.ts";
+import type { AttemptOutcome, LogSummary, StepResult } from "../../shared/domain/manifest.ts";
 import { artifactKey, serviceLogPrefix, stepLogPrefix } from "../../shared/domain/object-keys.ts";
-import { type Fault, reasonFor } from "../../shared/domain/reason.ts";
+import { reasonFor } from "../../shared/domain/reason.ts";
 import type { StepSpec } from "../../shared/jobfile/job-spec.ts";
 import type { Logger } from "../../shared/log.ts";
-import { storeArtifact } from "../artifacts/artifact.ts";
-import { UnreadableOutput } from "../artifacts/unreadable-output.ts";
 import type { ExecutorKind } from "../config.ts";
 import type { ControlPlaneClient } from "../control-plane-client.ts";
 import {
@@ -21,14 +19,16 @@ import { type LogOwner, StepLog } from "../logs/step-log.ts";
 import { type ClosableOutput, maskOutput } from "../masking/masked-output.ts";
 import { SecretMatcher } from "../masking/secret-matcher.ts";
 import { maskText } from "../masking/stream-masker.ts";
-import { messageOf, retryWithBackoff } from "../retry.ts";
+import { messageOf } from "../retry.ts";
 import { ServiceSet } from "../services/service-set.ts";
 import type { WorkerTask } from "../worker-claim.ts";
 import { createWorkspace, removeTree, type Workspace } from "../workspace.ts";
 import { commitManifest, reportResult } from "./commit.ts";
 import { AttemptInterrupted, formatDuration, type Interrupt } from "./interrupt.ts";
+import { type KeptArtifact, keepArtifact } from "./keep-artifact.ts";
 import type { Lease } from "./lease.ts";
 import { runSteps } from "./steps.ts";
+import { joinProblems, type UploadProblem, withUploadProblems } from "./upload-problem.ts";
 
 /** What attempts need of their worker. Times in milliseconds. */
 export interface AttemptDeps {
@@ -44,6 +44,8 @@ export interface AttemptDeps {
   uploadDeadlineMs: number;
   /** Aborted when the process is about to end whatever is unfinished. */
   giveUp: AbortSignal;
+  /** Aborted when a drain has no more time for what attempts leave behind. */
+  stopKeeping: AbortSignal;
   log: Logger;
 }
 
@@ -56,9 +58,6 @@ type Ended = Extract<AttemptResult["result"], { kind: "ended" }>;
 const serviceGraceMs = 5_000;
 /** A worker that drains has little time left when its tasks have stopped. */
 const drainedServiceGraceMs = 1_000;
-
-/** How many times a whole artifact is put together and sent again that the bucket refused; an outage is waited out. */
-const artifactRetries = 2;
 
 /** One try at a task on this worker: its steps, its logs, its artifact, its manifest, its result. */
 export class Attempt {
@@ -254,31 +253,24 @@ export class Attempt {
 
   /** Uploads what the attempt leaves, commits and reports it. Throws when the lease is lost on the way. */
   async #finish(outcome: AttemptOutcome, steps: StepResult[]): Promise<MessageFate> {
-    const kept = await this.#keep(outcome);
+    const { logs, artifacts, problems } = await this.#keep();
     this.#lease.lost.throwIfAborted();
-    const ended = await this.#commit({ kind: "ended", steps, ...kept });
+    const told = this.#maskReason(withUploadProblems(outcome, problems));
+    const ended = await this.#commit({ kind: "ended", outcome: told, steps, logs, artifacts });
     return this.#report(ended);
   }
 
-  /** Stores logs and artifact; where that fails the outcome says so. */
-  async #keep(outcome: AttemptOutcome): Promise<Pick<Ended, "outcome" | "logs" | "artifacts">> {
+  /** Stores logs and artifact; tells what could not be kept. */
+  async #keep(): Promise<Pick<Ended, "logs" | "artifacts"> & { problems: UploadProblem[] }> {
     const problems: UploadProblem[] = [];
-    const [logs, artifact] = await Promise.all([
+    const [logs, kept] = await Promise.all([
       this.#closeLogs().catch((error: unknown) => {
         problems.push({ detail: `its log could not be stored: ${messageOf(error)}`, fault: "infrastructure" });
         return [];
       }),
-      this.#storeArtifact().catch((error: unknown) => {
-        const fault = error instanceof UnreadableOutput ? "user" : "infrastructure";
-        problems.push({ detail: `its artifact could not be stored: ${messageOf(error)}`, fault });
-        return undefined;
-      }),
+      this.#keepArtifact(),
     ]);
-    return {
-      outcome: this.#maskReason(withUploadProblems(outcome, problems)),
-      logs,
-      artifacts: artifact === undefined ? [] : [artifact],
-    };
+    return { logs, artifacts: kept.artifacts, problems: [...problems, ...kept.problems] };
   }
 
   async #closeLogs(): Promise<LogSummary[]> {
@@ -293,32 +285,26 @@ export class Attempt {
     return { ...outcome, reason: { ...reason, detail: maskText(this.secretMatcher, reason.detail) } };
   }
 
-  #storeArtifact(): Promise<Artifact | undefined> {
-    const { jobId, task, attempt, artifacts } = this.#claimed;
+  #keepArtifact(): Promise<KeptArtifact> {
+    const { jobId, task, attempt } = this.#claimed;
+    const options = this.#artifactOptions();
+    // An attempt that could not even make its folders has left nothing.
+    if (options === undefined) return Promise.resolve({ artifacts: [], problems: [] });
+    return keepArtifact({
+      ...options,
+      key: artifactKey(jobId, task, attempt),
+      keepMs: this.#claimed.artifacts.retentionMs,
+      signal: AbortSignal.any([this.#endSignal(), this.#deps.stopKeeping]),
+      deadlineMs: this.#deps.uploadDeadlineMs,
+      log: this.#log,
+    });
+  }
+
+  #artifactOptions() {
+    const { task, artifacts } = this.#claimed;
     const outputDir = this.#workspace?.output;
-    if (outputDir === undefined) return Promise.resolve(undefined);
-    const signal = this.#endSignal();
-    let refusals = 0;
-    return retryWithBackoff(
-      () =>
-        storeArtifact({
-          objects: this.#deps.objects,
-          key: artifactKey(jobId, task, attempt),
-          name: `${task}.tar.zst`,
-          outputDir,
-          patterns: artifacts.paths,
-          signal,
-          log: this.#log,
-        }),
-      {
-        signal,
-        maxElapsedMs: this.#deps.uploadDeadlineMs,
-        firstDelayMs: 500,
-        isRetryable: (error) =>
-          !(error instanceof UnreadableOutput) && (isPassingFault(error) || ++refusals <= artifactRetries),
-        onFailure: (error) => this.#log.warn({ reason: error.message }, "an artifact was not stored"),
-      },
-    );
+    if (outputDir === undefined) return undefined;
+    return { objects: this.#deps.objects, name: `${task}.tar.zst`, outputDir, patterns: artifacts };
   }
 
   async #commit(ended: Ended): Promise<Ended> {
@@ -349,8 +335,9 @@ export class Attempt {
 
   /** Gives the task back unspent. Logs and output so far are kept, but not at the price of a slow drain. */
   async #giveBack(): Promise<MessageFate> {
-    const detail = "the worker is being stopped: the task starts again elsewhere";
-    await this.#keep({ state: "aborted" });
+    const { problems } = await this.#keep();
+    const lacks = problems.length === 0 ? "" : `; ${maskText(this.secretMatcher, joinProblems(problems))}`;
+    const detail = `the worker is being stopped: the task starts again elsewhere${lacks}`;
     const fate = await this.#report({ kind: "released", reason: reasonFor("drained", detail) });
     // Unheard or not, another worker may ask for the task now.
     return fate.kind === "leave" ? { kind: "release", delaySeconds: 0 } : fate;
@@ -386,25 +373,4 @@ async function blameServices(
   if (outcome?.exitCode === undefined || outcome.exitCode === 0) return outcome;
   const reason = await services.findDead();
   return reason === undefined ? outcome : { state: "failed", reason };
-}
-
-/** What of an attempt could not be kept, and whose fault that is: only infrastructure's is worth another attempt. */
-interface UploadProblem {
-  detail: string;
-  fault: Fault;
-}
-
-/** A completed task without its artifact or log is not completed; another outcome keeps its state and tells more. */
-function withUploadProblems(outcome: AttemptOutcome, problems: readonly UploadProblem[]): AttemptOutcome {
-  if (problems.length === 0) return outcome;
-  const detail = problems.map((problem) => problem.detail).join("; ");
-  if (outcome.reason === undefined) {
-    const fault = problems.every((problem) => problem.fault === "user") ? "user" : "infrastructure";
-    return {
-      state: "failed",
-      reason: { ...reasonFor("upload_failed", `the task completed, but ${detail}`), fault },
-    };
-  }
-  if (outcome.reason.code === "upload_failed") return outcome;
-  return { ...outcome, reason: reasonFor(outcome.reason.code, `${outcome.reason.detail}; ${detail}`) };
 }
