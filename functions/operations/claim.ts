@@ -188,6 +188,7 @@ function describeClaim(
     services: spec.services ?? {},
     ...secrets,
     steps: spec.steps,
+    ...(spec.resources === undefined ? {} : { resources: spec.resources }),
     artifacts: spec.artifacts,
     images,
   };

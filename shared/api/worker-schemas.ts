@@ -88,6 +88,8 @@ const claimedSchema = z.object({
   /** The value of the secret that the job names as `registry_auth`: a Docker configuration. */
   registryAuth: z.string().optional(),
   steps: jobSpecSchema.shape.steps,
+  /** For each of the slots. */
+  resources: jobSpecSchema.shape.resources,
   artifacts: jobSpecSchema.shape.artifacts,
   /** Presigned URLs of the blobs of shipped images, by digest. */
   images: z.record(z.string(), z.string()),

@@ -95,6 +95,12 @@ describe("jobSpecSchema", () => {
       "services.redis.tmpfs.0: invalid_format",
     ],
     [
+      "resources that nothing can be held to",
+      { resources: { pids: 99 }, steps: [{ kind: "process", name: "x", entry: { run: "a" } }] },
+      "resources: custom",
+    ],
+    ["resources that no container starts with", { resources: { cpus: 0.001 } }, "resources.cpus: too_small"],
+    [
       "services that no step reaches",
       { services: { redis: { image: "redis" } }, steps: [{ kind: "process", name: "x", entry: { run: "a" } }] },
       "services: custom",

@@ -8,6 +8,7 @@ import {
   explainBadArtifactExclude,
   explainBadArtifactPath,
   explainBadServiceName,
+  explainUnenforcedResources,
   explainUnreachableServices,
   findRepeats,
   jobRules,
@@ -173,6 +174,16 @@ const retrySchema = z.strictObject({
   on: z.array(z.enum(retryClasses)).min(1).max(retryClasses.length).default(["exit_code"]),
 });
 
+const { cpus, memoryBytes, pids } = jobRules.resources;
+
+/** What each container of a task may use, for each slot of the task; what is absent is not limited by the job. */
+const resourcesSpecSchema = z.strictObject({
+  cpus: z.number().min(cpus.min).max(cpus.max).optional(),
+  /** Swap included. */
+  memoryBytes: z.int().min(memoryBytes.min).max(memoryBytes.max).optional(),
+  pids: z.int().min(pids.min).max(pids.max).optional(),
+});
+
 /** What `POST /v1/jobs` accepts as a job; absent parts get their defaults. */
 export const jobSpecSchema = z
   .strictObject({
@@ -189,6 +200,7 @@ export const jobSpecSchema = z
     services: servicesSchema.default({}),
     steps: z.array(stepSpecSchema).min(1).max(jobRules.steps),
     tasks: z.array(taskSpecSchema).min(1).max(jobRules.tasks),
+    resources: resourcesSpecSchema.optional(),
     artifacts: artifactsSpecSchema.default({ paths: ["**"] }),
   })
   .superRefine((job, context) => {
@@ -200,11 +212,11 @@ export const jobSpecSchema = z
     for (const { taskIndex, needIndex, message } of describeGraphProblems(graph).slice(0, maxProblems)) {
       context.addIssue({ code: "custom", path: ["tasks", taskIndex, "needs", needIndex], message });
     }
-    const unreachable = explainUnreachableServices(
-      Object.keys(job.services).length,
-      job.steps.some((step) => step.kind === "container"),
-    );
+    const hasContainerStep = job.steps.some((step) => step.kind === "container");
+    const unreachable = explainUnreachableServices(Object.keys(job.services).length, hasContainerStep);
     if (unreachable !== undefined) context.addIssue({ code: "custom", path: ["services"], message: unreachable });
+    const unenforced = explainUnenforcedResources(job.resources !== undefined, hasContainerStep);
+    if (unenforced !== undefined) context.addIssue({ code: "custom", path: ["resources"], message: unenforced });
     for (const name of Object.keys(job.secrets ?? {})) {
       if (!Object.hasOwn(job.env, name)) continue;
       const message = `${name} is set by env too; a variable is one or the other`;
@@ -224,6 +236,7 @@ export type ContainerStepSpec = z.output<typeof containerStepSchema>;
 export type ProcessStepSpec = z.output<typeof processStepSchema>;
 export type ServiceSpec = z.output<typeof serviceSpecSchema>;
 export type HealthSpec = z.output<typeof healthSpecSchema>;
+export type ResourcesSpec = z.output<typeof resourcesSpecSchema>;
 export type TaskSpec = z.output<typeof taskSpecSchema>;
 /** What a step starts: a shell command line, or a program with its arguments. */
 export type StepEntry = z.output<typeof entrySchema>;

@@ -175,7 +175,7 @@ artifacts: { paths: [../x, /etc], retention: soon, exclude: [ok, "!x"] }
       "unknown key 'imgae' in steps[0]; did you mean 'image'?",
     );
     expect(messageOf(`${minimal}script: x`)).toBe(
-      "unknown key 'script'; known keys are version, name, pool, env, secrets, registry_auth, timeout, retry, abort, services, steps, tasks, artifacts",
+      "unknown key 'script'; known keys are version, name, pool, env, secrets, registry_auth, timeout, retry, abort, services, steps, tasks, resources, artifacts",
     );
     expect(messageOf(`name: hello\n${steps}\ntasks: [{ name: a, slot: 2 }]`)).toContain("did you mean 'slots'?");
     expect(messageOf(`name: hello\n${steps}\ntasks: [{ nam: a }]`)).toContain("did you mean 'name'?");
@@ -187,11 +187,6 @@ artifacts: { paths: [../x, /etc], retention: soon, exclude: [ok, "!x"] }
     expect(task).toMatchObject({ line: 5, column: 13, related: { line: 4, column: 5, message: "first defined here" } });
     const [key] = findProblems(`${minimal}pool: a\npool: b\n`);
     expect(key).toMatchObject({ line: 5, column: 1, related: { line: 4, column: 1, message: "first written here" } });
-  });
-
-  it("says that it cannot limit resources yet", () => {
-    const message = messageOf(`${minimal}resources: { cpus: 2 }`);
-    expect(message).toBe("resources is not supported yet by this version of Sluice; remove it");
   });
 
   it.each([
@@ -287,7 +282,25 @@ services:
   });
 
   it("tells nothing about the inside of what is not supported", () => {
-    expect(locate(`${minimal}resources: { cpu: 4 }`)).toEqual(["4:1 resources not_supported_yet"]);
+    expect(locate(`${minimal}artifacts: { exclude: 4 }`)).toEqual(["4:14 artifacts.exclude not_supported_yet"]);
+  });
+
+  it("says what is wrong with resources, and that host processes have none", () => {
+    const inContainer = `name: hello\nsteps: [{ image: busybox, run: "true" }]\ntasks: [unit]\n`;
+    expect(parse(`${inContainer}resources: { cpus: 0.5, memory: 512m, pids: 100 }`).resources).toEqual({
+      cpus: 0.5,
+      memory: "512m",
+      pids: 100,
+    });
+    expect(locate(`${inContainer}resources: { cpus: 0, memory: 4gb, pids: 1.5, disk: 1g }`)).toEqual([
+      "4:20 resources.cpus out_of_range",
+      "4:31 resources.memory invalid_value",
+      "4:42 resources.pids wrong_type",
+      "4:47 resources.disk unknown_key",
+    ]);
+    expect(messageOf(`${inContainer}resources: { memory: 4m }`)).toContain("is too little for a container");
+    expect(messageOf(`${inContainer}resources: { memory: 999999999999t }`)).toContain("at most 64t");
+    expect(messageOf(`${minimal}resources: { cpus: 2 }`)).toContain("are enforced on containers, not on processes");
   });
 
   it.each([

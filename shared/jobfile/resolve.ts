@@ -1,6 +1,6 @@
-import type { HealthSpec, JobSpec, ServiceSpec, StepEntry, StepSpec, TaskSpec } from "./job-spec.ts";
+import type { HealthSpec, JobSpec, ResourcesSpec, ServiceSpec, StepEntry, StepSpec, TaskSpec } from "./job-spec.ts";
 import type { JobDocument, ServiceDocument, StepDocument } from "./schema.ts";
-import { parseDuration } from "./units.ts";
+import { parseDuration, parseSize } from "./units.ts";
 
 /** An image that must be built before the job can be submitted; paths are relative to the job file's folder. */
 export interface ImageBuild {
@@ -29,7 +29,7 @@ export function listImageBuilds(job: JobDocument): ImageBuild[] {
  * throws where one is absent, for that is a mistake of the caller, not of the user.
  */
 export function toJobSpec(job: JobDocument, builtImages: ReadonlyMap<number, BuiltImage> = new Map()): JobSpec {
-  const { name, pool, env, secrets, abort, artifacts, retry } = job;
+  const { name, pool, env, secrets, abort, resources, artifacts, retry } = job;
   return {
     name,
     pool,
@@ -44,6 +44,7 @@ export function toJobSpec(job: JobDocument, builtImages: ReadonlyMap<number, Bui
     ),
     steps: job.steps.map((step, index) => toStepSpec(step, index, builtImages)),
     tasks: job.tasks.map(toTaskSpec),
+    ...(resources !== undefined && { resources: toResourcesSpec(resources) }),
     artifacts: {
       paths: artifacts.paths,
       ...(artifacts.exclude !== undefined && { exclude: artifacts.exclude }),
@@ -105,6 +106,14 @@ function toCheck({ cmd, tcp, http, log }: NonNullable<ServiceDocument["health"]>
   return { kind: "http", port: Number(port), path: path || "/" };
 }
 
+function toResourcesSpec({ cpus, memory, pids }: NonNullable<JobDocument["resources"]>): ResourcesSpec {
+  return {
+    ...(cpus !== undefined && { cpus }),
+    ...(memory !== undefined && { memoryBytes: toBytes(memory) }),
+    ...(pids !== undefined && { pids }),
+  };
+}
+
 /** A task as the API takes it. */
 export function toTaskSpec(task: JobDocument["tasks"][number]): TaskSpec {
   const { name, slots, env, needs = [] } = task;
@@ -119,4 +128,10 @@ function toMs(duration: string): number {
   const durationMs = parseDuration(duration);
   if (durationMs === undefined) throw new Error(`'${duration}' is not a duration`);
   return durationMs;
+}
+
+function toBytes(size: string): number {
+  const bytes = parseSize(size);
+  if (bytes === undefined) throw new Error(`'${size}' is not a size`);
+  return bytes;
 }

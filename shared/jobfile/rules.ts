@@ -44,6 +44,12 @@ export const jobRules = {
   healthLogLength: 1_000,
   /** Printable ASCII: what can stand in a request line. */
   healthHttpPath: { pattern: /^\/[!-~]*$/, maxLength: 2_048 },
+  /** Of one slot. The least that Docker takes for CPUs and memory, and that a container starts with. */
+  resources: {
+    cpus: { min: 0.01, max: 1_024 },
+    memoryBytes: { min: 6 * 1024 ** 2, minText: "6m", max: 64 * 1024 ** 4, maxText: "64t" },
+    pids: { min: 16, max: 1_000_000 },
+  },
   artifactPaths: 100,
   artifactPathLength: 1_024,
   /** Timers of Node hold 2^31 - 1 ms (24.8 days); a longer one would fire at once. */
@@ -107,6 +113,12 @@ export function explainBadServiceName(name: string): string | undefined {
 export function explainUnreachableServices(services: number, hasContainerStep: boolean): string | undefined {
   if (services === 0 || hasContainerStep) return undefined;
   return "services are reached by name from steps in containers; give a step an image or remove the services";
+}
+
+/** Says why a job's resources could be enforced on nothing, or undefined where they can be. */
+export function explainUnenforcedResources(hasResources: boolean, hasContainerStep: boolean): string | undefined {
+  if (!hasResources || hasContainerStep) return undefined;
+  return "resources are enforced on containers, not on processes of the worker's host; give a step an image or remove the resources";
 }
 
 /** The ways in which a service's health can be told; a health check has exactly one. */

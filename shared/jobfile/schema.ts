@@ -17,10 +17,10 @@ import { durationPattern, parseDuration, parseSize, sizePattern } from "./units.
  */
 
 /** Keys that this version knows but cannot run yet; `[]` stands for every item of a list. */
-export const notYetSupported: readonly string[] = ["resources"];
+export const notYetSupported: readonly string[] = [];
 
 /** Keys whose plain YAML value is a number; everywhere else a plain value is taken as the text it is written as. */
-export const numberKeys: ReadonlySet<string> = new Set(["slots", "attempts", "retries", "cpus", "tcp"]);
+export const numberKeys: ReadonlySet<string> = new Set(["slots", "attempts", "retries", "cpus", "pids", "tcp"]);
 
 function quote(input: unknown): string {
   return typeof input === "string" ? `'${clipText(input)}'` : "this";
@@ -193,6 +193,24 @@ const artifactsSchema = z.strictObject({
     .optional(),
 });
 
+const { cpus, memoryBytes, pids } = jobRules.resources;
+
+const resourcesSchema = z.strictObject({
+  cpus: z.number().min(cpus.min).max(cpus.max).describe("CPUs, also parts of one.").optional(),
+  memory: z
+    .string()
+    .regex(sizePattern, { error: (issue) => `${quote(issue.input)} is not a size; write one such as 512m or 4g` })
+    .refine((size) => !sizePattern.test(size) || (parseSize(size) ?? Infinity) <= memoryBytes.max, {
+      error: (issue) => `${quote(issue.input)} is too much; at most ${memoryBytes.maxText} are allowed`,
+    })
+    .refine((size) => (parseSize(size) ?? memoryBytes.min) >= memoryBytes.min, {
+      error: (issue) => `${quote(issue.input)} is too little for a container; write at least ${memoryBytes.minText}`,
+    })
+    .describe("Memory, swap included; a step that needs more fails with out_of_memory.")
+    .optional(),
+  pids: z.int().min(pids.min).max(pids.max).describe("Processes and threads.").optional(),
+});
+
 /** A job file, every default filled in. */
 export const jobSchema = z.strictObject({
   version: z.literal("1").default("1").describe("Version of the job file's format."),
@@ -255,16 +273,7 @@ export const jobSchema = z.strictObject({
     .min(1)
     .max(jobRules.tasks)
     .describe("The tasks; each runs all steps."),
-  resources: z
-    .strictObject({
-      cpus: z.number().positive().max(1_024).optional(),
-      memory: z
-        .string()
-        .regex(sizePattern, { error: (issue) => `${quote(issue.input)} is not a size; write one such as 512m or 4g` })
-        .refine((size) => (parseSize(size) ?? 1) > 0, { error: () => "is zero" })
-        .optional(),
-    })
-    .optional(),
+  resources: resourcesSchema.describe("What each container of a task may use for each slot of the task.").optional(),
   artifacts: artifactsSchema.default({ paths: ["**"] }),
 });
 

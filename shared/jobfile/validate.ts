@@ -2,7 +2,14 @@ import { describeGraphProblems, type NeedProblem } from "./graph-problems.ts";
 import type { Path, ProblemCode } from "./problem.ts";
 import { formatPath } from "./problem.ts";
 import { toTaskSpec } from "./resolve.ts";
-import { explainUnreachableServices, findRepeats, healthChecks, jobRules, reservedEnvNames } from "./rules.ts";
+import {
+  explainUnenforcedResources,
+  explainUnreachableServices,
+  findRepeats,
+  healthChecks,
+  jobRules,
+  reservedEnvNames,
+} from "./rules.ts";
 import { type JobDocument, jobSchema, notYetSupported } from "./schema.ts";
 import { describeSchemaIssues, type JobIssue } from "./schema-issues.ts";
 
@@ -77,6 +84,7 @@ function checkJob(job: unknown, schemaIssues: readonly JobIssue[]): JobIssue[] {
     ...checkTaskNames(tasks),
     ...checkNeeds(tasks),
     ...checkServices(job, steps, schemaIssues),
+    ...checkResources(job, steps),
   ];
 }
 
@@ -95,14 +103,20 @@ function checkServices(job: Fields, steps: readonly unknown[], schemaIssues: rea
   if (entries.length > jobRules.services) {
     issues.push(issueAt(["services"], "key", "out_of_range", `has more than ${jobRules.services} services`));
   }
-  const hasContainerStep = steps.some(
-    (step) => isFields(step) && (Object.hasOwn(step, "image") || Object.hasOwn(step, "dockerfile")),
-  );
-  // Steps that are wrong themselves are told of elsewhere.
-  const stepsAreMaps = steps.length > 0 && steps.every(isFields);
-  const unreachable = stepsAreMaps ? explainUnreachableServices(entries.length, hasContainerStep) : undefined;
+  const unreachable = explainUnreachableServices(entries.length, mayHaveContainerStep(steps));
   if (unreachable !== undefined) issues.push(issueAt(["services"], "key", "conflicting_keys", unreachable));
   return issues;
+}
+
+function checkResources(job: Fields, steps: readonly unknown[]): JobIssue[] {
+  const unenforced = explainUnenforcedResources(isFields(job.resources), mayHaveContainerStep(steps));
+  return unenforced === undefined ? [] : [issueAt(["resources"], "key", "conflicting_keys", unenforced)];
+}
+
+/** Steps that are wrong themselves, and might have been containers, are told of elsewhere. */
+function mayHaveContainerStep(steps: readonly unknown[]): boolean {
+  if (steps.length === 0 || !steps.every(isFields)) return true;
+  return steps.some((step) => Object.hasOwn(step, "image") || Object.hasOwn(step, "dockerfile"));
 }
 
 function checkHealth(health: unknown, path: Path, misspelt: ReadonlySet<string>): JobIssue[] {

@@ -134,7 +134,8 @@ export class Attempt {
 
   /** Services, steps and their logs. Throws when the lease is lost. */
   async #execute(): Promise<{ outcome: AttemptOutcome | undefined; steps: StepResult[] }> {
-    const { jobId, task, attempt, slots, env, secrets, registryAuth, images, attemptId, steps } = this.#claimed;
+    const { jobId, task, attempt, slots, resources, env, secrets, registryAuth, images, attemptId, steps } =
+      this.#claimed;
     const workspace = await createWorkspace(this.#deps.workerDir, `${task}-${attempt}-${jobId.slice(-26)}`);
     this.#workspace = workspace;
     const context: TaskContext = {
@@ -143,6 +144,7 @@ export class Attempt {
       task,
       attempt,
       slots,
+      resources,
       env,
       secrets,
       registryAuth,

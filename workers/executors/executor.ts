@@ -1,5 +1,5 @@
 import type { Reason } from "../../shared/domain/reason.ts";
-import type { ServiceSpec, StepSpec } from "../../shared/jobfile/job-spec.ts";
+import type { ResourcesSpec, ServiceSpec, StepSpec } from "../../shared/jobfile/job-spec.ts";
 import type { LogStream } from "../logs/line-cutter.ts";
 import type { Secret } from "../secret.ts";
 import type { Workspace } from "../workspace.ts";
@@ -11,6 +11,8 @@ export interface TaskContext {
   task: string;
   attempt: number;
   slots: number;
+  /** What the job says that containers may use, for each of the slots. */
+  resources?: ResourcesSpec | undefined;
   /** Variables of the job and the task, without those that Sluice sets. */
   env: Readonly<Record<string, string>>;
   /** Values of the job's secrets by variable: they go into the environment of steps and nowhere else. */

@@ -3,6 +3,7 @@ import type { ContainerStepSpec } from "../../../shared/jobfile/job-spec.ts";
 import type { StepLaunch, TaskContext } from "../executor.ts";
 import { buildStepEnvironment } from "../step-environment.ts";
 import { dockerLabels } from "./docker-client.ts";
+import { limitResources } from "./resource-limits.ts";
 
 /** Where the workspace is inside containers; the second place is for job files of Alfred. */
 export const containerPaths = {
@@ -49,6 +50,7 @@ export function buildStepContainer(input: StepContainerInput): ContainerCreateOp
       // Removed by the worker, which has still questions after the end.
       AutoRemove: false,
       SecurityOpt: ["no-new-privileges"],
+      ...limitResources(task.resources, task.slots),
       Mounts: [
         bind(task.workspace.path, containerPaths.workspace),
         bind(task.workspace.path, "/alfred"),

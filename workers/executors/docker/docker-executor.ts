@@ -10,6 +10,7 @@ import { type DockerConnection, DockerSandbox } from "./docker-sandbox.ts";
 import { ImageLoader } from "./images.ts";
 import { createNamespace, removeNamespace } from "./namespace.ts";
 import { NamespacePool } from "./namespace-pool.ts";
+import type { CgroupSetup } from "./oom-watch.ts";
 import { ensurePauseImage } from "./pause-image.ts";
 import { removeDockerRemains, removeLabelled } from "./remains.ts";
 
@@ -141,7 +142,7 @@ export class DockerExecutor implements Executor {
     const docker = await this.#client;
     const unreachable = await explainUnreachable(docker, address);
     if (unreachable !== undefined) throw new StepFault(reasonFor("internal", unreachable));
-    const pauseImage = await ensurePauseImage(docker);
+    const [pauseImage, cgroups] = await Promise.all([ensurePauseImage(docker), readCgroupSetup(docker)]);
     const daemon = this.#watch(await createDockerClient(address, false));
     const remove = async (namespace: { pauseId: string; networkId: string }) => {
       await daemon.persist(() => removeNamespace(docker, namespace, log));
@@ -167,7 +168,7 @@ export class DockerExecutor implements Executor {
     });
     this.#pool = namespaces;
     await daemon.open();
-    return { docker, daemon, namespaces, images: new ImageLoader(docker, this.#options.scratchFolder, log) };
+    return { docker, daemon, namespaces, images: new ImageLoader(docker, this.#options.scratchFolder, log), cgroups };
   }
 
   #watch(docker: DockerClient): DaemonWatch {
@@ -196,4 +197,12 @@ export class DockerExecutor implements Executor {
     const unreachable = docker && (await explainUnreachable(docker, this.#options.address));
     return unreachable ?? "the connection to Docker broke while the step was made; it answers again now";
   }
+}
+
+async function readCgroupSetup(docker: DockerClient): Promise<CgroupSetup> {
+  const info: { CgroupVersion?: string; CgroupDriver?: string } = await docker.info();
+  return {
+    version: info.CgroupVersion === "2" ? "2" : "1",
+    driver: info.CgroupDriver === "systemd" ? "systemd" : "cgroupfs",
+  };
 }

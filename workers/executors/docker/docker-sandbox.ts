@@ -24,6 +24,7 @@ import { type DockerClient, dockerLabels, dockerMessage, isConnectionError, stat
 import type { ImageLoader } from "./images.ts";
 import type { Namespace } from "./namespace.ts";
 import type { NamespacePool } from "./namespace-pool.ts";
+import type { CgroupSetup } from "./oom-watch.ts";
 import { removeLabelled } from "./remains.ts";
 import { removeContainer } from "./removal.ts";
 import { buildServiceContainer, ContainerService } from "./service-container.ts";
@@ -44,6 +45,7 @@ export interface DockerConnection {
   daemon: DaemonWatch;
   namespaces: NamespacePool;
   images: ImageLoader;
+  cgroups: CgroupSetup;
 }
 
 export interface DockerSandboxOptions {
@@ -109,11 +111,10 @@ export class DockerSandbox implements TaskSandbox {
   async prepareService(service: ServiceLaunch, signal: AbortSignal): Promise<PreparedService> {
     this.#hasServices = true;
     const { labels } = this.#options;
-    const { attemptId } = this.#task;
     const plan: ContainerPlan = {
       image: service.spec.image,
       shipped: false,
-      build: ({ networkId }) => buildServiceContainer({ service, attemptId, networkId, labels }),
+      build: ({ networkId }) => buildServiceContainer({ task: this.#task, service, networkId, labels }),
     };
     const either = AbortSignal.any([signal, this.#stop.signal]);
     const what = `service ${service.name}`;
@@ -286,7 +287,7 @@ export class DockerSandbox implements TaskSandbox {
 
   async #start(container: AttachedContainer, output: StepOutput): Promise<RunningStep> {
     if (this.#connection === undefined) throw new Error("there is no connection to Docker");
-    const { docker, daemon } = this.#connection;
+    const { docker, daemon, cgroups } = this.#connection;
     try {
       await startContainer(docker, container.containerId);
     } catch (error) {
@@ -301,12 +302,13 @@ export class DockerSandbox implements TaskSandbox {
         kill: () => undefined,
       };
     }
-    return new ContainerStep({ docker, daemon, container, output, what: "the step", log: this.#options.log });
+    const { log } = this.#options;
+    return new ContainerStep({ docker, daemon, cgroups, container, output, what: "the step", log });
   }
 
   async #startService(name: string, container: AttachedContainer, output: StepOutput): Promise<RunningService> {
     if (this.#connection === undefined) throw new Error("there is no connection to Docker");
-    const { docker, daemon } = this.#connection;
+    const { docker, daemon, cgroups } = this.#connection;
     try {
       await startContainer(docker, container.containerId);
     } catch (error) {
@@ -316,8 +318,9 @@ export class DockerSandbox implements TaskSandbox {
       throw new StepFault(reasonFor("service_unhealthy", detail), error);
     }
     const remove = () => this.#remove(container.containerId);
+    const { log } = this.#options;
     const what = `service ${name}`;
-    return ContainerService.watch({ docker, daemon, container, output, what, log: this.#options.log }, remove);
+    return ContainerService.watch({ docker, daemon, cgroups, container, output, what, log }, remove);
   }
 
   async #remove(containerId: string): Promise<boolean> {

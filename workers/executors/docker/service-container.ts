@@ -1,9 +1,10 @@
 import type { Readable } from "node:stream";
 import type { ContainerCreateOptions } from "dockerode";
 import { untilAborted, withDeadline } from "../../retry.ts";
-import type { RunningService, ServiceLaunch } from "../executor.ts";
+import type { RunningService, ServiceLaunch, TaskContext } from "../executor.ts";
 import { Demultiplexer } from "./demultiplexer.ts";
 import { type DockerClient, dockerLabels, dockerMessage, statusOf } from "./docker-client.ts";
+import { limitResources } from "./resource-limits.ts";
 import { ContainerStep, type ContainerStepOptions } from "./step-container.ts";
 
 const callDeadlineMs = 60_000;
@@ -11,8 +12,8 @@ const callDeadlineMs = 60_000;
 const maxOutputBytes = 4096;
 
 export interface ServiceContainerInput {
+  task: Pick<TaskContext, "attemptId" | "resources" | "slots">;
   service: ServiceLaunch;
-  attemptId: string;
   networkId: string;
   labels: Readonly<Record<string, string>>;
 }
@@ -22,6 +23,7 @@ export interface ServiceContainerInput {
  * it by its name. Two services may listen on the same port.
  */
 export function buildServiceContainer(input: ServiceContainerInput): ContainerCreateOptions {
+  const { attemptId, resources, slots } = input.task;
   const { name, spec } = input.service;
   return {
     Image: spec.image,
@@ -29,7 +31,7 @@ export function buildServiceContainer(input: ServiceContainerInput): ContainerCr
     ...(spec.command === undefined ? {} : { Cmd: spec.command }),
     Hostname: name,
     Env: Object.entries({ TINI_KILL_PROCESS_GROUP: "1", ...spec.env }).map(([key, value]) => `${key}=${value}`),
-    Labels: { ...input.labels, [dockerLabels.attempt]: input.attemptId, [dockerLabels.role]: "service" },
+    Labels: { ...input.labels, [dockerLabels.attempt]: attemptId, [dockerLabels.role]: "service" },
     AttachStdin: false,
     AttachStdout: true,
     AttachStderr: true,
@@ -40,6 +42,7 @@ export function buildServiceContainer(input: ServiceContainerInput): ContainerCr
       LogConfig: { Type: "none", Config: {} },
       AutoRemove: false,
       SecurityOpt: ["no-new-privileges"],
+      ...limitResources(resources, slots),
       Tmpfs: Object.fromEntries(spec.tmpfs.map((mount) => splitMount(mount))),
     },
   };

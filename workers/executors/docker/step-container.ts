@@ -6,6 +6,7 @@ import { type RunningStep, type StepExit, StepFault, type StepOutput } from "../
 import type { DaemonWatch } from "./daemon-watch.ts";
 import { Demultiplexer } from "./demultiplexer.ts";
 import { type DockerClient, dockerMessage, statusOf } from "./docker-client.ts";
+import { type CgroupSetup, locateOomCounter, OomWatch } from "./oom-watch.ts";
 
 const callDeadlineMs = 60_000;
 /** A wait whose connection broke while the daemon stayed is repeated for so long. */
@@ -24,6 +25,7 @@ export interface AttachedContainer {
 export interface ContainerStepOptions {
   docker: DockerClient;
   daemon: DaemonWatch;
+  cgroups: CgroupSetup;
   container: AttachedContainer;
   output: StepOutput;
   /** How it is called in reasons. */
@@ -51,12 +53,14 @@ export async function startContainer(docker: DockerClient, containerId: string):
 export class ContainerStep implements RunningStep {
   readonly ended: Promise<StepExit>;
   readonly #options: ContainerStepOptions;
+  readonly #oomWatch: OomWatch;
   /** Aborted once the step was asked to end: its worker wants to go on. */
   readonly #asked = new AbortController();
 
   constructor(options: ContainerStepOptions) {
     this.#options = options;
-    this.ended = this.#waitForEnd();
+    this.#oomWatch = new OomWatch(locateOomCounter(options.cgroups, options.container.containerId));
+    this.ended = this.#waitForEnd().finally(() => this.#oomWatch.close());
     // It is awaited when the step is over; a failure before that is not an unhandled one.
     this.ended.catch(() => undefined);
   }
@@ -123,8 +127,9 @@ export class ContainerStep implements RunningStep {
     );
   }
 
-  /** The kernel's word, kept by the daemon: exit code 137 alone could be any SIGKILL. */
+  /** The kernel's word, seen here or kept by the daemon: exit code 137 alone could be any SIGKILL. */
   async #ranOutOfMemory(): Promise<boolean> {
+    if (this.#oomWatch.hasSeenKill) return true;
     const { State } = await withDeadline(this.#handle().inspect(), callDeadlineMs, "the inspection of a container");
     return State.OOMKilled;
   }

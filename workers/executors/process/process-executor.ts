@@ -16,6 +16,9 @@ import { Guardian } from "./guardian.ts";
 import { startHostProcess } from "./host-process.ts";
 import { killQuietly, StraySweeper } from "./stray-processes.ts";
 
+const unlimitedNotice =
+  "sluice: resources are enforced on containers; this step runs on the worker's host without them\n";
+
 /** Runs steps as processes of the worker's own machine and user. */
 export class ProcessExecutor implements Executor {
   readonly #hostEnv: Readonly<Record<string, string>>;
@@ -62,6 +65,7 @@ export class ProcessExecutor implements Executor {
     const spec = step.spec as ProcessStepSpec;
     const cwd = resolveWorkdir(spec.workdir, task.workspace.path);
     if (!(await isFolder(cwd))) return endWithMessage(output, `the workdir ${spec.workdir ?? cwd} is no folder`);
+    if (task.resources !== undefined) await output.write("stderr", Buffer.from(unlimitedNotice));
     const { path, output: outputDir, shared } = task.workspace;
     const [file = "", ...args] = "run" in spec.entry ? ["/bin/sh", "-c", spec.entry.run] : spec.entry.command;
     return startHostProcess(
