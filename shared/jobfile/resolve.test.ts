@@ -35,6 +35,7 @@ steps:
   - { image: busybox }
   - { run: ./smoke.sh, env: { BB: "2" }, workdir: sub }
 tasks: [unit, { name: heavy, slots: 8, timeout: 2h, env: { SHARD: "1" } }]
+resources: { cpus: 1.5, memory: 4g, pids: 500 }
 artifacts: { paths: [out], exclude: [out/tmp], retention: 30d }
 `;
 
@@ -87,6 +88,7 @@ describe("toJobSpec", () => {
         { name: "unit", slots: 1, env: {} },
         { name: "heavy", slots: 8, timeoutMs: 7_200_000, env: { SHARD: "1" } },
       ],
+      resources: { cpus: 1.5, memoryBytes: 4 * 1024 ** 3, pids: 500 },
       artifacts: { paths: ["out"], exclude: ["out/tmp"], retentionMs: 2_592_000_000 },
     });
   });

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, symlink } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -71,7 +71,7 @@ describe("the docker executor with a real daemon", () => {
 
   async function inTask<T>(
     work: (sandbox: TaskSandbox, task: TaskContext) => Promise<T>,
-    overrides: { images?: Record<string, string>; executor?: DockerExecutor } = {},
+    { executor: other, ...overrides }: Partial<TaskContext> & { executor?: DockerExecutor } = {},
   ): Promise<T> {
     const task: TaskContext = {
       attemptId: `job-${workerId}.0.task.${++tasks}`,
@@ -82,9 +82,10 @@ describe("the docker executor with a real daemon", () => {
       env: {},
       secrets: new Map(),
       workspace: await createWorkspace(folder, `t${tasks}`),
-      images: overrides.images ?? {},
+      images: {},
+      ...overrides,
     };
-    const sandbox = (overrides.executor ?? executor).openTask(task);
+    const sandbox = (other ?? executor).openTask(task);
     try {
       return await work(sandbox, task);
     } finally {
@@ -159,16 +160,22 @@ describe("the docker executor with a real daemon", () => {
       await expect(stat(task.workspace.path)).rejects.toThrow("ENOENT");
     }));
 
-  it("tells a lack of memory from any other SIGKILL", () =>
-    inTask(async (sandbox, task) => {
-      const script = "while [ ! -e $SLUICE_SHARED/go ]; do sleep 0.1; done; tail /dev/zero";
-      const ended = run(sandbox, step(script));
-      const filters = { label: [`sluice.attempt=${task.attemptId}`] };
-      const container = await eventually(async () => (await docker.listContainers({ filters }))[0], "the container");
-      await docker.getContainer(container.Id).update({ Memory: 16 * 1024 * 1024, MemorySwap: 16 * 1024 * 1024 });
-      await writeFile(join(task.workspace.shared, "go"), "");
-      expect(await ended).toMatchObject({ exitCode: 137, outOfMemory: true });
-    }));
+  it("holds every container to what the job gives a slot, times the slots, and reaps what dies in it", () =>
+    inTask(
+      async (sandbox) => {
+        const script = `cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cut -d ' ' -f 1 /sys/fs/cgroup/cpu.max
+          (sleep 0.1 &); sleep 0.3; echo "zombies: $(ps -o stat | grep -c Z)"
+          for i in $(seq 60); do sleep 600 & done; echo never`;
+        const limited = await run(sandbox, step(script));
+        expect(limited.text).toMatch(/^60000\nzombies: 0\n[\s\S]*can't fork/);
+        expect(limited.text).not.toContain("never");
+        // The kernel kills the child; what its parent makes of that says nothing about why.
+        expect(await run(sandbox, step("tail /dev/zero; exit 3"))).toMatchObject({ exitCode: 3, outOfMemory: true });
+        expect(await run(sandbox, step("exec tail /dev/zero"))).toMatchObject({ exitCode: 137, outOfMemory: true });
+        expect(await run(sandbox, step("kill -9 $$"))).toMatchObject({ exitCode: 137, outOfMemory: false });
+      },
+      { resources: { cpus: 0.3, memoryBytes: 8 * 1024 ** 2, pids: 16 }, slots: 2 },
+    ));
 
   it("gives each task a network of its own, and one task after the other clean name files", async () => {
     const address = await inTask(async (sandbox) => {
@@ -305,6 +312,23 @@ describe("the docker executor with a real daemon", () => {
       { executor: dead },
     );
     await dead.close();
+  });
+
+  it("makes way for a network and a container of others that have its names, and leaves them alone", async () => {
+    const crowdedId = newWorkerId(Date.now());
+    const name = (index: number) => `sluice-${crowdedId.slice(2)}-${index}`;
+    const network = await docker.createNetwork({ Name: name(0), Internal: true });
+    const container = await docker.createContainer({ name: name(1), Image: "busybox:stable", Cmd: ["true"] });
+    onTestFinished(async () => {
+      await Promise.all([network.remove(), container.remove()]);
+    });
+    const crowded = await openExecutor(crowdedId);
+    const end = await inTask((sandbox) => run(sandbox, step("echo fine")), { executor: crowded }).finally(() =>
+      crowded.close(),
+    );
+    expect(end.text).toBe("fine\n");
+    expect(await listLeftovers(`sluice.worker=${crowdedId}`)).toEqual([]);
+    await Promise.all([network.inspect(), container.inspect()]);
   });
 
   it("waits for a free address range and leaves nothing when it stops waiting", async () => {

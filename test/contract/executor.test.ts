@@ -180,6 +180,16 @@ describe.each(kinds)("the $name executor", ({ name, open, step }) => {
       { env: { LEVEL: "task", OTHER: "task" } },
     ));
 
+  it.runIf(name === "process")("says in the log of a step on the host that resources do not hold it", () =>
+    inTask(
+      async (sandbox) => {
+        const { stderr } = await run(sandbox, step({ run: "true" }));
+        expect(stderr).toMatch(/^sluice: resources are enforced on containers; .* without them\n$/);
+      },
+      { resources: { pids: 16 } },
+    ),
+  );
+
   it("shares the workspace between steps and keeps what is written to the output", () =>
     inTask(async (sandbox, task) => {
       await run(sandbox, step({ run: 'echo shared > "$SLUICE_SHARED/a"; echo kept > "$ALFRED_OUTPUT/b"' }));

@@ -208,11 +208,18 @@ describe("services of a task", () => {
   });
 
   it("belong to one task: another one at the same time has its own of the same name and port", async () => {
-    const run = "wget -qO- http://web:8080/ready; while :; do sleep 0.1; done";
-    await send("left", { web: { ...web("of the left"), health: { check: { kind: "tcp", port: 8080 } } } }, run);
-    await send("right", { web: web("of the right") }, run);
-    await eventually(async () => [...(await readLog("left")), ...(await readLog("right"))].length === 2, "both logs");
-    expect([await readLog("left"), await readLog("right")]).toEqual([["of the left"], ["of the right"]]);
+    const own = "wget -qO- http://web:8080/ready";
+    const waits = "while :; do sleep 0.1; done";
+    const tellAddress = "ping -c 1 -W 1 web | sed -n '1s/.*(\\(.*\\)).*/\\1/p'";
+    const plain = { web: { ...web("of the left"), health: { check: { kind: "tcp", port: 8080 } } } };
+    await send("left", plain, `${tellAddress}; ${own}; ${waits}`);
+    const address = await eventually(async () => (await readLog("left"))[0], "the left one's address");
+    const reach = `nc -w 1 ${address} 8080 </dev/null 2>/dev/null && echo reached || echo isolated`;
+    await send("right", { web: web("of the right") }, `${reach}; ${own}; ${waits}`);
+    await eventually(async () => (await readLog("right")).length === 2, "the right one's log");
+    expect(address).toMatch(/^\d+\.\d+\.\d+\.\d+$/);
+    expect(await readLog("left")).toEqual([address, "of the left"]);
+    expect(await readLog("right")).toEqual(["isolated", "of the right"]);
     for (const task of ["left", "right"]) bench.plane.cancel(task);
     expect(await outcomeOf("left")).toMatchObject({ state: "aborted" });
     expect(await outcomeOf("right")).toMatchObject({ state: "aborted" });

@@ -14,6 +14,7 @@ export const dockerLabels = {
   /** The process it belongs to (`formatOwner`): without it nobody needs it any more. */
   owner: "sluice.owner",
   attempt: "sluice.attempt",
+  namespace: "sluice.namespace",
   /** `step`, `service`, `pause`, `network` or `cleaner`. */
   role: "sluice.role",
 } as const;

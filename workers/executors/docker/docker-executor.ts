@@ -8,7 +8,7 @@ import { DaemonWatch } from "./daemon-watch.ts";
 import { createDockerClient, type DockerClient, dockerLabels, explainUnreachable } from "./docker-client.ts";
 import { type DockerConnection, DockerSandbox } from "./docker-sandbox.ts";
 import { ImageLoader } from "./images.ts";
-import { createNamespace, removeNamespace } from "./namespace.ts";
+import { createNamespace, isPassingNetworkFault, type Namespace, removeNamespace } from "./namespace.ts";
 import { NamespacePool } from "./namespace-pool.ts";
 import type { CgroupSetup } from "./oom-watch.ts";
 import { ensurePauseImage } from "./pause-image.ts";
@@ -144,22 +144,23 @@ export class DockerExecutor implements Executor {
     if (unreachable !== undefined) throw new StepFault(reasonFor("internal", unreachable));
     const [pauseImage, cgroups] = await Promise.all([ensurePauseImage(docker), readCgroupSetup(docker)]);
     const daemon = this.#watch(await createDockerClient(address, false));
-    const remove = async (namespace: { pauseId: string; networkId: string }) => {
+    const remove = async (namespace: Namespace) => {
       await daemon.persist(() => removeNamespace(docker, namespace, log));
     };
-    const create = async (signal: AbortSignal) => {
+    const create = async () => {
       const name = `sluice-${this.#options.workerId.slice(2)}-${this.#namespaceCount++}`;
       try {
-        return await createNamespace({ docker, pauseImage, name, labels: this.#labels, log, signal });
+        return await createNamespace({ docker, pauseImage, name, labels: this.#labels });
       } catch (error) {
         // Who waits for a namespace need not wait for this too.
-        this.#track(remove({ pauseId: name, networkId: name }));
+        this.#track(daemon.persist(() => removeLabelled(docker, dockerLabels.namespace, name, log).then(() => true)));
         throw error;
       }
     };
     const namespaces = new NamespacePool({
       create,
       remove,
+      isPassing: isPassingNetworkFault,
       ready: Math.min(slots, maxReadyNamespaces),
       // A task that is over gives its slot back a little before its namespace.
       max: slots + maxSurplusNamespaces,

@@ -14,6 +14,7 @@ function openPool(overrides: Partial<NamespacePoolOptions> = {}) {
       alive.add(namespace);
       return namespace;
     },
+    isPassing: (error) => error instanceof Error && error.message === "no networks left",
     remove: async (namespace) => void alive.delete(namespace),
     ready: 2,
     max: 10,
@@ -66,8 +67,8 @@ describe("NamespacePool", () => {
   it("hands a returned one to who waits, while none can be made", async () => {
     let first = true;
     const { pool } = openPool({
-      create: (signal) => {
-        if (!first) return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+      create: () => {
+        if (!first) return Promise.reject(new Error("no networks left"));
         first = false;
         return Promise.resolve({ pauseId: "p", networkId: "n", uses: 0, nameFiles: [] });
       },
@@ -85,6 +86,26 @@ describe("NamespacePool", () => {
     const waiting = pool.acquire(stop.signal);
     stop.abort(new Error("cancelled"));
     await expect(waiting).rejects.toThrow("cancelled");
+  });
+
+  it("waits out what passes, and no longer than its patience, with a reason that names it", async () => {
+    const exhausted = new Error("no networks left");
+    let isExhausted = true;
+    const create = () =>
+      isExhausted
+        ? Promise.reject(exhausted)
+        : Promise.resolve({ pauseId: "p", networkId: "n", uses: 0, nameFiles: [] });
+    const hasty = openPool({ create, patienceMs: 20 }).pool;
+    await expect(hasty.acquire(never)).rejects.toMatchObject({
+      reason: {
+        code: "internal",
+        detail: expect.stringMatching(/^no network became free .*"no networks left"; remove/),
+      },
+    });
+    const { pool } = openPool({ create });
+    const waiting = pool.acquire(never);
+    isExhausted = false;
+    expect(await waiting).toMatchObject({ pauseId: "p" });
   });
 
   it("leaves nothing when it is closed, also what was being made or is returned late", async () => {

@@ -1,10 +1,15 @@
+import { reasonFor } from "../../../shared/domain/reason.ts";
 import type { Logger } from "../../../shared/log.ts";
+import { formatDuration } from "../../attempt/interrupt.ts";
+import { StepFault } from "../executor.ts";
 import { dockerMessage } from "./docker-client.ts";
 import type { Namespace } from "./namespace.ts";
 
 export interface NamespacePoolOptions {
-  create: (signal: AbortSignal) => Promise<Namespace>;
+  create: () => Promise<Namespace>;
   remove: (namespace: Namespace) => Promise<void>;
+  /** Tells whether what kept one from being made passes by itself, such as a lack of networks: it is waited out. */
+  isPassing: (error: unknown) => boolean;
   /** Namespaces kept ready while nobody needs them. */
   ready: number;
   /** Namespaces at most, lent ones included. */
@@ -14,13 +19,19 @@ export interface NamespacePoolOptions {
   log: Logger;
   /** More than `ready` are kept for this long after a burst. */
   surplusMs?: number;
+  /** How long a task waits for what passes by itself. */
+  patienceMs?: number;
 }
 
 /** Making more at once only makes each slower: the daemon makes networks one by one. */
 const maxCreating = 2;
 const defaultSurplusMs = 20_000;
-const firstFailedDelayMs = 1_000;
+/** Tasks of other workers end meanwhile, and give their networks back. */
+const defaultPatienceMs = 600_000;
+const firstFailedDelayMs = 250;
 const maxFailedDelayMs = 60_000;
+/** The same while tasks wait. */
+const maxWaitedDelayMs = 5_000;
 
 interface Waiter {
   resolve: (namespace: Namespace) => void;
@@ -41,6 +52,7 @@ export class NamespacePool {
   #creating = 0;
   #lent = 0;
   #failures = 0;
+  #obstacle: unknown;
   #surplusTimer: NodeJS.Timeout | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
 
@@ -61,8 +73,22 @@ export class NamespacePool {
     }
   }
 
-  /** Lends a namespace, a ready one at once; throws what keeps Docker from making one, or the signal's reason. */
+  /**
+   * Lends a namespace, a ready one at once; throws what keeps Docker from making one (a `StepFault` where that should
+   * have passed), or the signal's reason.
+   */
   async acquire(signal: AbortSignal): Promise<Namespace> {
+    const patienceMs = this.#options.patienceMs ?? defaultPatienceMs;
+    const impatience = new AbortController();
+    const timer = setTimeout(() => impatience.abort(this.#explainWait(patienceMs)), patienceMs);
+    try {
+      return await this.#takeOrWait(AbortSignal.any([signal, impatience.signal]));
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #takeOrWait(signal: AbortSignal): Promise<Namespace> {
     signal.throwIfAborted();
     const ready = this.#idle.pop();
     if (ready !== undefined) {
@@ -149,7 +175,7 @@ export class NamespacePool {
 
   async #createOne(): Promise<void> {
     try {
-      const namespace = await this.#options.create(this.#stop.signal);
+      const namespace = await this.#options.create();
       this.#creating--;
       if (this.#stop.signal.aborted) await this.#options.remove(namespace);
       else this.#offer(namespace);
@@ -157,19 +183,33 @@ export class NamespacePool {
       this.#creating--;
       if (this.#stop.signal.aborted) return;
       this.#options.log.warn({ reason: dockerMessage(error) }, "a network namespace could not be made");
-      // Who waits is told why; what should only be ready is tried again later.
-      for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
+      this.#obstacle = error;
+      // Who waits for what will not pass is told why; what should only be ready is tried again later.
+      if (!this.#options.isPassing(error)) for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
       this.#failures++;
       this.#fillLater();
       return;
     }
     this.#failures = 0;
+    this.#obstacle = undefined;
     this.fill();
   }
 
+  #explainWait(waitedMs: number): StepFault {
+    const why =
+      this.#obstacle === undefined
+        ? "all that this worker may have are in use"
+        : `Docker says "${dockerMessage(this.#obstacle)}"; remove networks that nobody uses (docker network prune), or ` +
+          "give the daemon more address ranges (default-address-pools)";
+    const detail = `no network became free for the task within ${formatDuration(waitedMs)}: ${why}`;
+    return new StepFault(reasonFor("internal", detail));
+  }
+
   #fillLater(): void {
-    const delayMs = Math.min(maxFailedDelayMs, firstFailedDelayMs * 2 ** this.#failures);
-    this.#retryTimer ??= setTimeout(() => {
+    const maxDelayMs = this.#waiters.length > 0 ? maxWaitedDelayMs : maxFailedDelayMs;
+    const delayMs = Math.min(maxDelayMs, firstFailedDelayMs * 2 ** this.#failures);
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = setTimeout(() => {
       this.#retryTimer = undefined;
       this.fill();
     }, delayMs).unref();

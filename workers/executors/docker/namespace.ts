@@ -1,14 +1,11 @@
 import { Header } from "tar";
 import type { Logger } from "../../../shared/log.ts";
-import { retryWithBackoff, withDeadline } from "../../retry.ts";
-import { type DockerClient, dockerLabels, dockerMessage } from "./docker-client.ts";
+import { withDeadline } from "../../retry.ts";
+import { type DockerClient, dockerLabels, dockerMessage, statusOf } from "./docker-client.ts";
 import { pauseProgram } from "./pause-image.ts";
 import { removeContainer, removeNetwork } from "./removal.ts";
 
 const callDeadlineMs = 60_000;
-/** Docker hands out about thirty networks by default; when they are all in use, one of them becomes free some time. */
-const firstExhaustedDelayMs = 250;
-const maxExhaustedDelayMs = 5_000;
 
 /**
  * A network namespace with a bridge network of its own, held open by a waiting container. The containers of one task
@@ -39,69 +36,65 @@ export interface NamespaceOptions {
   pauseImage: string;
   name: string;
   labels: Readonly<Record<string, string>>;
-  log: Logger;
-  /** Ends the wait for a free network address range. */
-  signal: AbortSignal;
 }
 
-/** Makes a namespace. Where that fails something may be left: `removeNamespace` finds it by its name. */
+/** Makes a namespace. Where that fails something may be left, labelled with the name: others may have the name itself. */
 export async function createNamespace(options: NamespaceOptions): Promise<Namespace> {
   const networkId = await createNetwork(options);
-  const pauseId = await createPauseContainer(options);
+  const pauseId = await createPauseContainer(options, networkId);
   await withDeadline(options.docker.getContainer(pauseId).start(), callDeadlineMs, "the start of a namespace");
   return { pauseId, networkId, uses: 0, nameFiles: await readNameFiles(options.docker, pauseId) };
 }
 
 /**
  * Removes a namespace, first its container, then the network that nobody is in any more; false where Docker did not
- * manage to. Names do as well as ids: of what was made by a call whose answer never came, only the name is known.
+ * manage to.
  */
 export async function removeNamespace(
   docker: DockerClient,
-  namespace: { pauseId: string; networkId: string },
+  namespace: Pick<Namespace, "pauseId" | "networkId">,
   log: Logger,
 ): Promise<boolean> {
   const removed = await removeContainer(docker, namespace.pauseId, log);
   return (await removeNetwork(docker, namespace.networkId, log)) && removed;
 }
 
-/** Waits while Docker has no address range left: it is short of networks, not broken. */
-function createNetwork({ docker, name, labels, log, signal }: NamespaceOptions): Promise<string> {
-  const create = async () => {
-    const creation = docker.createNetwork({
-      Name: name,
-      Driver: "bridge",
-      Labels: { ...labels, [dockerLabels.role]: "network" },
-    });
-    return (await withDeadline(creation, callDeadlineMs, "the creation of a network")).id;
-  };
-  return retryWithBackoff(create, {
-    signal,
-    firstDelayMs: firstExhaustedDelayMs,
-    maxDelayMs: maxExhaustedDelayMs,
-    isRetryable: isAddressPoolExhausted,
-    onFailure: (error) => {
-      if (isAddressPoolExhausted(error)) log.info("Docker has no address range left for a network: waiting for one");
-    },
+async function createNetwork({ docker, name, labels }: NamespaceOptions): Promise<string> {
+  const creation = docker.createNetwork({
+    Name: name,
+    // Older daemons make a second network of the same name, and then do not know which one is meant.
+    CheckDuplicate: true,
+    Driver: "bridge",
+    Labels: { ...labels, [dockerLabels.namespace]: name, [dockerLabels.role]: "network" },
   });
+  return (await withDeadline(creation, callDeadlineMs, "the creation of a network")).id;
 }
 
-/** Tells whether an error says that all address ranges of Docker are in use. */
-export function isAddressPoolExhausted(error: unknown): boolean {
-  return /could not find an available.* address pool|all predefined address pools have been fully subnetted/i.test(
-    dockerMessage(error),
+/**
+ * Tells whether a namespace could not be made for something that passes: all address ranges of Docker (about thirty by
+ * default) are in use, two daemons of one machine took the same, or somebody else has the name.
+ */
+export function isPassingNetworkFault(error: unknown): boolean {
+  const message = dockerMessage(error);
+  return (
+    /could not find an available.* address pool|all predefined address pools have been fully subnetted/i.test(
+      message,
+    ) ||
+    /pool overlaps with other one|networks have overlapping/i.test(message) ||
+    (statusOf(error) === 409 && /already (exists|in use)/i.test(message))
   );
 }
 
-async function createPauseContainer({ docker, pauseImage, name, labels }: NamespaceOptions): Promise<string> {
+async function createPauseContainer(options: NamespaceOptions, networkId: string): Promise<string> {
+  const { docker, pauseImage, name, labels } = options;
   const creation = docker.createContainer({
     name,
     Image: pauseImage,
     Entrypoint: [pauseProgram],
     Hostname: "sluice",
-    Labels: { ...labels, [dockerLabels.role]: "pause" },
+    Labels: { ...labels, [dockerLabels.namespace]: name, [dockerLabels.role]: "pause" },
     HostConfig: {
-      NetworkMode: name,
+      NetworkMode: networkId,
       LogConfig: { Type: "none", Config: {} },
       ReadonlyRootfs: true,
       CapDrop: ["ALL"],
