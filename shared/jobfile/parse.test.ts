@@ -281,10 +281,6 @@ services:
     );
   });
 
-  it("tells nothing about the inside of what is not supported", () => {
-    expect(locate(`${minimal}artifacts: { exclude: 4 }`)).toEqual(["4:14 artifacts.exclude not_supported_yet"]);
-  });
-
   it("says what is wrong with resources, and that host processes have none", () => {
     const inContainer = `name: hello\nsteps: [{ image: busybox, run: "true" }]\ntasks: [unit]\n`;
     expect(parse(`${inContainer}resources: { cpus: 0.5, memory: 512m, pids: 100 }`).resources).toEqual({

@@ -8,7 +8,6 @@ export type ProblemCode =
   | "unknown_key"
   | "missing_key"
   | "conflicting_keys"
-  | "not_supported_yet"
   | "wrong_type"
   | "invalid_value"
   | "out_of_range"

@@ -1,6 +1,5 @@
 import type { z } from "zod";
 import { clipText, formatPath, type Path, type ProblemCode } from "./problem.ts";
-import { notYetSupported } from "./schema.ts";
 import { suggestNearest } from "./suggest.ts";
 
 /** One thing wrong with a job as data: where it is by path, and what part of it to point at. */
@@ -167,7 +166,7 @@ function listKnownKeys(schema: z.ZodType, path: Path): string[] {
   let current: unknown = schema;
   for (const part of path) current = childSchema(unwrapSchema(current), part);
   const { shape } = schemaParts(unwrapSchema(current));
-  return Object.keys(shape ?? {}).filter((key) => !notYetSupported.includes(formatPattern([...path, key])));
+  return Object.keys(shape ?? {});
 }
 
 interface SchemaParts {

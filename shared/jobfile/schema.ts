@@ -16,9 +16,6 @@ import { durationPattern, parseDuration, parseSize, sizePattern } from "./units.
  * (keys that exclude each other, repeated names) is in `validate.ts`.
  */
 
-/** Keys that this version knows but cannot run yet; `[]` stands for every item of a list. */
-export const notYetSupported: readonly string[] = [];
-
 /** Keys whose plain YAML value is a number; everywhere else a plain value is taken as the text it is written as. */
 export const numberKeys: ReadonlySet<string> = new Set(["slots", "attempts", "retries", "cpus", "pids", "tcp"]);
 

@@ -10,7 +10,7 @@ import {
   jobRules,
   reservedEnvNames,
 } from "./rules.ts";
-import { type JobDocument, jobSchema, notYetSupported } from "./schema.ts";
+import { type JobDocument, jobSchema } from "./schema.ts";
 import { describeSchemaIssues, type JobIssue } from "./schema-issues.ts";
 
 /** A valid job, or everything that is wrong with it. */
@@ -20,13 +20,7 @@ export type JobValidation = { ok: true; job: JobDocument } | { ok: false; issues
 export function validateJob(value: unknown): JobValidation {
   const parsed = jobSchema.safeParse(value);
   const schemaIssues = parsed.success ? [] : describeSchemaIssues(parsed.error.issues, jobSchema, value);
-  const unsupported = findUnsupported(value);
-  // Details of a part that cannot be used anyway would only hide the news.
-  const unsupportedPaths = new Set(unsupported.map(({ path }) => formatPath(path)));
-  const isWithinUnsupported = ({ path }: JobIssue) =>
-    path.some((_, index) => unsupportedPaths.has(formatPath(path.slice(0, index + 1))));
-  const relevant = [...schemaIssues, ...checkJob(value, schemaIssues)].filter((issue) => !isWithinUnsupported(issue));
-  const issues = [...unsupported, ...relevant];
+  const issues = [...schemaIssues, ...checkJob(value, schemaIssues)];
   if (!parsed.success || issues.length > 0) return { ok: false, issues };
   const sizeIssues = checkSize(parsed.data);
   return sizeIssues.length > 0 ? { ok: false, issues: sizeIssues } : { ok: true, job: parsed.data };
@@ -40,29 +34,6 @@ function isFields(value: unknown): value is Fields {
 
 function issueAt(path: Path, part: "key" | "value", code: ProblemCode, message: string): JobIssue {
   return { path, part, message, code };
-}
-
-function findUnsupported(value: unknown): JobIssue[] {
-  return notYetSupported.flatMap((pattern) =>
-    expandPattern(value, pattern.split(/\.|(?=\[\])/)).map((path) => {
-      const key = String(path.at(-1));
-      const place = path.length === 1 ? "" : ` in ${formatPath(path.slice(0, -1))}`;
-      const message = `${key}${place} is not supported yet by this version of Sluice; remove it`;
-      return issueAt(path, "key", "not_supported_yet", message);
-    }),
-  );
-}
-
-/** Paths in a value that match a pattern such as `tasks[].needs`. */
-function expandPattern(value: unknown, parts: readonly string[]): (string | number)[][] {
-  const [part, ...rest] = parts;
-  if (part === undefined) return [[]];
-  if (part === "[]") {
-    if (!Array.isArray(value)) return [];
-    return value.flatMap((item, index) => expandPattern(item, rest).map((path) => [index, ...path]));
-  }
-  if (!isFields(value) || !Object.hasOwn(value, part)) return [];
-  return expandPattern(value[part], rest).map((path) => [part, ...path]);
 }
 
 function checkJob(job: unknown, schemaIssues: readonly JobIssue[]): JobIssue[] {
