@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { jobSchema } from "./schema.ts";
+import { jobSchema, mayBeEmpty } from "./schema.ts";
 
 type SchemaNode = Record<string, unknown>;
 
@@ -9,6 +9,7 @@ export function buildJobJsonSchema(): SchemaNode {
     io: "input",
     override: ({ jsonSchema }) => admitPlainValues(jsonSchema),
   });
+  for (const pattern of mayBeEmpty) admitNothing(schema, pattern);
   return { $id: "urn:sluice:job-file:1", title: "Sluice job file", ...schema };
 }
 
@@ -27,4 +28,19 @@ function admitPlainValues(node: SchemaNode): void {
 
 function isNode(value: unknown): value is SchemaNode {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The nodes that the parts of a pattern lead to, in every option on the way. */
+function findNodes(node: unknown, parts: readonly string[]): SchemaNode[] {
+  if (!isNode(node)) return [];
+  if (Array.isArray(node.anyOf)) return node.anyOf.flatMap((option) => findNodes(option, parts));
+  const [part, ...rest] = parts;
+  if (part === undefined) return [node];
+  if (part === "[]") return findNodes(node.items, rest);
+  if (part === "*") return findNodes(node.additionalProperties, rest);
+  return isNode(node.properties) ? findNodes(node.properties[part], rest) : [];
+}
+
+function admitNothing(schema: SchemaNode, parts: readonly string[]): void {
+  for (const node of findNodes(schema, parts)) node.type = [node.type, "null"];
 }

@@ -136,7 +136,7 @@ steps:
 tasks:
   - one
   - { name: one, slots: 0 }
-  - { slots: "3" }
+  - { slots: two }
   - [a]
 tasks: [x]
 artifacts: { paths: [../x, /etc], retention: soon, exclude: [ok, "!x"] }
@@ -323,9 +323,29 @@ services:
     expect(locate(source)).toEqual([problem]);
   });
 
+  it("takes numbers in quotes, and parts after whose key nothing stands for absent ones", () => {
+    const source = `name: hello
+env:
+secrets:
+services:
+  redis: { image: redis, env: , tmpfs: , health: }
+steps: [{ image: busybox, run: echo, env: }]
+tasks: [{ name: unit, slots: "2", needs: , env: }]
+retry: { attempts: "3" }
+`;
+    expect(parse(source)).toMatchObject({
+      env: {},
+      services: { redis: { env: {}, tmpfs: [] } },
+      tasks: [{ name: "unit", slots: 2, env: {} }],
+      retry: { attempts: 3 },
+    });
+    expect(locate(`name: hello\n${steps}\ntasks:\n`)).toEqual(["3:1 tasks wrong_type"]);
+    expect(locate(`${minimal}env: { AA: }`)).toEqual(["4:8 env.AA wrong_type"]);
+  });
+
   it("shows how a duration is written", () => {
     expect(messageOf(`${minimal}timeout: 5 minutes`)).toBe(
-      "'5 minutes' is not a duration; write a whole number and its unit, such as 500ms, 10s, 5m, 2h or 30d",
+      "'5 minutes' is not a duration; write numbers with their units, such as 500ms, 10s, 1m30s, 2h or 30d",
     );
   });
 

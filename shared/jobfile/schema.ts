@@ -16,6 +16,17 @@ import { durationPattern, parseDuration, parseSize, sizePattern } from "./units.
  * (keys that exclude each other, repeated names) is in `validate.ts`.
  */
 
+/**
+ * Parts that count as absent where nothing stands after their key, as when templates or comments leave nothing of
+ * them; `[]` stands for every item of a list, `*` for every key of a map.
+ */
+export const mayBeEmpty: readonly (readonly string[])[] = [
+  ...["env", "secrets", "services"].map((key) => [key]),
+  ...["env", "tmpfs", "health"].map((key) => ["services", "*", key]),
+  ...["env", "options"].map((key) => ["steps", "[]", key]),
+  ...["env", "needs"].map((key) => ["tasks", "[]", key]),
+];
+
 /** Keys whose plain YAML value is a number; everywhere else a plain value is taken as the text it is written as. */
 export const numberKeys: ReadonlySet<string> = new Set(["slots", "attempts", "retries", "cpus", "pids", "tcp"]);
 
@@ -46,7 +57,7 @@ function duration(limits: { minMs: number; maxMs: number; maxText: string }) {
     .string()
     .regex(durationPattern, {
       error: (issue) =>
-        `${quote(issue.input)} is not a duration; write a whole number and its unit, such as 500ms, 10s, 5m, 2h or 30d`,
+        `${quote(issue.input)} is not a duration; write numbers with their units, such as 500ms, 10s, 1m30s, 2h or 30d`,
     })
     .refine((value) => !durationPattern.test(value) || (parseDuration(value) ?? Infinity) <= limits.maxMs, {
       error: (issue) => `${quote(issue.input)} is too long; at most ${limits.maxText} are allowed`,

@@ -9,11 +9,15 @@ describe("parseDuration", () => {
     ["2h", 7_200_000],
     ["30d", 2_592_000_000],
     ["0s", 0],
+    ["1m30s", 90_000],
+    ["1.5h", 5_400_000],
+    ["1d2h3m4s5ms", 93_784_005],
+    ["0.0004s", 0],
   ])("reads %s", (text, durationMs) => {
     expect(parseDuration(text)).toBe(durationMs);
   });
 
-  it.each(["", "10", "s", "-5s", "1.5h", "1h30m", "5 m", "5M", "5sec", " 5s", "5s\n", "999999999999d"])(
+  it.each(["", "10", "s", "-5s", ".5h", "1.h", "1h 30m", "1h30", "5 m", "5M", "5sec", " 5s", "5s\n", "999999999999d"])(
     "refuses '%s'",
     (text) => {
       expect(parseDuration(text)).toBeUndefined();

@@ -10,14 +10,15 @@ import {
   jobRules,
   reservedEnvNames,
 } from "./rules.ts";
-import { type JobDocument, jobSchema } from "./schema.ts";
-import { describeSchemaIssues, type JobIssue } from "./schema-issues.ts";
+import { type JobDocument, jobSchema, mayBeEmpty } from "./schema.ts";
+import { describeSchemaIssues, type JobIssue, valueAt } from "./schema-issues.ts";
 
 /** A valid job, or everything that is wrong with it. */
 export type JobValidation = { ok: true; job: JobDocument } | { ok: false; issues: JobIssue[] };
 
 /** Checks a job as plain data (from YAML or from code): the schema, and what no single value can show. */
-export function validateJob(value: unknown): JobValidation {
+export function validateJob(given: unknown): JobValidation {
+  const value = withoutEmptyParts(given);
   const parsed = jobSchema.safeParse(value);
   const schemaIssues = parsed.success ? [] : describeSchemaIssues(parsed.error.issues, jobSchema, value);
   const issues = [...schemaIssues, ...checkJob(value, schemaIssues)];
@@ -34,6 +35,31 @@ function isFields(value: unknown): value is Fields {
 
 function issueAt(path: Path, part: "key" | "value", code: ProblemCode, message: string): JobIssue {
   return { path, part, message, code };
+}
+
+function withoutEmptyParts(job: unknown): unknown {
+  const paths = mayBeEmpty.flatMap((parts) => expandPattern(job, parts));
+  const emptyPaths = paths.filter((path) => valueAt(job, path) === null);
+  if (emptyPaths.length === 0) return job;
+  const copy = structuredClone(job);
+  for (const path of emptyPaths) {
+    const holder = valueAt(copy, path.slice(0, -1));
+    if (isFields(holder)) delete holder[String(path.at(-1))];
+  }
+  return copy;
+}
+
+/** Paths in a value that match the parts of a pattern. */
+function expandPattern(value: unknown, parts: readonly string[]): (string | number)[][] {
+  const [part, ...rest] = parts;
+  if (part === undefined) return [[]];
+  if (part === "[]") {
+    if (!Array.isArray(value)) return [];
+    return value.flatMap((item, index) => expandPattern(item, rest).map((path) => [index, ...path]));
+  }
+  if (!isFields(value)) return [];
+  const keys = part === "*" ? Object.keys(value) : [part].filter((key) => Object.hasOwn(value, key));
+  return keys.flatMap((key) => expandPattern(value[key], rest).map((path) => [key, ...path]));
 }
 
 function checkJob(job: unknown, schemaIssues: readonly JobIssue[]): JobIssue[] {

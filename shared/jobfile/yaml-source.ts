@@ -279,11 +279,14 @@ function createConverter(targets: Targets, problems: Problems) {
   return { convert };
 }
 
-/** Plain scalars are the text they are written as, but for numbers where a number is wanted and for nothing at all. */
+/**
+ * Plain scalars are the text they are written as, but for numbers where a number is wanted and for nothing at all. A
+ * number in quotes is one too: `slots: "{{ params.slots }}"` needs them to be YAML before its template is rendered.
+ */
 function convertScalar(scalar: Scalar, key: string): unknown {
   const { value } = scalar;
-  if (typeof value === "string" || value === null) return value;
-  if (typeof value === "number" && numberKeys.has(key)) return value;
+  if (typeof value === "string") return numberKeys.has(key) && /^\d{1,15}(\.\d+)?$/.test(value) ? Number(value) : value;
+  if (value === null || (typeof value === "number" && numberKeys.has(key))) return value;
   return scalar.source ?? String(value);
 }
 

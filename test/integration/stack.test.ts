@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Job, TaskPage } from "../../shared/api/schemas.ts";
 import { runCli } from "../support/cli.ts";
 import { needDocker } from "../support/docker.ts";
-import { ensureRedisImage } from "../support/docker-images.ts";
+import { ensureMysqlImage, ensureRedisImage } from "../support/docker-images.ts";
 import { eventually } from "../support/eventually.ts";
 import { callApi, readTask, step, submit, waitForJob } from "../support/jobs.ts";
 import { type RunningStack, startLocalStack } from "../support/local-stack.ts";
@@ -100,6 +100,46 @@ describe("the examples", () => {
     if (!(await needDocker(context))) return;
     const { code, stderr, stdout } = await runCli(stack, ["run", "examples/build.yaml"]);
     expect({ code, stderr, stdout }).toMatchObject({ code: 0 });
+  });
+});
+
+describe("job files of Alfred", () => {
+  it("run with their services, secrets, slots and built steps, and find what Alfred told its steps", async (context) => {
+    if (!(await needDocker(context))) return;
+    const docker = new Docker();
+    await Promise.all([ensureRedisImage(docker), ensureMysqlImage(docker)]);
+    const token = "token-of-a-job-of-alfred";
+    await runCli(stack, ["secrets", "set", "alfred/api-token"], { input: token });
+    const out = join(folder, "alfred");
+    const { code, stderr, stdout } = await runCli(stack, ["run", "test/jobs-of-alfred/integration.yaml"]);
+    expect({ code, stderr, stdout }).toMatchObject({ code: 0 });
+    const jobId = /^(integration-\w+): completed, 2 of 2 tasks/m.exec(stdout)?.[1] ?? "";
+    expect((await runCli(stack, ["artifact", jobId, "heavy", "-o", out, "--extract"])).code).toBe(0);
+    expect(await readFile(await findFile(out, "report.txt"), "utf8")).toBe(
+      `Hello from ${jobId}/heavy with 2 slots\napp\nmysql\n+PONG\n`,
+    );
+    const log = (await runCli(stack, ["logs", jobId, "heavy"])).stdout;
+    expect(log).toContain("token ***");
+    expect(log).not.toContain(token);
+    const { stdout: mysqlLog } = await runCli(stack, ["logs", jobId, "2", "--service", "mysql"]);
+    expect(mysqlLog).toMatch(/port: 0 [\s\S]*port: 3306 [\s\S]*Shutdown complete/);
+  });
+
+  it("make their tasks by templates", async () => {
+    const file = "test/jobs-of-alfred/instances.yaml";
+    const run = await runCli(stack, ["run", "-n", file, "extra", "-p", "only=shop", "--json"]);
+    expect(JSON.parse(run.stdout)).toMatchObject({
+      name: "instances",
+      env: { REVISION: "r42", HOME_OF: process.env.HOME },
+      tasks: [
+        { name: "shop-1", slots: 1 },
+        { name: "shop-2", slots: 4 },
+        { name: "extra", slots: 1 },
+      ],
+    });
+    const stopped = await runCli(stack, ["run", "-n", file, "-p", "only=nothing"]);
+    expect(stopped.code).toBe(2);
+    expect(stopped.stderr).toContain("there is no instance of nothing");
   });
 });
 

@@ -5,6 +5,7 @@ import { Readable } from "node:stream";
 import { promisify } from "node:util";
 import type Docker from "dockerode";
 import { pack } from "tar-stream";
+import { mysqlPrograms } from "./mysql-stand-in.ts";
 
 /** A file, link or folder of an image under construction; paths are relative to its root. */
 type Entry =
@@ -18,6 +19,8 @@ type ImagePlan = { readonly entries: readonly Entry[]; readonly changes: readonl
 const BUSYBOX_TAG = "busybox:stable";
 /** The image of a service in tests. */
 const REDIS_TAG = "redis:7";
+/** Not called mysql: who has Docker's own image keeps it. */
+const MYSQL_TAG = "sluice-mysql-stand-in:8";
 
 const runFile = promisify(execFile);
 const BINARY_FOLDERS = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
@@ -37,6 +40,11 @@ export function ensureBusyboxImage(docker: Docker, tag = BUSYBOX_TAG): Promise<s
 /** Makes sure that Docker has `redis:7`, as `ensureBusyboxImage` does, from the redis-server of this machine. */
 export function ensureRedisImage(docker: Docker, tag = REDIS_TAG): Promise<string> {
   return ensureImage(docker, tag, planRedis, "install Redis 7 (Debian: apt-get install redis-server)");
+}
+
+/** Makes sure that Docker has an image that behaves as MySQL's does (see `mysql-stand-in.ts`), and returns its name. */
+export function ensureMysqlImage(docker: Docker): Promise<string> {
+  return ensureImage(docker, MYSQL_TAG, planMysql, "install a busybox (Debian: apt-get install busybox-static)");
 }
 
 async function ensureImage(
@@ -108,6 +116,18 @@ async function planRedis(): Promise<ImagePlan | undefined> {
     entries: [...baseEntries(), ...shell, ...programs, { kind: "folder", path: "data", mode: 0o777 }],
     // As in the public image: reachable from other containers, without a password.
     changes: ['CMD ["redis-server", "--protected-mode", "no"]', "WORKDIR /data", "EXPOSE 6379"],
+  };
+}
+
+async function planMysql(): Promise<ImagePlan | undefined> {
+  const shell = await collectBusybox();
+  if (shell === undefined) return undefined;
+  const programs = Object.entries(mysqlPrograms).map(([name, script]): Entry => {
+    return { kind: "file", path: `usr/local/bin/${name}`, mode: 0o755, content: Buffer.from(script) };
+  });
+  return {
+    entries: [...baseEntries(), ...shell, ...programs, { kind: "folder", path: "var/lib/mysql", mode: 0o777 }],
+    changes: ['ENTRYPOINT ["docker-entrypoint.sh"]', 'CMD ["mysqld"]', "VOLUME /var/lib/mysql", "EXPOSE 3306"],
   };
 }
 
