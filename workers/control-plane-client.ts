@@ -4,7 +4,6 @@ import type { z } from "zod";
 import { problemSchema } from "../shared/api/schemas.ts";
 import {
   type AttemptResult,
-  type ClaimRequest,
   claimAnswerSchema,
   type Heartbeat,
   type HeartbeatAnswer,
@@ -13,6 +12,7 @@ import {
   type ResultAnswer,
   resultAnswerSchema,
   resultAnswersSchema,
+  type TaskClaimRequest,
   type WorkerSettings,
   workerSettingsSchema,
 } from "../shared/api/worker-schemas.ts";
@@ -28,7 +28,7 @@ import { type WorkerClaim, wrapSecrets } from "./worker-claim.ts";
 export interface ControlPlaneClient {
   register(worker: RegisterWorker, options: CallOptions): Promise<WorkerSettings>;
   beat(workerId: string, heartbeat: Heartbeat, options: CallOptions): Promise<HeartbeatAnswer>;
-  claim(workerId: string, claims: ClaimRequest["claims"], options: CallOptions): Promise<WorkerClaim[]>;
+  claim(workerId: string, claims: readonly TaskClaimRequest[], options: CallOptions): Promise<WorkerClaim[]>;
   reportResult(attemptId: string, result: AttemptResult, options: CallOptions): Promise<ResultAnswer>;
   close(): void;
 }

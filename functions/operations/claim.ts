@@ -1,5 +1,4 @@
-import { randomUUID } from "node:crypto";
-import type { ClaimAnswer, ClaimedTask } from "../../shared/api/worker-schemas.ts";
+import type { ClaimAnswer, ClaimedTask, TaskClaimRequest } from "../../shared/api/worker-schemas.ts";
 import { formatAttemptId } from "../../shared/domain/ids.ts";
 import { imageBlobKey } from "../../shared/domain/object-keys.ts";
 import { type Reason, reasonFor } from "../../shared/domain/reason.ts";
@@ -7,7 +6,6 @@ import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import type { ClaimInputs } from "../../shared/repository/claim-reads.ts";
 import type { CancelRequest, JobDigest, TaskItem } from "../../shared/repository/items.ts";
 import type { StoredSpec } from "../../shared/repository/jobs.ts";
-import type { TaskAddress } from "../../shared/repository/move-task.ts";
 import type { TaskClaim } from "../../shared/repository/task-moves.ts";
 import type { Deps } from "../deps.ts";
 import { outcomeOfCancel } from "./cancel-outcome.ts";
@@ -26,42 +24,49 @@ const expansionRetrySeconds = 10;
  * Decides each claim of a worker and answers in order. The claims stand apart: one that fails for a fault of ours is
  * answered with `wait`, for the others may have been granted already.
  */
-export async function claimTasks(deps: Deps, workerId: string, addresses: readonly TaskAddress[]): Promise<Claim[]> {
-  const inputs = await deps.readForClaims(addresses);
+export async function claimTasks(
+  deps: Deps,
+  workerId: string,
+  requests: readonly TaskClaimRequest[],
+): Promise<Claim[]> {
+  const inputs = await deps.readForClaims(requests);
   return Promise.all(
-    addresses.map(async (address): Promise<Claim> => {
+    requests.map(async (request): Promise<Claim> => {
       try {
-        return await claimTask(deps, workerId, address, inputs);
+        return await claimTask(deps, workerId, request, inputs);
       } catch (error) {
-        deps.log.error({ err: error, workerId, ...address }, "a claim could not be decided; the worker tries again");
+        const { jobId, task } = request;
+        deps.log.error({ err: error, workerId, jobId, task }, "a claim could not be decided; the worker tries again");
         return { status: "wait", detail: "the claim could not be decided", retryAfterSeconds: faultRetrySeconds };
       }
     }),
   );
 }
 
-async function claimTask(deps: Deps, workerId: string, address: TaskAddress, inputs: ClaimInputs): Promise<Claim> {
-  const digest = inputs.digest(address.jobId);
-  const spec = inputs.spec(address.jobId);
-  const task = inputs.task(address);
-  if (!digest || !spec || !task) return refuseUnknown(deps, address, digest);
+async function claimTask(deps: Deps, workerId: string, request: TaskClaimRequest, inputs: ClaimInputs): Promise<Claim> {
+  const { leaseToken } = request;
+  const digest = inputs.digest(request.jobId);
+  const spec = inputs.spec(request.jobId);
+  const task = inputs.task(request);
+  if (!digest || !spec || !task) return refuseUnknown(deps, request, digest);
   // The task was retried after the job was read: what is known of the job may be what ended it before.
   if ((task.retriedSeq ?? 0) > digest.seq) return retrySoon;
-  const decision =
-    task.state === "running" ? await decideHeld(deps, task, digest) : await decideWaiting(deps, task, digest);
+  const isRepeat = task.lease?.token === leaseToken;
+  const decision = isRepeat ? {} : await decideClaim(deps, task, digest);
   if ("status" in decision) return decision;
   // All that may fail comes before the write: a lease that nobody hears of costs the task its whole length.
   const [images, secrets] = await Promise.all([linkImages(deps, spec), readSecrets(deps, spec)]);
   if (!secrets.found) return failForSecrets(deps, task, secrets.reason);
-  const leaseToken = randomUUID();
   const timeoutMs = remainingMs(deps, task, digest);
-  const move = await deps.tasks.claim(task, { workerId, leaseToken, timeoutMs, nowMs: deps.now(), ...decision });
+  const move = isRepeat
+    ? await deps.tasks.renewLease(task, leaseToken, deps.now())
+    : await deps.tasks.claim(task, { workerId, leaseToken, timeoutMs, nowMs: deps.now(), ...decision });
   if (!move.moved) return retrySoon;
   return { ...describeClaim(spec, move.task, leaseToken, images, secrets.values), timeoutMs };
 }
 
 /** Tasks are written before they are announced; but what could still come into being is not given up for gone. */
-async function refuseUnknown(deps: Deps, { jobId }: TaskAddress, digest: JobDigest | undefined): Promise<Claim> {
+async function refuseUnknown(deps: Deps, { jobId }: TaskClaimRequest, digest: JobDigest | undefined): Promise<Claim> {
   if (digest && (await deps.jobs.getChore(jobId, "expand"))) {
     return { status: "wait", detail: "the job's tasks are being created", retryAfterSeconds: expansionRetrySeconds };
   }
@@ -70,6 +75,10 @@ async function refuseUnknown(deps: Deps, { jobId }: TaskAddress, digest: JobDige
 
 /** Nothing stands against a claim; `loss` where it follows an attempt that was lost. */
 type Granted = Pick<TaskClaim, "loss">;
+
+function decideClaim(deps: Deps, task: TaskItem, digest: JobDigest): Promise<Claim | Granted> {
+  return task.state === "running" ? decideHeld(deps, task, digest) : decideWaiting(deps, task, digest);
+}
 
 /** Whether a task that a worker holds can be claimed: where its attempt is lost and may be followed. */
 async function decideHeld(deps: Deps, task: TaskItem, digest: JobDigest): Promise<Claim | Granted> {

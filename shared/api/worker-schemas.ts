@@ -62,15 +62,27 @@ export const heartbeatAnswerSchema = z
   .meta({ id: "HeartbeatAnswer" });
 export type HeartbeatAnswer = z.infer<typeof heartbeatAnswerSchema>;
 
+/**
+ * The worker chooses the token of the lease that it asks for: a claim that is sent again, because its answer got lost, is
+ * granted again.
+ */
 export const claimRequestSchema = z
   .object({
     claims: z
-      .array(z.object({ jobId: z.string(), task: z.string(), bucket: z.number().int().nonnegative() }))
+      .array(
+        z.object({
+          jobId: z.string(),
+          task: z.string(),
+          bucket: z.number().int().nonnegative(),
+          leaseToken: z.uuid(),
+        }),
+      )
       .min(1)
       .max(limits.claimsPerCall),
   })
   .meta({ id: "ClaimRequest" });
-export type ClaimRequest = z.infer<typeof claimRequestSchema>;
+/** A worker's claim of one task. */
+export type TaskClaimRequest = z.infer<typeof claimRequestSchema>["claims"][number];
 
 const claimedSchema = z.object({
   status: z.literal("claimed"),

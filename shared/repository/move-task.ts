@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { AttemptKey } from "../domain/ids.ts";
 import type { TaskItem, TaskTransition } from "./items.ts";
 import { dueEntry, type ItemKey, taskKey } from "./keys.ts";
-import { type Table, type UpdateOutcome, updateItem } from "./table.ts";
+import { getItems, type Table, type UpdateOutcome, updateItem } from "./table.ts";
 
 /** A task that is due to be folded is looked at by the sweep if its trigger has not done it by then. */
 export const foldDueMs = 30_000;
@@ -29,7 +29,8 @@ export interface MoveWrite {
 
 /**
  * Moves a task by one conditional write, which also leaves the fold the events to count. A write whose answer got lost
- * is sent again and then refused, as the task has moved: it knows itself by the id that it left.
+ * is sent again and then refused, as the task has moved: it knows itself by the id that it left. So does one that was
+ * never answered, where the table can be read again.
  */
 export async function moveTask(table: Table, address: TaskAddress, write: MoveWrite): Promise<TaskMove> {
   const { transitions, nowMs, condition, set = [], remove = [], names = {}, values = {} } = write;
@@ -40,25 +41,30 @@ export async function moveTask(table: Table, address: TaskAddress, write: MoveWr
     "unfolded = if_not_exists(unfolded, :zero) + :moves, duePk = :duePk, dueAt = :dueAt",
     ...set,
   ];
-  const move = toMove(
-    await updateItem(table, {
-      Key: itemKeyOf(address),
-      UpdateExpression: `SET ${assignments.join(", ")}${remove.length > 0 ? ` REMOVE ${remove.join(", ")}` : ""}`,
-      ConditionExpression: condition,
-      ExpressionAttributeNames: { "#state": "state", "#rev": "rev", ...names },
-      ExpressionAttributeValues: {
-        ":state": transitions.at(-1)?.to,
-        ":moves": transitions.length,
-        ":moveId": moveId,
-        ":outbox": transitions,
-        ":none": [],
-        ":zero": 0,
-        ...values,
-        ...dueValues(address.task, nowMs + foldDueMs),
-      },
-    }),
-  );
-  return move.task?.moveId === moveId ? { moved: true, task: move.task } : move;
+  const update = {
+    Key: itemKeyOf(address),
+    UpdateExpression: `SET ${assignments.join(", ")}${remove.length > 0 ? ` REMOVE ${remove.join(", ")}` : ""}`,
+    ConditionExpression: condition,
+    ExpressionAttributeNames: { "#state": "state", "#rev": "rev", ...names },
+    ExpressionAttributeValues: {
+      ":state": transitions.at(-1)?.to,
+      ":moves": transitions.length,
+      ":moveId": moveId,
+      ":outbox": transitions,
+      ":none": [],
+      ":zero": 0,
+      ...values,
+      ...dueValues(address.task, nowMs + foldDueMs),
+    },
+  };
+  try {
+    const move = toMove(await updateItem(table, update));
+    return move.task?.moveId === moveId ? { moved: true, task: move.task } : move;
+  } catch (error) {
+    const [item] = await getItems(table, [update.Key]).catch(() => []);
+    if (item?.moveId === moveId) return { moved: true, task: item as unknown as TaskItem };
+    throw error;
+  }
 }
 
 /** The key of a task's item. */

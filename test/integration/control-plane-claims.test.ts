@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import type { Task } from "../../shared/api/schemas.ts";
 import { timing } from "../../shared/domain/timing.ts";
@@ -102,6 +103,51 @@ describe("a claim whose write was made, but not answered", () => {
   });
 });
 
+describe("a claim that is sent again because nobody answered it", () => {
+  const claimAgain = async (jobId: string, leaseToken: string) => {
+    const [claim] = await plane()
+      .createWorker()
+      .claim([{ jobId, task: "a", bucket: 0, leaseToken }]);
+    return claim;
+  };
+
+  it("is granted again as the same attempt, with a whole lease", async () => {
+    const jobId = await plane().submit(noopJob(["a"]));
+    const leaseToken = randomUUID();
+    const first = await claimAgain(jobId, leaseToken);
+    plane().clock.advance(timing.leaseMs - 1);
+    const second = await claimAgain(jobId, leaseToken);
+    expect(second).toEqual(first);
+    plane().clock.advance(timing.leaseMs - 1);
+    expect(await claimAgain(jobId, randomUUID())).toMatchObject({ status: "wait" });
+    if (second?.status !== "claimed") throw new Error(`not claimed: ${JSON.stringify(second)}`);
+    expect(await plane().createWorker().report(second, completed())).toEqual({ status: "accepted" });
+    const task = await plane().call<Task>(`/v1/jobs/${jobId}/tasks/a`);
+    expect(task).toMatchObject({ status: "completed", attempts: [{ attempt: 1 }] });
+    expect(await claimAgain(jobId, leaseToken)).toMatchObject({ status: "drop" });
+  });
+
+  it("is not granted again where the task was taken from it meanwhile", async () => {
+    const jobId = await plane().submit(noopJob(["a"]));
+    const leaseToken = randomUUID();
+    await claimAgain(jobId, leaseToken);
+    plane().clock.advance(timing.leaseMs + 1);
+    expect(await claimAgain(jobId, randomUUID())).toMatchObject({ status: "claimed", attempt: 2 });
+    expect(await claimAgain(jobId, leaseToken)).toMatchObject({ status: "wait" });
+  });
+
+  it("is told as granted where the table took the write and never answered", async () => {
+    const jobId = await plane().submit(noopJob(["a"]));
+    plane().requests.intercept(async ({ operation }, send) => {
+      const answer = await send();
+      if (operation === "UpdateItem") throw new Error("socket hang up");
+      return answer;
+    });
+    expect(await claimAgain(jobId, randomUUID())).toMatchObject({ status: "claimed", attempt: 1 });
+    plane().requests.intercept(undefined);
+  });
+});
+
 describe("a claim whose answer cannot be put together", () => {
   it("takes no lease, so that another worker can claim the task at once", async () => {
     const imageId = `sha256:${"a".repeat(64)}`;
@@ -109,7 +155,7 @@ describe("a claim whose answer cannot be put together", () => {
     const jobId = await plane().submit(noopJob(["a"], { steps }));
     const broken = plane().startProcess();
     const objects = { ...broken.objects, presignGet: () => Promise.reject(new Error("no credentials")) };
-    const claims = [{ jobId, task: "a", bucket: 0 }];
+    const claims = [{ jobId, task: "a", bucket: 0, leaseToken: randomUUID() }];
     const call = { body: { claims }, role: "worker" as const, app: { ...broken, objects } };
     expect(await plane().call("/v1/workers/w-1/claims", call)).toMatchObject({ claims: [{ status: "wait" }] });
     expect(await plane().createWorker().claim(claims)).toMatchObject([

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import type { SecretPage, Task } from "../../shared/api/schemas.ts";
 import { timing } from "../../shared/domain/timing.ts";
@@ -146,7 +147,7 @@ describe("a task that needs a secret", () => {
       ...plane().deps,
       secrets: { ...plane().deps.secrets, get: () => Promise.reject(new Error("away")) },
     };
-    const claims = { claims: [{ jobId, task: "a", bucket: 0 }] };
+    const claims = { claims: [{ jobId, task: "a", bucket: 0, leaseToken: randomUUID() }] };
     const path = `/v1/workers/${plane().createWorker().workerId}/claims`;
     const answer = await plane().call(path, { body: claims, role: "worker", app: broken });
     expect(answer).toMatchObject({ claims: [{ status: "wait" }] });

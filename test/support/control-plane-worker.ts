@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type {
   AttemptResult,
   ClaimAnswer,
@@ -5,6 +6,7 @@ import type {
   Heartbeat,
   HeartbeatAnswer,
   ResultAnswer,
+  TaskClaimRequest,
 } from "../../shared/api/worker-schemas.ts";
 import type { ReceivedMessage } from "../../shared/clients/queue.ts";
 import { newWorkerId } from "../../shared/domain/ids.ts";
@@ -27,7 +29,7 @@ export interface FakeWorker {
   workerId: string;
   register(): Promise<void>;
   receive(maxMessages?: number): Promise<TaskDelivery[]>;
-  claim(tasks: readonly Pick<TaskMessage, "jobId" | "task" | "bucket">[]): Promise<Claim[]>;
+  claim(tasks: readonly (Omit<TaskClaimRequest, "leaseToken"> & { leaseToken?: string })[]): Promise<Claim[]>;
   beat(attempts: readonly ClaimedTask[], state?: Heartbeat["state"]): Promise<HeartbeatAnswer>;
   report(claimed: Pick<ClaimedTask, "attemptId" | "leaseToken">, result: ReportedResult): Promise<ResultAnswer>;
   /** Takes messages until the queue is empty, and ends each task; answers how many it ran. */
@@ -55,7 +57,12 @@ export function createFakeWorker(controlPlane: ControlPlane, pool = "default"): 
       return messages.map((message) => ({ message, task: taskMessageSchema.parse(JSON.parse(message.body)) }));
     },
     async claim(tasks) {
-      const claims = tasks.map(({ jobId, task, bucket }) => ({ jobId, task, bucket }));
+      const claims = tasks.map(({ jobId, task, bucket, leaseToken = randomUUID() }) => ({
+        jobId,
+        task,
+        bucket,
+        leaseToken,
+      }));
       return (await post<ClaimAnswer>(`/v1/workers/${workerId}/claims`, { claims })).claims;
     },
     beat: (attempts, state = "alive") =>

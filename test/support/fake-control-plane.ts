@@ -16,6 +16,7 @@ import {
   type RegisterWorker,
   type ResultAnswer,
   registerWorkerSchema,
+  type TaskClaimRequest,
   type WorkerSettings,
 } from "../../shared/api/worker-schemas.ts";
 import { formatAttemptId } from "../../shared/domain/ids.ts";
@@ -160,9 +161,9 @@ export class FakeControlPlane {
     return { drain: this.#drain, attempts };
   }
 
-  #claim(workerId: string, claims: { jobId: string; task: string; bucket: number }[]): ClaimAnswer {
+  #claim(workerId: string, claims: readonly TaskClaimRequest[]): ClaimAnswer {
     return {
-      claims: claims.map(({ jobId, task: name, bucket }) => {
+      claims: claims.map(({ jobId, task: name, bucket, leaseToken }) => {
         const task = this.#tasks.get(`${jobId}/${name}`);
         if (task === undefined || task.ended) return { status: "drop", detail: "the task is over" };
         const last = task.attempts.at(-1);
@@ -174,7 +175,7 @@ export class FakeControlPlane {
         const attempt = {
           attemptId: formatAttemptId({ jobId, bucket, task: name, attempt: number }),
           workerId,
-          leaseToken: randomUUID(),
+          leaseToken,
           leaseUntilMs: Date.now() + this.#settings.leaseMs,
           claimedAtMs: Date.now(),
         };

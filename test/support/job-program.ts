@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import fc from "fast-check";
 import { expect } from "vitest";
 import type { Deps } from "../../functions/deps.ts";
@@ -10,7 +11,7 @@ import { reportResult } from "../../functions/operations/report.ts";
 import { retryTasks } from "../../functions/operations/retry.ts";
 import { submitJob } from "../../functions/operations/submit.ts";
 import { sweepDue } from "../../functions/schedules/sweep.ts";
-import type { ClaimedTask } from "../../shared/api/worker-schemas.ts";
+import type { ClaimedTask, TaskClaimRequest } from "../../shared/api/worker-schemas.ts";
 import { AppError } from "../../shared/domain/errors.ts";
 import { isTerminalJobState } from "../../shared/domain/job-state.ts";
 import type { AttemptOutcome } from "../../shared/domain/manifest.ts";
@@ -20,6 +21,7 @@ import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import { timing } from "../../shared/domain/timing.ts";
 import { jobSpecSchema } from "../../shared/jobfile/job-spec.ts";
 import type { TaskItem } from "../../shared/repository/items.ts";
+import type { TaskAddress } from "../../shared/repository/move-task.ts";
 import { readTaskImage } from "../../shared/repository/stream-images.ts";
 import { type ControlPlane, createControlPlane, type EmbeddedCloud, noopJob, taskNames } from "./control-plane.ts";
 import { type ReportedResult, released } from "./control-plane-worker.ts";
@@ -206,7 +208,7 @@ class ProgramRun {
         { jobId: this.#jobId, bucketCount: 1 },
         { limit: 10, state: "queued" },
       );
-      const [claim] = await claimTasks(process, "w-first", tasks.slice(0, 1));
+      const [claim] = await claimTasks(process, "w-first", tasks.slice(0, 1).map(toClaim));
       if (claim?.status !== "claimed") return;
       this.#noteClaim(claim, process.now());
       await this.#report(process, claim, outcomes[result]);
@@ -288,7 +290,7 @@ class ProgramRun {
       const { digest, tasks } = await readJobRecords(this.#plane, this.#jobId);
       if (isTerminalJobState(digest.state)) break;
       for (const { task, bucket } of tasks.filter(({ state }) => !isTerminalTaskState(state))) {
-        const [claim] = await claimTasks(process, "w-last", [{ jobId: this.#jobId, bucket, task }]);
+        const [claim] = await claimTasks(process, "w-last", [toClaim({ jobId: this.#jobId, bucket, task })]);
         if (claim?.status === "claimed") await this.#report(process, claim, { state: "completed" });
       }
     }
@@ -304,7 +306,8 @@ class ProgramRun {
     const address = (index: number) => ({ jobId: this.#jobId, bucket: 0, task: pick(names, index) ?? "" });
     switch (operation.do) {
       case "claim": {
-        const claims = await claimTasks(deps, `w-${this.#attempts.length}`, operation.tasks.map(address));
+        const requests = operation.tasks.map((task) => toClaim(address(task)));
+        const claims = await claimTasks(deps, `w-${this.#attempts.length}`, requests);
         for (const claim of claims) if (claim.status === "claimed") this.#noteClaim(claim, deps.now());
         return;
       }
@@ -429,4 +432,9 @@ class ProgramRun {
     const body = JSON.stringify({ ...manifest, steps: [], logs: [], artifacts: [] });
     await deps.objects.putIfAbsent(manifestKey(jobId, task, attempt), body, "application/json");
   }
+}
+
+/** A worker's claim of a task, with a lease token of its own. */
+function toClaim({ jobId, bucket, task }: TaskAddress): TaskClaimRequest {
+  return { jobId, bucket, task, leaseToken: randomUUID() };
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { setImmediate as untilNextTurn } from "node:timers/promises";
 import type { Queue, ReceivedMessage } from "../../shared/clients/queue.ts";
 import { isOverLimit, queueBatchSize } from "../../shared/clients/queue.ts";
@@ -193,7 +194,9 @@ export class Intake {
   }
 
   async #claimBatch(items: readonly IntakeItem[]): Promise<void> {
-    const claims = items.map(({ task: { jobId, task, bucket } }) => ({ jobId, task, bucket }));
+    const claims = items.map(({ task: { jobId, task, bucket } }) => {
+      return { jobId, task, bucket, leaseToken: randomUUID() };
+    });
     let answer: WorkerClaim[] | undefined;
     let sentAtMs = 0;
     let stuck = false;
