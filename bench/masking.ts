@@ -55,7 +55,7 @@ async function measureCpu(output: Buffer, megabytes: number, matcher: SecretMatc
   const log = new StepLog({
     owner: { step: 1, name: "step-1" },
     putChunk: async () => undefined,
-    flushMs: 1_500,
+    flushMs: () => 1_500,
     uploadDeadlineMs: 60_000,
     nowMs: Date.now,
     signal: new AbortController().signal,

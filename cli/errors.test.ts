@@ -22,6 +22,7 @@ describe("the exit code of an error", () => {
     idempotency_mismatch: 2,
     payload_too_large: 2,
     unsupported_media_type: 2,
+    range_not_satisfiable: 2,
     too_many_jobs: 4,
     internal: 4,
     unavailable: 4,

@@ -111,8 +111,14 @@ function addTaskCommands(program: Command, act: Act): void {
   program
     .command("logs <job> <task>")
     .description("show the log of a task")
-    .option("-n, --lines <count>", `only the last lines, ${maxTailLines} at most`, integer(0, maxTailLines))
+    .option("-n, --tail <count>", `only the last lines, ${maxTailLines} at most`, integer(0, maxTailLines))
     .option("-f, --follow", "go on until the task ends")
+    .option("--since <time>", "only lines since then: 10m ago, or 2026-01-31T12:00:00Z")
+    .option("--lines <from-to>", "only these lines of a step's log, counted from 1: 100-199, or 100-")
+    .option(
+      "--bytes <from-to>",
+      "only these bytes of a step's log, counted from 0: 0-65535, 65536-, or =-65536 for the last",
+    )
     .option("--step <number>", "only this step, counted from 1", integer(1, 1000))
     .option("--service <name>", "the log of this service, instead of those of the steps")
     .option("--attempt <number>", "this attempt, not the newest", integer(1, 999_999))

@@ -22,6 +22,8 @@ export interface WorkerConfig {
   provider: "local" | "ec2" | "openstack";
   killGraceMs: number;
   drainMs: number;
+  /** Bytes of text that are kept of the log of one step, and of one service, in one attempt. */
+  maxLogBytes: { step: number; service: number };
   /** The variables of the worker's own environment that host-process steps may see. */
   hostEnv: Readonly<Record<string, string>>;
 }
@@ -30,6 +32,11 @@ export type ParsedConfig = { ok: true; config: WorkerConfig } | { ok: false; pro
 
 /** Host variables that processes need to work at all; nothing else of the worker's environment reaches a step. */
 const passedHostVariables = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR"];
+
+/** A log as large as this can still be read, searched and fetched whole. */
+const defaultStepLogBytes = 1024 ** 3;
+/** A chatty service must not fill the bucket. */
+const defaultServiceLogBytes = 32 * 1024 ** 2;
 
 const wholeNumber = z.string().regex(/^\d+$/, "is a whole number").transform(Number);
 
@@ -53,6 +60,8 @@ const envSchema = z.object({
   SLUICE_PROVIDER: z.enum(["local", "ec2", "openstack"], { error: "is local, ec2 or openstack" }).default("local"),
   SLUICE_KILL_GRACE_MS: wholeNumber.optional(),
   SLUICE_DRAIN_MS: wholeNumber.optional(),
+  SLUICE_STEP_LOG_BYTES: wholeNumber.optional(),
+  SLUICE_SERVICE_LOG_BYTES: wholeNumber.optional(),
   DOCKER_HOST: z.string().optional(),
 });
 
@@ -97,6 +106,10 @@ export function parseConfig(
       provider: values.SLUICE_PROVIDER,
       killGraceMs,
       drainMs,
+      maxLogBytes: {
+        step: values.SLUICE_STEP_LOG_BYTES ?? defaultStepLogBytes,
+        service: values.SLUICE_SERVICE_LOG_BYTES ?? defaultServiceLogBytes,
+      },
       hostEnv: pickHostEnv(env),
     },
   };

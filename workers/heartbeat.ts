@@ -19,6 +19,8 @@ export interface HeartbeatOptions {
   /** What is renewed in the same rhythm without the control plane. */
   alongside: () => Promise<void>;
   onCancel: (attemptId: string, cancel: Cancel) => void;
+  /** Whether somebody watches the logs of an attempt. */
+  onWatched: (attemptId: string, watched: boolean) => void;
   onDrain: () => void;
   /** The control plane does not know this worker (any more). */
   onUnknown: () => void;
@@ -89,6 +91,7 @@ export class HeartbeatLoop {
       if (lease === undefined) continue;
       if (told.lease === "lost") lease.lose("the control plane gave the task to somebody else or ended it");
       else lease.renew(sentAtMs);
+      this.#options.onWatched(told.attemptId, told.watched);
       if (told.cancel !== undefined && told.lease === "renewed") this.#options.onCancel(told.attemptId, told.cancel);
     }
     if (answer.drain) this.#options.onDrain();

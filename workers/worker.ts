@@ -248,6 +248,7 @@ export class Worker {
       alongside: () => held.renewDue(),
       onCancel: (attemptId, { cause, detail }) =>
         this.#attempts.get(attemptId)?.attempt.interrupt({ kind: "cancelled", cause, detail }),
+      onWatched: (attemptId, watched) => this.#attempts.get(attemptId)?.attempt.noteWatched(watched),
       onDrain: () => void this.drain("the control plane asked for it"),
       onUnknown: () => this.#registerAgain(),
     });
@@ -292,7 +293,8 @@ export class Worker {
       client: this.#deps.client,
       objects,
       killGraceMs: () => this.#killGraceMs,
-      logFlushMs: timing.logFlushMs,
+      logFlushMs: { watched: timing.watchedLogFlushMs, unwatched: timing.logFlushMs },
+      maxLogBytes: this.#deps.config.maxLogBytes,
       uploadDeadlineMs: timing.uploadDeadlineMs,
       giveUp: this.#giveUp.signal,
       stopKeeping: this.#stopKeeping.signal,

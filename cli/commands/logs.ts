@@ -1,23 +1,23 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { ApiLogLine, Task } from "../../shared/api/schemas.ts";
 import type { ApiClient } from "../../shared/api-client/index.ts";
+import { isLogEndLost } from "../../shared/domain/lost-log.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import { type Context, withInterrupt } from "../context.ts";
 import { CliError, exitCodes } from "../errors.ts";
 import { followAttempt } from "../logs/follow-attempt.ts";
+import { type LogPlace, type LogPlaceOptions, parseLogPlace } from "../logs/log-place.ts";
 import { createLogPrinter } from "../logs/log-printer.ts";
+import { printLogBytes } from "../logs/print-log-bytes.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import { viewTask } from "../watch/job-view.ts";
 import { explainReason, lookOf } from "../watch/task-line.ts";
 
 /** Options of `sluice logs`. */
-export interface LogsOptions {
-  lines?: number;
-  follow?: boolean;
+export interface LogsOptions extends LogPlaceOptions {
   step?: number;
   service?: string;
   attempt?: number;
-  timestamps?: boolean;
 }
 
 /** How often a task that has not started yet, or waits for its next attempt, is looked at. */
@@ -30,17 +30,29 @@ export function logs(context: Context, job: string, taskName: string, options: L
     if (options.step !== undefined && options.service !== undefined) {
       throw new CliError(exitCodes.usage, "--step and --service exclude each other; keep one of them");
     }
+    const place = parseLogPlace(options, { json: context.json, nowMs: Date.now() });
     const task = await api.getTask(job, taskName, { signal });
     if (options.attempt !== undefined && options.attempt > task.attempt) {
       const had = task.attempt === 0 ? "it has not started yet" : `it had ${task.attempt}`;
       throw new CliError(exitCodes.notFound, `${oneLine(taskName)} has no attempt ${options.attempt}: ${had}`);
     }
     const writer = createWriter(context, options);
-    if (options.follow === true) await followTask(context, api, task, options, writer, signal);
-    else await readTask(context, api, task, options, writer, signal);
+    const reading: Reading = { context, api, options, place, writer, signal };
+    if (options.follow === true) await followTask(reading, task);
+    else await readTask(reading, task);
     writer.end();
     return exitCodes.completed;
   });
+}
+
+/** What a log is read with. */
+interface Reading {
+  context: Context;
+  api: ApiClient;
+  options: LogsOptions;
+  place: LogPlace;
+  writer: LineWriter;
+  signal: AbortSignal;
 }
 
 interface LineWriter {
@@ -71,46 +83,51 @@ function createWriter(context: Context, options: LogsOptions): LineWriter {
   };
 }
 
-async function readTask(
-  context: Context,
-  api: ApiClient,
-  task: Task,
-  options: LogsOptions,
-  writer: LineWriter,
-  signal: AbortSignal,
-): Promise<void> {
+async function readTask({ context, api, options, place, writer, signal }: Reading, task: Task): Promise<void> {
   const attempt = options.attempt ?? task.attempt;
   if (attempt === 0) return context.note(explainNoLog(context, task));
-  const query = { attempt, step: options.step, service: options.service, tail: options.lines, limit: 5_000 };
+  const { step, service } = options;
+  const choice = { attempt, step, service };
+  if (place.bytes !== undefined) {
+    const answer = await api.readLogBytes(task.job, task.task, choice, place.bytes, { signal });
+    return printLogBytes(context.out, answer);
+  }
+  const { tail, since, lines } = place;
   let isEmpty = true;
+  const query = { ...choice, tail, since, lines, limit: 5_000 };
   for await (const page of api.eachLogPage(task.job, task.task, query, { signal })) {
     isEmpty = false;
     writer.write(page.attempt, page.lines);
     // The reader may have had enough (`| head`).
     if (context.out.closed) return;
   }
-  // Where no lines were asked for, that there are none says nothing.
-  if (isEmpty && options.lines !== 0) context.note(explainEmpty(task, attempt, options.service));
+  writer.end();
+  // Where no lines, or certain ones, were asked for, that there are no more says nothing.
+  if (tail === 0 || lines !== undefined) return;
+  if (isEmpty && since === undefined) context.note(explainEmpty(task, attempt, service));
+  noteLostEnd(context, task, attempt);
 }
 
-async function followTask(
-  context: Context,
-  api: ApiClient,
-  first: Task,
-  options: LogsOptions,
-  writer: LineWriter,
-  signal: AbortSignal,
-): Promise<void> {
+/** Half a log must not be taken for a whole one. */
+function noteLostEnd(context: Context, task: Task, attempt: number): void {
+  const record = task.attempts.find((candidate) => candidate.attempt === attempt);
+  if (record === undefined || !isLogEndLost(record)) return;
+  context.note(`the end of this log is missing: attempt ${attempt} of ${oneLine(task.task)} was lost with its worker`);
+}
+
+async function followTask(reading: Reading, first: Task): Promise<void> {
+  const { context, api, options, signal } = reading;
   const { job, task: name } = first;
   let task = first;
   let shown = 0;
+  let toldEndOf = 0;
   let noted = "";
   while (!context.out.closed) {
     const attempt = options.attempt ?? task.attempt;
     if (attempt > shown) {
       shown = attempt;
       if (task.attempt > 1 && attempt > 1) context.note(`── attempt ${attempt} ──`);
-      await followOne(context, api, task, attempt, options, writer, signal);
+      await followOne(reading, task, attempt);
     } else if (isTerminalTaskState(task.status)) {
       return context.note(shown === 0 ? explainNoLog(context, task) : describeEnd(task));
     } else {
@@ -119,19 +136,17 @@ async function followTask(
       noted = waits;
       await delay(waitMs, undefined, { signal });
     }
-    if (options.attempt !== undefined) return;
     task = await api.getTask(job, name, { signal });
+    if (shown !== toldEndOf) noteLostEnd(context, task, shown);
+    toldEndOf = shown;
+    if (options.attempt !== undefined) return;
   }
 }
 
 async function followOne(
-  context: Context,
-  api: ApiClient,
+  { context, api, options, place, writer, signal }: Reading,
   { job, task }: Task,
   attempt: number,
-  options: LogsOptions,
-  writer: LineWriter,
-  signal: AbortSignal,
 ): Promise<void> {
   const closed = new AbortController();
   try {
@@ -141,7 +156,8 @@ async function followOne(
       attempt,
       step: options.step,
       service: options.service,
-      tail: options.lines,
+      tail: place.tail,
+      since: place.since,
       signal: AbortSignal.any([signal, closed.signal]),
       isOver: async () => {
         const now = await api.getTask(job, task, { signal });

@@ -9,6 +9,7 @@ export interface FollowAttemptOptions {
   step?: number | undefined;
   service?: string | undefined;
   tail?: number | undefined;
+  since?: string | undefined;
   signal: AbortSignal;
   /** Tells whether the attempt is over; asked now and then while no lines come. */
   isOver: () => boolean | Promise<boolean>;
@@ -26,7 +27,7 @@ class LogIsOver extends Error {}
  * without one), it ends once the attempt is over and nothing more has come for a while, with one last look.
  */
 export async function followAttempt(api: ApiClient, options: FollowAttemptOptions): Promise<void> {
-  const { job, task, attempt, step, service, tail, signal, onLine, checkMs = 5_000 } = options;
+  const { job, task, attempt, step, service, tail, since, signal, onLine, checkMs = 5_000 } = options;
   const over = new AbortController();
   let cursor: string | undefined;
   let lines = 0;
@@ -43,14 +44,14 @@ export async function followAttempt(api: ApiClient, options: FollowAttemptOption
   const timer = setInterval(() => check().catch((error: unknown) => over.abort(error)), checkMs);
   try {
     const follow = { signal: AbortSignal.any([signal, over.signal]), onStatus: options.onStatus };
-    for await (const followed of api.followLog(job, task, { attempt, step, service, tail }, follow)) {
+    for await (const followed of api.followLog(job, task, { attempt, step, service, tail, since }, follow)) {
       onLine(followed.line);
       cursor = followed.cursor ?? cursor;
       lines++;
     }
   } catch (error) {
     if (!(error instanceof LogIsOver)) throw error;
-    const query = cursor === undefined ? { tail } : { cursor };
+    const query = cursor === undefined ? { tail, since } : { cursor };
     for await (const page of api.eachLogPage(job, task, { attempt, step, service, ...query }, { signal })) {
       page.lines.forEach(onLine);
     }

@@ -1,4 +1,5 @@
 import type { Attempt, Task } from "../../shared/api/schemas.ts";
+import type { LogSummary } from "../../shared/domain/manifest.ts";
 import { formatAge, formatBytes, formatDuration, formatNumber } from "../terminal/format.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import type { Style } from "../terminal/style.ts";
@@ -57,12 +58,12 @@ function renderAttempt(attempt: Attempt, task: Task, { style, nowMs, width }: Sh
       { text: oneLine(step.name) },
       { text: spanMs === undefined ? "not reached" : formatDuration(spanMs), style: "dim" as const },
       { text: step.exitCode === undefined ? "" : `exit ${step.exitCode}` },
-      { text: log ? `${formatNumber(log.lines)} lines` : "", style: "dim" as const },
+      { text: log ? describeLog(log) : "", style: "dim" as const },
     ];
   });
-  for (const { service, lines: count } of attempt.logs ?? []) {
-    if (service === undefined) continue;
-    const words = ["service", oneLine(service), "", "", `${formatNumber(count)} lines`];
+  for (const log of attempt.logs ?? []) {
+    if (log.service === undefined) continue;
+    const words = ["service", oneLine(log.service), "", "", describeLog(log)];
     rows.push(words.map((text, index) => (index === 4 ? { text, style: "dim" as const } : { text })));
   }
   const columns = [{}, { shrinkTo: 10 }, { align: "right" as const }, {}, { align: "right" as const }];
@@ -72,6 +73,11 @@ function renderAttempt(attempt: Attempt, task: Task, { style, nowMs, width }: Sh
     lines.push(`   artifact ${oneLine(name)}  ${style("dim", formatBytes(size))}`);
   }
   return lines;
+}
+
+function describeLog({ lines, droppedBytes }: LogSummary): string {
+  const dropped = droppedBytes === undefined ? "" : `, ${formatBytes(droppedBytes)} beyond its limit not kept`;
+  return `${formatNumber(lines)} lines${dropped}`;
 }
 
 function spanOf(startedAt: string, endedAt: string | undefined, nowMs: number): number {

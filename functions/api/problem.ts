@@ -19,6 +19,7 @@ const titles: Record<ErrorCode, string> = {
   idempotency_mismatch: "The Idempotency-Key was used for something else",
   payload_too_large: "Too large",
   unsupported_media_type: "The content type is not supported",
+  range_not_satisfiable: "There is nothing at that place",
   too_many_jobs: "Too many jobs at once",
   internal: "Something failed on our side",
   unavailable: "Not available right now",
@@ -59,10 +60,13 @@ export function answerProblem(
 export function answerError(error: Error, c: Context, log: Logger): Response {
   if (error instanceof AppError) {
     if (error.retryable) log.error({ err: error, requestId: c.get("requestId") }, error.message);
-    const { problems, retryAfterSeconds } = error.details;
+    const { problems, retryAfterSeconds, contentRange } = error.details;
     return answerProblem(c, error.code, error.message, {
       ...(problems === undefined ? {} : { problems: problems as Problem["problems"] }),
-      ...(retryAfterSeconds === undefined ? {} : { headers: { "retry-after": String(retryAfterSeconds) } }),
+      headers: {
+        ...(retryAfterSeconds === undefined ? {} : { "retry-after": String(retryAfterSeconds) }),
+        ...(contentRange === undefined ? {} : { "content-range": String(contentRange) }),
+      },
     });
   }
   if (error instanceof HTTPException && error.status < 500) {

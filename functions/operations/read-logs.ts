@@ -1,65 +1,19 @@
 import { promisify } from "node:util";
 import { zstdDecompress } from "node:zlib";
+import pLimit from "p-limit";
 import type { ApiLogLine } from "../../shared/api/schemas.ts";
-import { AppError } from "../../shared/domain/errors.ts";
 import { parseLogLine } from "../../shared/domain/log-line.ts";
-import {
-  attemptLogPrefix,
-  type LogChunkName,
-  parseLogChunkName,
-  serviceLogPrefix,
-  stepLogPrefix,
-} from "../../shared/domain/object-keys.ts";
 import type { Deps } from "../deps.ts";
+import { createLogChunkIndex, type LogChunk, type LogChunkIndex, type LogSource, type OneLog } from "./log-chunks.ts";
+import { type LogPosition, logStart } from "./log-position.ts";
 
 const decompress = promisify(zstdDecompress);
 
 /** A page holds no more bytes of text than the limit says, so that it fits into an answer whatever the lines are like. */
 type ReaderDeps = Pick<Deps, "objects" | "limits">;
 
-/** A place in the logs of an attempt: the next line to read. */
-export interface LogPosition {
-  attempt: number;
-  /** 0 in the log of a service. */
-  step: number;
-  sequence: number;
-  /** Lines of that chunk already read. */
-  skip: number;
-}
-
-/** A piece of a log in the bucket; `step` is 0 in that of a service. */
-interface LogChunk extends LogChunkName {
-  key: string;
-  step: number;
-}
-
-/** Which logs of a task: all its steps, one of them, or one of its services. */
-export interface LogChoice {
-  step?: number | undefined;
-  service?: string | undefined;
-}
-
-/** Where logs are. The attempt is part of a position. */
-export interface LogSource extends LogChoice {
-  jobId: string;
-  task: string;
-}
-
-/** The first line of an attempt, or of its step or service that is asked for. */
-export function logStart(attempt: number, { step, service }: LogChoice): LogPosition {
-  return { attempt, step: service === undefined ? (step ?? 1) : 0, sequence: 0, skip: 0 };
-}
-
-export function formatLogCursor(position: LogPosition): string {
-  return [position.attempt, position.step, position.sequence, position.skip].join(".");
-}
-
-export function parseLogCursor(cursor: string): LogPosition {
-  const match = /^(\d{1,6})\.(\d{1,6})\.(\d{1,8})\.(\d{1,10})$/.exec(cursor);
-  if (!match) throw new AppError("invalid_cursor", "this cursor was not made by a log; start again without one");
-  const [attempt = 0, step = 0, sequence = 0, skip = 0] = match.slice(1).map(Number);
-  return { attempt, step, sequence, skip };
-}
+/** Chunks that are fetched at the same time. */
+const parallelReads = 8;
 
 /** A line, and the position after it: where a reader that was cut right behind it goes on. */
 export interface LogEntry {
@@ -74,128 +28,206 @@ export interface LogLines {
   exhausted: boolean;
 }
 
-/** Reads the logs of a task. */
+/** How large a log is by now. */
+export interface LogSize {
+  lines: number;
+  /** Of its text. */
+  bytes: number;
+}
+
+/** Reads the logs of a task. What it costs depends on what is read, not on how large the log is. */
 export interface LogReader {
   /** Costs one list, and one read a chunk. */
   readPage(from: LogPosition, limit: number): Promise<LogLines>;
-  /**
-   * The last lines of an attempt, from as many chunks as it takes; fewer where they are too much for one answer. `from`:
-   * a chunk that the last lines are known not to be before, which saves listing those before it.
-   */
-  readTail(attempt: number, count: number, from?: LogPosition): Promise<Omit<LogLines, "exhausted">>;
+  /** The last lines of an attempt, from as many chunks as it takes; fewer where they are too much for one answer. */
+  readTail(attempt: number, count: number): Promise<Omit<LogLines, "exhausted">>;
+  measure(log: OneLog): Promise<LogSize>;
+  /** Where a line is (0-based); the log's end where it has fewer. */
+  findLine(log: OneLog, line: number): Promise<LogPosition>;
+  /** Where the first line of that time or later is. */
+  findTime(attempt: number, atMs: number): Promise<LogPosition>;
+  /** The bytes `[start, end)` of a log's text. */
+  readBytes(log: OneLog, start: number, end: number): AsyncGenerator<Uint8Array>;
 }
 
 /** A reader that remembers the chunk it read last: pages are smaller than chunks, so the next page often needs it. */
 export function createLogReader(deps: ReaderDeps, source: LogSource): LogReader {
-  let remembered: { key: string; rows: string[] } | undefined;
-  const readRows = async (chunk: LogChunk): Promise<string[]> => {
-    if (remembered?.key === chunk.key) return remembered.rows;
-    const stored = await deps.objects.get(chunk.key);
-    const rows = stored ? (await decompress(stored)).toString("utf8").split("\n") : [""];
-    rows.pop();
-    remembered = { key: chunk.key, rows };
-    return rows;
+  const index = createLogChunkIndex(deps.objects, source);
+  let remembered: { key: string; rows: Promise<string[]> } | undefined;
+  const readRows = (chunk: LogChunk): Promise<string[]> => {
+    if (remembered?.key !== chunk.key) remembered = { key: chunk.key, rows: fetchRows(deps, chunk) };
+    return remembered.rows;
   };
+  const parts: Parts = { index, source, maxBytes: deps.limits.logPageBytes, readRows };
   return {
-    readPage: (from, limit) => readPage(deps, source, readRows, from, limit),
-    readTail: (attempt, count, from = logStart(attempt, source)) => readTail(deps, source, readRows, count, from),
+    readPage: (from, limit) => readPage(parts, from, limit),
+    readTail: (attempt, count) => readTail(parts, attempt, count),
+    measure: (log) => measure(parts, log),
+    findLine: async (log, line) => {
+      const chunk = await index.findLast(log, ({ firstLine }) => firstLine <= line);
+      return chunk ? positionIn(chunk, log.attempt, line - chunk.firstLine) : logStart(log.attempt, source);
+    },
+    findTime: (attempt, atMs) => findTime(parts, attempt, atMs),
+    readBytes: (log, start, end) => readBytes(parts, log, start, end),
   };
 }
 
-type ReadRows = (chunk: LogChunk) => Promise<string[]>;
+interface Parts {
+  index: LogChunkIndex;
+  source: LogSource;
+  maxBytes: number;
+  readRows: (chunk: LogChunk) => Promise<string[]>;
+}
 
-async function readPage(
-  deps: ReaderDeps,
-  source: LogSource,
-  readRows: ReadRows,
-  from: LogPosition,
-  limit: number,
-): Promise<LogLines> {
-  const { chunks, more } = await listChunks(deps, source, from);
+async function fetchRows({ objects }: ReaderDeps, chunk: LogChunk): Promise<string[]> {
+  const stored = await objects.get(chunk.key);
+  const rows = stored ? (await decompress(stored)).toString("utf8").split("\n") : [""];
+  rows.pop();
+  return rows;
+}
+
+async function readPage(parts: Parts, from: LogPosition, limit: number): Promise<LogLines> {
+  const { chunks, more } = await parts.index.list(from);
+  const skipIn = (chunk: LogChunk) =>
+    chunk.step === from.step && chunk.sequence === from.sequence ? Math.min(from.skip, chunk.lines) : 0;
+  const needed = takeWhile(chunks, limit, parts.maxBytes, skipIn);
+  const allRows = await readAllRows(parts, needed);
   const entries: LogEntry[] = [];
   let next = from;
   let bytes = 0;
-  for (const chunk of chunks) {
-    const rows = await readRows(chunk);
-    let skip = chunk.step === from.step && chunk.sequence === from.sequence ? from.skip : 0;
-    for (; skip < rows.length; skip++) {
-      const entry = toEntry(source, rows[skip] ?? "", chunk, skip, from.attempt);
+  for (const [place, chunk] of needed.entries()) {
+    const rows = allRows[place] ?? [];
+    for (let skip = skipIn(chunk); skip < rows.length; skip++) {
+      const entry = toEntry(parts.source, rows[skip] ?? "", chunk, skip, from.attempt);
       bytes += Buffer.byteLength(entry.line.text);
       // At least one line, or a very long one would never be read.
-      if (entries.length >= limit || (entries.length > 0 && bytes > deps.limits.logPageBytes)) {
+      if (entries.length >= limit || (entries.length > 0 && bytes > parts.maxBytes)) {
         return { entries, next, exhausted: false };
       }
       entries.push(entry);
       next = entry.next;
     }
     next = positionAfter(chunk, from.attempt);
-    if (entries.length >= limit) return { entries, next, exhausted: false };
   }
-  return { entries, next, exhausted: !more };
+  return { entries, next, exhausted: !more && needed.length === chunks.length };
 }
 
-async function readTail(
-  deps: ReaderDeps,
-  source: LogSource,
-  readRows: ReadRows,
-  count: number,
-  from: LogPosition,
-): Promise<Omit<LogLines, "exhausted">> {
-  const { attempt } = from;
-  const chunks = await listAllChunks(deps, source, from);
-  const last = chunks.at(-1);
-  const next = last ? positionAfter(last, attempt) : from;
-  const entries: LogEntry[] = [];
+/** The chunks that a page takes, as far as their names tell: it may need the last of them in part only. */
+function takeWhile(
+  chunks: readonly LogChunk[],
+  limit: number,
+  maxBytes: number,
+  skipIn: (chunk: LogChunk) => number = () => 0,
+): LogChunk[] {
+  let lines = 0;
   let bytes = 0;
-  for (const chunk of chunks.toReversed()) {
-    if (entries.length >= count) break;
-    const rows = await readRows(chunk);
-    for (let index = rows.length - 1; index >= 0; index--) {
-      const entry = toEntry(source, rows[index] ?? "", chunk, index, attempt);
-      bytes += Buffer.byteLength(entry.line.text);
-      if (entries.length >= count || (entries.length > 0 && bytes > deps.limits.logPageBytes)) {
-        return { entries: entries.reverse(), next };
+  const end = chunks.findIndex((chunk) => {
+    if (lines >= limit || bytes >= maxBytes) return true;
+    lines += chunk.lines - skipIn(chunk);
+    // Of a chunk that is begun in its middle nobody knows yet how many bytes are left.
+    if (skipIn(chunk) === 0) bytes += chunk.bytes;
+    return false;
+  });
+  return end < 0 ? [...chunks] : chunks.slice(0, end);
+}
+
+/** The last one is read last, so that it is the one that is remembered. */
+async function readAllRows({ readRows }: Parts, chunks: readonly LogChunk[]): Promise<string[][]> {
+  const limit = pLimit(parallelReads);
+  return Promise.all(chunks.map((chunk) => limit(() => readRows(chunk))));
+}
+
+async function readTail(parts: Parts, attempt: number, count: number): Promise<Omit<LogLines, "exhausted">> {
+  const logs = await parts.index.listLogs(attempt);
+  let next: LogPosition | undefined;
+  let entries: LogEntry[] = [];
+  let bytes = 0;
+  for (const log of logs.toReversed()) {
+    const chunks = await listLastChunks(parts, log, count - entries.length);
+    const last = chunks.at(-1);
+    if (last && next === undefined) next = positionAfter(last, attempt);
+    const needed = takeWhile(chunks.toReversed(), count - entries.length, parts.maxBytes - bytes);
+    const found: LogEntry[] = [];
+    const allRows = await readAllRows(parts, needed);
+    for (const [place, chunk] of needed.entries()) {
+      const rows = allRows[place] ?? [];
+      for (let at = rows.length - 1; at >= 0 && entries.length + found.length < count; at--) {
+        const entry = toEntry(parts.source, rows[at] ?? "", chunk, at, attempt);
+        bytes += Buffer.byteLength(entry.line.text);
+        if (bytes > parts.maxBytes && entries.length + found.length > 0) break;
+        found.push(entry);
       }
-      entries.push(entry);
     }
+    entries = [...found.reverse(), ...entries];
+    if (entries.length >= count || bytes > parts.maxBytes) break;
   }
-  return { entries: entries.reverse(), next };
+  return { entries, next: next ?? logStart(attempt, parts.source) };
+}
+
+/** The chunks that hold the last lines of a log, and perhaps some before them. */
+async function listLastChunks({ index }: Parts, log: OneLog, count: number): Promise<LogChunk[]> {
+  const last = await index.findLast(log, () => true);
+  if (last === undefined || count <= last.lines) return last ? [last] : [];
+  const firstLine = Math.max(0, last.firstLine + last.lines - count);
+  const first = await index.findLast(log, (chunk) => chunk.firstLine <= firstLine);
+  const chunks: LogChunk[] = [];
+  for (let sequence = first?.sequence ?? 0; sequence <= last.lastSequence; ) {
+    const page = await index.list({ ...log, sequence });
+    const own = page.chunks.filter(({ step }) => step === log.step);
+    chunks.push(...own);
+    const end = own.at(-1);
+    if (end === undefined || !page.more) break;
+    sequence = end.lastSequence + 1;
+  }
+  return chunks;
+}
+
+async function measure({ index }: Parts, log: OneLog): Promise<LogSize> {
+  const last = await index.findLast(log, () => true);
+  return last ? { lines: last.firstLine + last.lines, bytes: last.firstByte + last.bytes } : { lines: 0, bytes: 0 };
+}
+
+async function findTime(parts: Parts, attempt: number, atMs: number): Promise<LogPosition> {
+  const logs = await parts.index.listLogs(attempt);
+  for (const log of logs.toReversed()) {
+    const chunk = await parts.index.findLast(log, ({ firstAtMs }) => firstAtMs < atMs);
+    if (chunk === undefined) continue;
+    const rows = await parts.readRows(chunk);
+    const skip = rows.findIndex((row) => parseLogLine(row).atMs >= atMs);
+    return skip < 0 ? positionAfter(chunk, attempt) : positionIn(chunk, attempt, skip);
+  }
+  return logStart(attempt, parts.source);
+}
+
+async function* readBytes(parts: Parts, log: OneLog, start: number, end: number): AsyncGenerator<Uint8Array> {
+  const first = await parts.index.findLast(log, ({ firstByte }) => firstByte <= start);
+  for (let sequence = first?.sequence; sequence !== undefined; ) {
+    const { chunks, more } = await parts.index.list({ ...log, sequence });
+    for (const chunk of chunks) {
+      if (chunk.step !== log.step || chunk.firstByte >= end) return;
+      const text = Buffer.from((await parts.readRows(chunk)).map(rowText).join(""));
+      yield text.subarray(Math.max(0, start - chunk.firstByte), end - chunk.firstByte);
+    }
+    const last = chunks.at(-1);
+    sequence = more && last ? last.lastSequence + 1 : undefined;
+  }
+}
+
+/** A line as it stands in the text of its log. */
+export function lineText({ text, partial }: Pick<ApiLogLine, "text" | "partial">): string {
+  return partial ? text : `${text}\n`;
+}
+
+function rowText(row: string): string {
+  return lineText(parseLogLine(row));
+}
+
+function positionIn(chunk: LogChunk, attempt: number, skip: number): LogPosition {
+  return { attempt, step: chunk.step, sequence: chunk.sequence, skip };
 }
 
 function positionAfter(chunk: LogChunk, attempt: number): LogPosition {
-  return { attempt, step: chunk.step, sequence: chunk.sequence + 1, skip: 0 };
-}
-
-async function listAllChunks(deps: ReaderDeps, source: LogSource, start: LogPosition): Promise<LogChunk[]> {
-  const all: LogChunk[] = [];
-  let from = start;
-  for (;;) {
-    const { chunks, more } = await listChunks(deps, source, from);
-    all.push(...chunks);
-    const last = chunks.at(-1);
-    if (!more || !last) return all;
-    from = positionAfter(last, from.attempt);
-  }
-}
-
-/** One list of the chunks from a position on: of all later steps, or of the one step or service asked for. */
-async function listChunks(deps: ReaderDeps, source: LogSource, from: LogPosition) {
-  const { jobId, task, step, service } = source;
-  const ownPrefix =
-    service === undefined
-      ? stepLogPrefix(jobId, task, from.attempt, from.step)
-      : serviceLogPrefix(jobId, task, from.attempt, service);
-  const all = step === undefined && service === undefined;
-  const prefix = all ? `${attemptLogPrefix(jobId, task, from.attempt)}step-` : ownPrefix;
-  // Names of chunks begin with eight digits: what sorts before this chunk's number sorts before its name.
-  const before = ownPrefix + String(from.sequence).padStart(8, "0");
-  const page = await deps.objects.list(prefix, { startAfter: before });
-  const chunks = page.objects.flatMap(({ key }): LogChunk[] => {
-    const match = /\/(?:step-(\d+)|service-[^/]+)\/([^/]+)$/.exec(key);
-    const name = match?.[2] ? parseLogChunkName(match[2]) : undefined;
-    return name ? [{ ...name, key, step: Number(match?.[1] ?? 0) }] : [];
-  });
-  return { chunks, more: page.more };
+  return { attempt, step: chunk.step, sequence: chunk.lastSequence + 1, skip: 0 };
 }
 
 function toEntry({ service }: LogSource, row: string, chunk: LogChunk, index: number, attempt: number): LogEntry {

@@ -18,7 +18,7 @@ import { dispatchDueMs, nextCheck } from "../../shared/repository/digest-items.t
 import type { AttemptRecord, CancelRequest, JobDigest, TaskItem } from "../../shared/repository/items.ts";
 import { firstState } from "../../shared/repository/tasks.ts";
 import type { Deps } from "../deps.ts";
-import { createLogReader, logStart } from "./read-logs.ts";
+import { createLogReader } from "./read-logs.ts";
 
 /** What is looked at for one answer at most: beyond that it says "more than". */
 const jobsRead = 500;
@@ -220,7 +220,7 @@ async function gatherEnded(
             ...(ending.exitCode === undefined ? {} : { exitCode: ending.exitCode }),
           }
         : undefined,
-    log: wantsLog ? await readLastLines(deps, task, last, ending?.index) : undefined,
+    log: wantsLog ? await readLastLines(deps, task, ending?.index) : undefined,
   };
 }
 
@@ -228,14 +228,10 @@ async function gatherEnded(
 async function readLastLines(
   deps: Deps,
   { jobId, task, attempt }: TaskItem,
-  last: AttemptRecord,
   step: number | undefined,
 ): Promise<FactOf<"log">> {
   const reader = createLogReader(deps, { jobId, task, step });
-  const chunks = last.logs?.find((summary) => summary.step === step)?.chunks ?? 0;
-  // Each chunk has a line at least, so what is asked for is in the last ones.
-  const from = { ...logStart(attempt, { step }), sequence: Math.max(0, chunks - logLines) };
-  const { entries } = await reader.readTail(attempt, logLines, from);
+  const { entries } = await reader.readTail(attempt, logLines);
   return {
     attempt,
     lines: boundLines(

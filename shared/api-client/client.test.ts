@@ -210,7 +210,7 @@ describe("paging", () => {
       text: "x",
     });
     const { client, sent } = scriptClient([
-      json({ attempt: 2, lines: [line(0)], cursor: "1", complete: true }),
+      json({ attempt: 2, lines: [line(0)], cursor: "1", complete: false }),
       json({ attempt: 2, lines: [], cursor: "1", complete: true }),
     ]);
     const pages = await Array.fromAsync(client.eachLogPage("j", "t", { tail: 5 }));

@@ -51,6 +51,10 @@ export interface LogQuery {
   service?: string | undefined;
   /** Only the last lines, this many. */
   tail?: number | undefined;
+  /** Only lines of this time (ISO 8601) or later. */
+  since?: string | undefined;
+  /** Only these lines of one log, `A-B` or `A-`, counted from 0. */
+  lines?: string | undefined;
 }
 
 /** How to follow a stream. */
@@ -90,6 +94,8 @@ export interface ApiClient {
   readLog(job: string, task: string, query?: LogQuery & PageQuery, options?: CallOptions): Promise<LogPage>;
   /** Pages of a log from its start (or `tail`, or after `cursor`) until there is no more for now. */
   eachLogPage(job: string, task: string, query?: LogQuery & PageQuery, options?: CallOptions): AsyncGenerator<LogPage>;
+  /** Bytes of the text of one log as they arrive: `range` is `A-B`, `A-` or `-N`, as in a `Range` header. */
+  readLogBytes(job: string, task: string, query: LogQuery, range: string, options?: CallOptions): Promise<Response>;
   /** Lines of an attempt's log as they come, until the attempt will write no more. */
   followLog(
     job: string,
@@ -182,20 +188,29 @@ export function createApiClient(options: TransportOptions): ApiClient {
     },
     readLog: (job, task, query = {}, call) => get(`${taskPath(job, task)}/logs`, { ...query }, call),
     eachLogPage: async function* (job, task, query = {}, call) {
-      let next = query;
+      let next: LogQuery & PageQuery = query;
       while (true) {
         const page = await client.readLog(job, task, next, call);
         if (page.lines.length === 0) return;
         yield page;
-        if (page.cursor === next.cursor) return;
+        if (page.complete || page.cursor === next.cursor) return;
         // The attempt stays the one that the first page answered for, also if another one starts meanwhile.
-        next = { ...query, attempt: page.attempt, tail: undefined, cursor: page.cursor };
+        const { tail: _tail, since: _since, ...rest } = query;
+        next = { ...rest, attempt: page.attempt, cursor: page.cursor };
       }
     },
+    readLogBytes: (job, task, query, range, call = {}) =>
+      transport.open({
+        method: "GET",
+        path: `${taskPath(job, task)}/logs`,
+        query: { ...query },
+        headers: { accept: "text/plain", range: `bytes=${range}` },
+        signal: call.signal,
+      }),
     followLog: async function* (job, task, query = {}, follow = {}) {
-      const { cursor, tail, ...rest } = query;
+      const { cursor, tail, since, ...rest } = query;
       const resume = (lastEventId: string | undefined) =>
-        lastEventId === undefined ? { ...rest, cursor, tail } : { ...rest, cursor: lastEventId };
+        lastEventId === undefined ? { ...rest, cursor, tail, since } : { ...rest, cursor: lastEventId };
       for await (const { event, id, data } of followStream(`${taskPath(job, task)}/logs`, resume, follow)) {
         if (event === "line") yield { line: JSON.parse(data) as ApiLogLine, cursor: id };
       }

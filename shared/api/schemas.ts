@@ -167,6 +167,8 @@ export const logPageSchema = z
     lines: z.array(logLineSchema),
     cursor: z.string(),
     complete: z.boolean(),
+    /** The attempt was lost with its worker: what it printed last was never stored. */
+    endLost: z.literal(true).optional(),
   })
   .meta({ id: "LogPage" });
 export type LogPage = z.infer<typeof logPageSchema>;

@@ -16,6 +16,7 @@ export const errorStatus = {
   idempotency_mismatch: 409,
   payload_too_large: 413,
   unsupported_media_type: 415,
+  range_not_satisfiable: 416,
   too_many_jobs: 429,
   internal: 500,
   unavailable: 503,

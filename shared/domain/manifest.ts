@@ -36,7 +36,7 @@ export const artifactSchema = storedObjectSchema.extend({
 });
 export type Artifact = z.infer<typeof artifactSchema>;
 
-/** Totals of the log of one step or service: what a reader must have seen when it has seen all. Bytes are uncompressed. */
+/** Totals of the log of one step or service: what a reader must have seen when it has seen all. Bytes are of its text. */
 export const logSummarySchema = z.object({
   /** 1-based index of the step; absent for a service. */
   step: z.number().int().min(1).optional(),
@@ -46,6 +46,8 @@ export const logSummarySchema = z.object({
   chunks: z.number().int().nonnegative(),
   lines: z.number().int().nonnegative(),
   bytes: z.number().int().nonnegative(),
+  /** Bytes that were printed beyond the limit and not kept; absent where all of them were. */
+  droppedBytes: z.number().int().positive().optional(),
 });
 export type LogSummary = z.infer<typeof logSummarySchema>;
 

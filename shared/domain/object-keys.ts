@@ -41,34 +41,46 @@ export function serviceLogPrefix(jobId: string, task: string, attempt: number, s
   return `${attemptLogPrefix(jobId, task, attempt)}service-${service}/`;
 }
 
-/** What the name of a log chunk says: which lines and bytes (uncompressed) of its log it holds. */
+/**
+ * What the name of a log chunk says: which lines of its log it holds, and which bytes of the text (uncompressed, without
+ * the times). A joined chunk repeats the small ones from `sequence` to `lastSequence` in one object.
+ */
 export interface LogChunkName {
   /** 0-based position of the chunk. */
   sequence: number;
+  /** The same as `sequence`, but in a joined chunk. */
+  lastSequence: number;
   firstLine: number;
   lines: number;
   firstByte: number;
   bytes: number;
+  /** Time of its first line, in milliseconds since the epoch. */
+  firstAtMs: number;
 }
 
-/** Name of a log chunk; names sort in the order of the log. A reader finds any line or byte by listing names only. */
+/**
+ * Name of a log chunk; names sort in the order of the log, a joined chunk right before the first one that it repeats
+ * (`+` sorts before `.`). A reader finds any line, byte or time by listing names only.
+ */
 export function formatLogChunkName(chunk: LogChunkName): string {
-  const sequence = String(chunk.sequence).padStart(8, "0");
-  return `${sequence}.${chunk.firstLine}.${chunk.lines}.${chunk.firstByte}.${chunk.bytes}.zst`;
+  const { sequence, lastSequence, firstLine, lines, firstByte, bytes, firstAtMs } = chunk;
+  const joined = lastSequence === sequence ? "" : `+${padSequence(lastSequence)}`;
+  return `${padSequence(sequence)}${joined}.${firstLine}.${lines}.${firstByte}.${bytes}.${firstAtMs}.zst`;
+}
+
+/** A chunk's position as names begin with it: what sorts before this text sorts before the names of the chunk. */
+export function padSequence(sequence: number): string {
+  return String(sequence).padStart(8, "0");
 }
 
 /** The parts of a log chunk's name (the last part of its key), or undefined where it is none. */
 export function parseLogChunkName(name: string): LogChunkName | undefined {
-  const match = /^(\d{8})\.(\d+)\.(\d+)\.(\d+)\.(\d+)\.zst$/.exec(name);
+  const match = /^(\d{8})(?:\+(\d{8}))?\.(\d+)\.(\d+)\.(\d+)\.(\d+)\.(\d+)\.zst$/.exec(name);
   if (!match) return undefined;
-  const [sequence, firstLine, lines, firstByte, bytes] = match.slice(1).map(Number) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  return { sequence, firstLine, lines, firstByte, bytes };
+  const [sequence = 0, lastSequence = 0, firstLine = 0, lines = 0, firstByte = 0, bytes = 0, firstAtMs = 0] = match
+    .slice(1)
+    .map((part) => Number(part ?? match[1]));
+  return { sequence, lastSequence, firstLine, lines, firstByte, bytes, firstAtMs };
 }
 
 /**

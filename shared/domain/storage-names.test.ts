@@ -29,22 +29,30 @@ describe("keys of objects", () => {
 
 describe("names of log chunks", () => {
   it("are read back as they were written, and sort in the order of the log", () => {
-    const chunks = [0, 1, 2, 9, 10, 11, 99_999].map((sequence) => ({
+    const chunk = (sequence: number, count = 1) => ({
       sequence,
+      lastSequence: sequence + count - 1,
       firstLine: sequence * 7,
-      lines: 7,
+      lines: count * 7,
       firstByte: sequence * 100,
-      bytes: 100,
-    }));
+      bytes: count * 100,
+      firstAtMs: 1_800_000_000_000 + sequence,
+    });
+    const chunks = [chunk(0, 32), ...[0, 1, 2, 9, 10, 11].map((at) => chunk(at)), chunk(32, 8), chunk(99_999)];
     const names = chunks.map(formatLogChunkName);
     expect(names.map(parseLogChunkName)).toEqual(chunks);
     expect(names.toSorted()).toEqual(names);
   });
 
-  it.each(["", "result.json", "00000001.1.1.1.zst", "1.1.1.1.1.zst", "00000001.1.1.1.1.gz", "00000001.1.-1.1.1.zst"])(
-    "are not %j",
-    (name) => expect(parseLogChunkName(name)).toBeUndefined(),
-  );
+  it.each([
+    "",
+    "result.json",
+    "00000001.1.1.1.1.zst",
+    "1.1.1.1.1.1.zst",
+    "00000001+2.1.1.1.1.1.zst",
+    "00000001.1.1.1.1.1.gz",
+    "00000001.1.-1.1.1.1.zst",
+  ])("are not %j", (name) => expect(parseLogChunkName(name)).toBeUndefined());
 });
 
 describe("lines of a log", () => {

@@ -32,8 +32,10 @@ export const timing = {
   announceAgainMs: 60_000,
   /** The longest time between two announcements of one waiting task. */
   longestAnnounceMs: 12 * 3600_000,
-  /** Lines of a running step reach the bucket at most this late. */
+  /** Lines of a running step reach the bucket at most this late: so much of a log dies with its worker. */
   logFlushMs: 1_500,
+  /** The same while somebody watches. */
+  watchedLogFlushMs: 500,
 } as const;
 
 /** Receives of one message before it goes to the dead-letter queue. Releases count too, so this is generous. */

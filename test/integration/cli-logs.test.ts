@@ -78,6 +78,38 @@ describe("sluice logs", () => {
     expect(both.stderr).toContain("--step and --service exclude each other");
   });
 
+  it("asks for the lines, the time or the bytes that were named", async () => {
+    job.move("unit", "running");
+    logLines(3);
+    const askFor = async (...args: string[]) => {
+      const cli = startCli(fake, ["logs", job.id, "unit", ...args]);
+      const exitCode = await cli.end();
+      const asked = fake.requests.findLast(({ path, query }) => path.endsWith("/logs") && !query.has("cursor"));
+      return { exitCode, cli, query: asked?.query, range: asked?.headers.range };
+    };
+    expect((await askFor("--lines", "2-3")).query?.get("lines")).toBe("1-2");
+    expect((await askFor("--since", "2026-01-31T12:00:00Z")).query?.get("since")).toBe("2026-01-31T12:00:00.000Z");
+    const bytes = await askFor("--bytes", "2-9");
+    expect([bytes.range, bytes.cli.stdout, bytes.exitCode]).toEqual(["bytes=2-9", "ne 0\nlin", 0]);
+    const wrong = await askFor("--lines", "3-2");
+    expect([wrong.exitCode, wrong.cli.stderr]).toEqual([2, expect.stringContaining('--lines "3-2" is no range')]);
+  });
+
+  it("says where the end of a log is missing because its worker was lost", async () => {
+    job.move("unit", "running");
+    logLines(1);
+    job.move("unit", "failed");
+    const rescue = { at: "2026-01-01T00:00:00Z", leaseUntil: "2026-01-01T00:00:00Z" };
+    const task = job.tasks.get("unit");
+    task?.attempts.splice(0, 1, { attempt: 1, workerId: "w", claimedAt: rescue.at, endedAt: rescue.at, rescue });
+    for (const args of [[], ["-f"]]) {
+      const cli = startCli(fake, ["logs", job.id, "unit", ...args]);
+      expect(await cli.end()).toBe(0);
+      expect(cli.stdout).toBe("line 0\n");
+      expect(cli.stderr.match(/the end of this log is missing: attempt 1 of unit was lost/g)).toHaveLength(1);
+    }
+  });
+
   it("says that a task has not started yet, or ended before it could", async () => {
     const queued = startCli(fake, ["logs", job.id, "unit"]);
     expect(await queued.end()).toBe(0);

@@ -184,6 +184,78 @@ describe("the tail of a log", () => {
   });
 });
 
+describe("a window of a log", () => {
+  const readWindow = async (path: string, headers: Record<string, string> = {}) => {
+    const response = await plane().request(path, { headers });
+    return { status: response.status, range: response.headers.get("content-range"), body: await response.text() };
+  };
+  const refusal = (status: number, code: string) => ({ status, body: expect.stringContaining(`"code":"${code}"`) });
+
+  it("is the lines that were named, page by page, as JSON and as text", async () => {
+    const { path } = await runLoggedTask();
+    const pages = await readPages(`${path}?step=1&lines=2-5&limit=3`);
+    expect(pages.map((page) => textsOf(page.lines))).toEqual([numbered("one", 3, 2), ["one-5"]]);
+    expect((await readPages(`${path}?step=2&lines=3-`)).flatMap(({ lines }) => textsOf(lines))).toEqual(
+      numbered("two", 2, 3),
+    );
+    const text = await readWindow(`${path}?step=1&lines=2-5`, { accept: "text/plain" });
+    expect(text.body).toBe(`${numbered("one", 4, 2).join("\n")}\n`);
+    expect((await readWindow(`${path}?step=1&lines=7-`)).body).toContain('"lines":[]');
+  });
+
+  it("is the bytes of a Range header", async () => {
+    const { path } = await runLoggedTask();
+    const all = `${numbered("one", 7).join("\n")}\n`;
+    const read = (range: string) => readWindow(`${path}?step=1`, { range: `bytes=${range}` });
+    expect(await read("3-14")).toEqual({ status: 206, range: "bytes 3-14/42", body: all.slice(3, 15) });
+    expect(await read("0-")).toEqual({ status: 206, range: "bytes 0-41/42", body: all });
+    expect(await read("-5")).toEqual({ status: 206, range: "bytes 37-41/42", body: all.slice(-5) });
+    expect(await read("40-1000")).toEqual({ status: 206, range: "bytes 40-41/42", body: all.slice(40) });
+    expect(await read("42-")).toMatchObject({ range: "bytes */42", ...refusal(416, "range_not_satisfiable") });
+    for (const range of ["5-2,7-8", "x", "-"]) expect(await read(range)).toMatchObject(refusal(400, "invalid_request"));
+  });
+
+  it("begins at a time, also in a stream", async () => {
+    const { worker, claimed, path } = await startTask();
+    const { ship } = createShipper(plane(), claimed);
+    await ship(1, ["early"]);
+    plane().clock.advance(1_000);
+    const since = new Date(plane().clock.now()).toISOString();
+    await ship(1, ["later"]);
+    await ship(2, ["last"]);
+    await worker.report(claimed, completed());
+    expect((await readPages(`${path}?since=${since}`)).flatMap(({ lines }) => textsOf(lines))).toEqual([
+      "later",
+      "last",
+    ]);
+    expect((await readStream(`${path}?since=${since}`)).texts).toEqual(["later", "last"]);
+  });
+
+  it("that is not there, or not one, is refused with what to do", async () => {
+    const { path } = await runLoggedTask();
+    expect(await readWindow(`${path}?step=1&lines=8-9`)).toMatchObject(refusal(416, "range_not_satisfiable"));
+    for (const query of ["step=1&lines=5-4", "step=1&lines=1", "lines=0-1", "since=10m", "tail=1&step=1&lines=0-1"]) {
+      expect(await readWindow(`${path}?${query}`)).toMatchObject(refusal(400, "invalid_request"));
+    }
+    expect(await readWindow(path, { range: "bytes=0-1" })).toMatchObject(refusal(400, "invalid_request"));
+    const accept = "text/event-stream";
+    expect(await readWindow(`${path}?step=1&lines=0-1`, { accept })).toMatchObject(refusal(400, "invalid_request"));
+  });
+
+  it("costs one read of the bucket, wherever it is", async () => {
+    const { worker, claimed, path } = await startTask();
+    const { ship } = createShipper(plane(), claimed);
+    for (let chunk = 0; chunk < 20; chunk++) await ship(1, numbered("line", 50, chunk * 50));
+    await worker.report(claimed, completed());
+    for (const query of ["tail=10&step=1", "lines=510-520&step=1"]) {
+      plane().requests.reset();
+      await plane().call(`${path}?${query}`);
+      const { "s3.GetObject": reads, "s3.ListObjectsV2": lists } = plane().requests.counts();
+      expect([reads, lists]).toEqual([1, query.startsWith("tail") ? 1 : 3]);
+    }
+  });
+});
+
 describe("a log as text", () => {
   const readText = async (path: string) => {
     const response = await plane().request(path, { headers: { accept: "text/plain" } });

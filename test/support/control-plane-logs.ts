@@ -22,12 +22,15 @@ export function createShipper({ clock, deps }: ControlPlane, claimed: ClaimedTas
     ): Promise<void> {
       const at = counters.get(owner) ?? { sequence: 0, lines: 0, bytes: 0 };
       const content = texts.map((text) => formatLogLine({ atMs: clock.now(), stream, text, partial: false })).join("");
+      const bytes = Buffer.byteLength(texts.map((text) => `${text}\n`).join(""));
       const name = formatLogChunkName({
         sequence: at.sequence,
+        lastSequence: at.sequence,
         firstLine: at.lines,
         lines: texts.length,
         firstByte: at.bytes,
-        bytes: content.length,
+        bytes,
+        firstAtMs: clock.now(),
       });
       const { jobId, task, attempt } = claimed;
       const prefix =
@@ -38,7 +41,7 @@ export function createShipper({ clock, deps }: ControlPlane, claimed: ClaimedTas
       counters.set(owner, {
         sequence: at.sequence + 1,
         lines: at.lines + texts.length,
-        bytes: at.bytes + content.length,
+        bytes: at.bytes + bytes,
       });
     },
   };

@@ -163,9 +163,14 @@ function readLog(job: FakeJob, task: Task, request: RecordedRequest): FakeAnswer
     };
     return { kind: "stream", job, from, next, isEnded: () => job.isLogComplete(task.task) };
   }
+  if (headers.range !== undefined) {
+    const [first = 0, last = 0] = headers.range.replace("bytes=", "").split("-").map(Number);
+    const text = Buffer.from(lines.map((line) => `${line.text}\n`).join(""));
+    return { kind: "bytes", status: 206, body: text.subarray(first, last + 1) };
+  }
   const taken = lines.slice(from, from + Number(query.get("limit") ?? 1000));
   const attempt = Number(query.get("attempt") ?? task.attempt);
-  const complete = job.isLogComplete(task.task);
+  const complete = job.isLogComplete(task.task) && from + taken.length >= lines.length;
   return json({ attempt, lines: taken, cursor: String(from + taken.length), complete });
 }
 

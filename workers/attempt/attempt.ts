@@ -15,6 +15,7 @@ import {
   type TaskSandbox,
 } from "../executors/executor.ts";
 import { listSecretParts } from "../executors/registry-auth.ts";
+import { LimitedOutput } from "../logs/limited-output.ts";
 import { type LogOwner, StepLog } from "../logs/step-log.ts";
 import { type ClosableOutput, maskOutput } from "../masking/masked-output.ts";
 import { SecretMatcher } from "../masking/secret-matcher.ts";
@@ -39,7 +40,10 @@ export interface AttemptDeps {
   objects: ObjectStore;
   /** Read when a step is ended: a drain shortens it. */
   killGraceMs: () => number;
-  logFlushMs: number;
+  /** How long lines of a log may wait: while somebody watches, and else. */
+  logFlushMs: { watched: number; unwatched: number };
+  /** Bytes of text that are kept of one log; what is printed beyond them is dropped. */
+  maxLogBytes: { step: number; service: number };
   /** Uploads and the manifest are tried for this long. */
   uploadDeadlineMs: number;
   /** Aborted when the process is about to end whatever is unfinished. */
@@ -73,6 +77,7 @@ export class Attempt {
   readonly #startedAtMs = Date.now();
   #workspace: Workspace | undefined;
   #servicesStopped: Promise<void> | undefined;
+  #watched = false;
 
   constructor(deps: AttemptDeps, claimed: WorkerTask, lease: Lease) {
     this.#deps = deps;
@@ -88,6 +93,11 @@ export class Attempt {
   /** Ends the attempt early; the first interrupt decides, later ones change nothing. */
   interrupt(interrupt: Interrupt): void {
     this.#stop.abort(new AttemptInterrupted(interrupt));
+  }
+
+  /** Tells whether somebody watches its logs now. */
+  noteWatched(watched: boolean): void {
+    this.#watched = watched;
   }
 
   /** Runs the attempt to its end and tells what becomes of its message. Never throws. */
@@ -231,7 +241,7 @@ export class Attempt {
       owner,
       putChunk: (chunk, content, signal) =>
         this.#deps.objects.put(`${prefix}${chunk}`, content, "application/zstd", signal),
-      flushMs: this.#deps.logFlushMs,
+      flushMs: () => this.#deps.logFlushMs[this.#watched ? "watched" : "unwatched"],
       uploadDeadlineMs: this.#deps.uploadDeadlineMs,
       nowMs: Date.now,
       signal: this.#endSignal(),
@@ -240,11 +250,16 @@ export class Attempt {
         this.interrupt({ kind: "fault", reason: reasonFor("upload_failed", detail) });
       },
     });
-    const wrapped = wrap({ write: (stream, bytes) => log.write(stream, bytes) });
+    const kind = "service" in owner ? "service" : "step";
+    const maxBytes = this.#deps.maxLogBytes[kind];
+    const notice = `sluice: the log of this ${kind} ends here, at its limit of ${maxBytes} bytes; the ${kind} goes on`;
+    const limited = new LimitedOutput(log, { maxBytes, notice });
+    const wrapped = wrap(limited);
     const output: ClosableOutput = {
       write: (stream, bytes) => wrapped.write(stream, bytes),
       close: () => {
-        const closed = log.close();
+        const { droppedBytes } = limited;
+        const closed = log.close().then((summary) => (droppedBytes > 0 ? { ...summary, droppedBytes } : summary));
         // It is awaited before the manifest; until then a failure is not an unhandled one.
         closed.catch(() => undefined);
         this.#logs.push(closed);

@@ -9,7 +9,6 @@ export class LimitedOutput implements StepOutput {
   readonly #maxBytes: number;
   readonly #notice: string;
   #bytes = 0;
-  #isFull = false;
 
   constructor(output: StepOutput, limit: { maxBytes: number; notice: string }) {
     this.#output = output;
@@ -17,16 +16,22 @@ export class LimitedOutput implements StepOutput {
     this.#notice = limit.notice;
   }
 
+  /** Bytes that were not passed on. */
+  get droppedBytes(): number {
+    return Math.max(0, this.#bytes - this.#maxBytes);
+  }
+
   write(stream: LogStream, bytes: Buffer): Promise<void> | undefined {
-    if (this.#isFull) return undefined;
     const left = this.#maxBytes - this.#bytes;
+    const wasFull = left < 0;
     this.#bytes += bytes.length;
+    if (wasFull) return undefined;
     if (bytes.length <= left) return this.#output.write(stream, bytes);
-    this.#isFull = true;
     const last = bytes.subarray(0, left);
-    const isOpen = stream === "stderr" && left > 0 && last[left - 1] !== newline;
-    const written = left > 0 ? this.#output.write(stream, last) : undefined;
-    const noticed = this.#output.write("stderr", Buffer.from(`${isOpen ? "\n" : ""}${this.#notice}\n`));
+    // The line that is cut ends before the notice, which would stand in its middle.
+    const kept = left > 0 && last[left - 1] !== newline ? Buffer.concat([last, Buffer.from("\n")]) : last;
+    const written = left > 0 ? this.#output.write(stream, kept) : undefined;
+    const noticed = this.#output.write("stderr", Buffer.from(`${this.#notice}\n`));
     return written === undefined ? noticed : written.then(() => noticed);
   }
 }

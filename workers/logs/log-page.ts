@@ -3,11 +3,13 @@ import { formatLogLine, type LogLine } from "../../shared/domain/log-line.ts";
 const newline = 0x0a;
 const firstCapacity = 16 * 1024;
 
-/** Stored log lines in one growing buffer: bytes as they will be in a chunk, and how many lines they are. */
+/** Stored log lines in one growing buffer: bytes as they will be in a chunk, and what the chunk's name will say. */
 export class LogPage {
   #buffer = Buffer.allocUnsafe(firstCapacity);
   #length = 0;
   #lines = 0;
+  #textBytes = 0;
+  #firstAtMs = 0;
   #prefixOf: Omit<LogLine, "text"> = { atMs: Number.NaN, stream: "stdout", partial: false };
   #prefix = Buffer.alloc(0);
 
@@ -17,6 +19,16 @@ export class LogPage {
 
   get lines(): number {
     return this.#lines;
+  }
+
+  /** Bytes of the text as it was printed: without what is stored in front of each line. */
+  get textBytes(): number {
+    return this.#textBytes;
+  }
+
+  /** Time of the first line. */
+  get firstAtMs(): number {
+    return this.#firstAtMs;
   }
 
   /** The stored bytes; they share memory with the page. */
@@ -34,7 +46,8 @@ export class LogPage {
     // `copy` beats `subarray` + `set`: it makes no view, and this runs once a line.
     this.#length += source.copy(this.#buffer, this.#length, start, end);
     this.#buffer[this.#length++] = newline;
-    this.#lines++;
+    this.#textBytes += end - start + (line.partial ? 0 : 1);
+    if (this.#lines++ === 0) this.#firstAtMs = line.atMs;
   }
 
   /** Lines of one read have their time and stream in common: their prefix is made once. */

@@ -14,7 +14,7 @@ function openLog(overrides: Partial<StepLogOptions> = {}) {
     putChunk: async (name, content) => {
       chunks.push({ name, text: zstdDecompressSync(content).toString() });
     },
-    flushMs: 60_000,
+    flushMs: () => 60_000,
     uploadDeadlineMs: 60_000,
     nowMs: () => 1_700_000_000_000,
     signal: stop.signal,
@@ -45,18 +45,21 @@ describe("StepLog", () => {
     expect(chunks.map((chunk) => chunk.text)).toEqual([
       "1700000000000 o hello\n1700000000000 e oops\n1700000000000 O wor\n",
     ]);
-    expect(summary).toEqual({ step: 1, name: "step 1", chunks: 1, lines: 3, bytes: chunks[0]?.text.length });
+    const bytes = "hello\noops\nwor".length;
+    expect(summary).toEqual({ step: 1, name: "step 1", chunks: 1, lines: 3, bytes });
     expect(parseLogChunkName(chunks[0]?.name ?? "")).toEqual({
       sequence: 0,
+      lastSequence: 0,
       firstLine: 0,
       lines: 3,
       firstByte: 0,
-      bytes: chunks[0]?.text.length,
+      bytes,
+      firstAtMs: 1_700_000_000_000,
     });
   });
 
   it("stores what was printed within the flush time, and a prompt without a newline too", async () => {
-    const { log, chunks } = openLog({ flushMs: 5, nowMs: Date.now });
+    const { log, chunks } = openLog({ flushMs: () => 5, nowMs: Date.now });
     log.write("stdout", Buffer.from("first\nname? "));
     await vi.waitFor(() => expect(chunks.map((chunk) => chunk.text).join("")).toMatch(/o first\n\d+ O name\? \n/));
     log.write("stdout", Buffer.from("second\n"));
@@ -73,7 +76,8 @@ describe("StepLog", () => {
     let bytes = 0;
     chunks.forEach((chunk, index) => {
       const name = parseLogChunkName(chunk.name);
-      expect(name).toMatchObject({ sequence: index, firstLine: lines, firstByte: bytes, bytes: chunk.text.length });
+      const textBytes = chunk.text.length - chunk.text.split("\n").slice(1).length * "1700000000000 o ".length;
+      expect(name).toMatchObject({ sequence: index, firstLine: lines, firstByte: bytes, bytes: textBytes });
       lines += name?.lines ?? 0;
       bytes += name?.bytes ?? 0;
     });
@@ -81,6 +85,25 @@ describe("StepLog", () => {
     expect({ lines, bytes }).toEqual({ lines: summary.lines, bytes: summary.bytes });
     const stored = chunks.flatMap((chunk) => chunk.text.trimEnd().split("\n"));
     expect(stored.every((text) => parseLogLine(text).text === "x".repeat(99))).toBe(true);
+  });
+
+  it("repeats many small chunks in one, behind which nothing is missing or double", async () => {
+    const { log, chunks } = openLog({ flushMs: () => 0 });
+    for (let line = 0; line < 42; line++) {
+      log.write("stdout", Buffer.from(`${line}\n`));
+      await vi.waitFor(() => expect(chunks.some(({ text }) => text.endsWith(` ${line}\n`))).toBe(true), {
+        interval: 1,
+      });
+    }
+    expect(await log.close()).toMatchObject({ chunks: 42, lines: 42, bytes: 116 });
+    const names = chunks.map(({ name }) => parseLogChunkName(name));
+    const joined = chunks.filter((_, index) => names[index]?.sequence !== names[index]?.lastSequence);
+    const small = chunks.filter((chunk) => !joined.includes(chunk));
+    expect(joined.map(({ text }) => text).join("")).toBe(small.map(({ text }) => text).join(""));
+    expect(joined.map(({ name }) => parseLogChunkName(name))).toMatchObject([
+      { sequence: 0, lastSequence: 31, firstLine: 0, lines: 32, firstByte: 0, bytes: 86 },
+      { sequence: 32, lastSequence: 41, firstLine: 32, lines: 10, firstByte: 86, bytes: 30 },
+    ]);
   });
 
   it("makes the step wait while the bucket takes nothing, and lets it go on afterwards", async () => {
@@ -115,7 +138,7 @@ describe("StepLog", () => {
 
   it("reports a chunk that cannot be stored, and blocks nobody afterwards", async () => {
     const { log, faults } = openLog({
-      flushMs: 1,
+      flushMs: () => 1,
       uploadDeadlineMs: 50,
       putChunk: () => Promise.reject(new Error("access denied")),
     });

@@ -5,6 +5,7 @@ import { formatLogChunkName } from "../../shared/domain/object-keys.ts";
 import { retryWithBackoff } from "../retry.ts";
 import { LineCutter, type LogStream } from "./line-cutter.ts";
 import { LogPage } from "./log-page.ts";
+import { type Chunk, SmallChunks } from "./small-chunks.ts";
 
 const compress = promisify(zstdCompress);
 
@@ -22,7 +23,8 @@ export interface StepLogOptions {
   owner: LogOwner;
   /** Stores one chunk under its name (the last part of its key). */
   putChunk: (name: string, content: Uint8Array, signal: AbortSignal) => Promise<void>;
-  flushMs: number;
+  /** How long lines may wait before they are stored; asked whenever some begin to wait. */
+  flushMs: () => number;
   /** No chunk is tried for longer than this. */
   uploadDeadlineMs: number;
   nowMs: () => number;
@@ -35,7 +37,8 @@ export interface StepLogOptions {
 
 /**
  * The log of one step or service on its way to the bucket: lines in chunks, stored one after the other, so that what is stored
- * is always the beginning of the log. A chunk leaves at most `flushMs` after its first byte was written.
+ * is always the beginning of the log. A chunk leaves at most `flushMs` after its first byte was written. Bytes of the log
+ * are those of its text; bytes in memory are those that are stored.
  */
 export class StepLog {
   readonly #options: StepLogOptions;
@@ -52,9 +55,10 @@ export class StepLog {
   #closed = false;
   #waiting: (() => void)[] = [];
   #fault: Error | undefined;
+  readonly #smallChunks = new SmallChunks();
   #chunks = 0;
   #lines = 0;
-  #bytes = 0;
+  #textBytes = 0;
 
   constructor(options: StepLogOptions) {
     this.#options = options;
@@ -87,7 +91,8 @@ export class StepLog {
     }
     await this.#sender;
     if (this.#fault !== undefined) throw this.#fault;
-    return { ...this.#options.owner, chunks: this.#chunks, lines: this.#lines, bytes: this.#bytes };
+    await this.#putChunk(this.#smallChunks.end());
+    return { ...this.#options.owner, chunks: this.#chunks, lines: this.#lines, bytes: this.#textBytes };
   }
 
   get #bufferedBytes(): number {
@@ -96,12 +101,13 @@ export class StepLog {
 
   #scheduleFlush(): void {
     if (this.#flushTimer !== undefined || this.#closed) return;
+    const flushMs = this.#options.flushMs();
     this.#flushTimer = setTimeout(() => {
       this.#flushTimer = undefined;
       this.#flushDue = true;
-      this.#cutter.flush(this.#options.nowMs(), this.#options.flushMs / 3);
+      this.#cutter.flush(this.#options.nowMs(), flushMs / 3);
       void this.#send();
-    }, this.#options.flushMs);
+    }, flushMs);
   }
 
   #closePage(): void {
@@ -140,24 +146,33 @@ export class StepLog {
   async #storeChunk(pages: readonly LogPage[]): Promise<void> {
     const content =
       pages.length === 1 && pages[0] ? pages[0].content : Buffer.concat(pages.map((page) => page.content));
-    const lines = pages.reduce((sum, page) => sum + page.lines, 0);
     this.#sendingBytes = content.length;
-    const name = formatLogChunkName({
+    const sum = (pick: (page: LogPage) => number) => pages.reduce((total, page) => total + pick(page), 0);
+    const name = {
       sequence: this.#chunks,
+      lastSequence: this.#chunks,
       firstLine: this.#lines,
-      lines,
-      firstByte: this.#bytes,
-      bytes: content.length,
-    });
-    const compressed = await compress(content, { params: { [constants.ZSTD_c_compressionLevel]: 3 } });
-    await retryWithBackoff(() => this.#options.putChunk(name, compressed, this.#options.signal), {
-      signal: this.#options.signal,
-      maxElapsedMs: this.#options.uploadDeadlineMs,
-    });
+      lines: sum((page) => page.lines),
+      firstByte: this.#textBytes,
+      bytes: sum((page) => page.textBytes),
+      firstAtMs: pages[0]?.firstAtMs ?? 0,
+    };
+    await this.#putChunk({ name, content });
     this.#chunks++;
-    this.#lines += lines;
-    this.#bytes += content.length;
+    this.#lines += name.lines;
+    this.#textBytes += name.bytes;
     this.#sendingBytes = 0;
+    await this.#putChunk(this.#smallChunks.add({ name, content }));
+  }
+
+  async #putChunk(chunk: Chunk | undefined): Promise<void> {
+    if (chunk === undefined) return;
+    const { putChunk, signal, uploadDeadlineMs } = this.#options;
+    const compressed = await compress(chunk.content, { params: { [constants.ZSTD_c_compressionLevel]: 3 } });
+    await retryWithBackoff(() => putChunk(formatLogChunkName(chunk.name), compressed, signal), {
+      signal,
+      maxElapsedMs: uploadDeadlineMs,
+    });
   }
 
   #releaseWriters(): void {

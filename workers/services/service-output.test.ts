@@ -51,20 +51,4 @@ describe("ServiceOutput", () => {
     output.write("stdout", Buffer.from(`${"x".repeat(297)}s3cret\n${"y".repeat(4_090)}s3cret${"z".repeat(4_093)}\n`));
     expect(output.lastLines().join()).not.toMatch(/s3c|ret/);
   });
-
-  it("keeps a log within its limit, with one notice, and still looks at everything", () => {
-    const log = collect();
-    const output = new ServiceOutput(log.open, "needle", 8);
-    const { found } = output.beginStart();
-    output.write("stdout", Buffer.from("12345\n"));
-    output.write("stderr", Buffer.from("6789"));
-    output.write("stdout", Buffer.from("needle\n"));
-    expect(log.written).toEqual([
-      "stdout: 12345\n",
-      "stderr: 67",
-      "stderr: \nsluice: the log of this service ends here: it has reached its limit of 8 bytes\n",
-    ]);
-    expect(found.aborted).toBe(true);
-    expect(output.lastLines()).toEqual(["12345", "6789needle"]);
-  });
 });

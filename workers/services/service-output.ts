@@ -1,12 +1,8 @@
 import type { StepOutput } from "../executors/executor.ts";
-import { LimitedOutput } from "../logs/limited-output.ts";
 import type { LogStream } from "../logs/line-cutter.ts";
 import type { ClosableOutput } from "../masking/masked-output.ts";
 import { LogTail } from "./log-tail.ts";
 import { TextFinder } from "./text-finder.ts";
-
-/** Bytes of a service's log that are kept for one attempt: a chatty service must not fill the bucket. */
-export const maxServiceLogBytes = 32 * 1024 * 1024;
 
 /** What a service prints over all its starts: past who looks for a text, into its log, into its last words. */
 export class ServiceOutput implements StepOutput {
@@ -16,24 +12,16 @@ export class ServiceOutput implements StepOutput {
   #finder: TextFinder;
 
   /** `text` is what its health check looks for, if it does. */
-  constructor(
-    openLog: (wrap: (log: StepOutput) => StepOutput) => ClosableOutput,
-    text: string | undefined,
-    maxBytes = maxServiceLogBytes,
-  ) {
+  constructor(openLog: (wrap: (log: StepOutput) => StepOutput) => ClosableOutput, text: string | undefined) {
     this.#text = text ?? "";
     this.#finder = new TextFinder(this.#text);
-    const notice = `sluice: the log of this service ends here: it has reached its limit of ${maxBytes} bytes`;
     // Last words are cut out of their lines, so they are taken where secrets are masked: half a secret would not be.
-    this.#log = openLog((log) => {
-      const limited = new LimitedOutput(log, { maxBytes, notice });
-      return {
-        write: (stream, bytes) => {
-          this.#tail.push(bytes);
-          return limited.write(stream, bytes);
-        },
-      };
-    });
+    this.#log = openLog((log) => ({
+      write: (stream, bytes) => {
+        this.#tail.push(bytes);
+        return log.write(stream, bytes);
+      },
+    }));
   }
 
   /** What is found, and what the last words are, counts from here: a new start of the service. */
