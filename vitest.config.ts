@@ -1,29 +1,32 @@
 import { defineConfig } from "vitest/config";
+import { LongestFirst } from "./test/support/longest-first.ts";
 
 /**
- * Test kinds run as projects, one after the other. What starts processes mostly waits for them, for leases that run
- * out and for messages that show again: three files at once keep two cores busy.
+ * All kinds of tests share one set of workers, the longest files first. What starts processes mostly waits for them,
+ * for leases that run out and for messages that show again: four files at once keep two cores busy.
  */
+const maxWorkers = 4;
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
           name: "unit",
           include: ["{shared,events,functions,workers,cli,local}/**/*.test.ts", "test/property/**/*.test.ts"],
+          maxWorkers,
           // A machine that is busy with other things makes a test slow, not wrong.
           testTimeout: 30_000,
-          sequence: { groupOrder: 0 },
         },
       },
       {
         test: {
           name: "system",
           include: ["test/{contract,integration,fault,rules}/**/*.test.ts"],
-          maxWorkers: 3,
+          maxWorkers,
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -32,6 +35,7 @@ export default defineConfig({
           include: ["test/stacks/**/*.test.ts"],
           // Evaluates the plans once for all of its files.
           globalSetup: "test/stacks/support/evaluate-plans.ts",
+          maxWorkers,
           // What the bundles are tested with are tests of the system.
           testTimeout: 120_000,
           hookTimeout: 120_000,
