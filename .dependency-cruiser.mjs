@@ -112,6 +112,7 @@ export default {
       ["@aws-sdk/client-s3", "@aws-sdk/lib-storage", "@aws-sdk/s3-request-presigner"],
       ["^shared/clients/", "^local/"],
     ),
+    onlyIn("ecr-in-its-client", ["@smithy/signature-v4"], ["^shared/clients/"]),
     onlyIn("ssm-in-its-client", ["@aws-sdk/client-ssm"], ["^shared/clients/"]),
     onlyIn(
       "dynamodb-in-the-repository",

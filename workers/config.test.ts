@@ -56,6 +56,28 @@ describe("parseConfig", () => {
     expect(parsed).toMatchObject({ ok: true, config: { workDir: "/home/me/w", executors: ["docker", "process"] } });
   });
 
+  it("reads how much may be kept of images, and where images of AWS are signed in for", () => {
+    const read = (more: Record<string, string>) => {
+      const parsed = parseConfig({ ...minimal, ...more }, host);
+      if (!parsed.ok) throw new Error(parsed.problems.join());
+      const { imageCache, ecr } = parsed.config;
+      return { gb: imageCache.maxBytes / 1e9, days: imageCache.maxAgeMs / 86_400_000, ecr };
+    };
+    expect(read({})).toEqual({ gb: 20, days: 7, ecr: undefined });
+    expect(read({ SLUICE_IMAGE_CACHE_GB: "0", SLUICE_IMAGE_CACHE_DAYS: "30", SLUICE_PROVIDER: "ec2" })).toEqual({
+      gb: 0,
+      days: 30,
+      ecr: { endpoint: undefined },
+    });
+    expect(read({ SLUICE_PROVIDER: "ec2", SLUICE_ECR: "off" }).ecr).toBeUndefined();
+    const endpoint = "https://ecr.example";
+    expect(read({ SLUICE_ECR: "on", AWS_ENDPOINT_URL_ECR: endpoint }).ecr).toEqual({ endpoint });
+    expect(problemsOf({ ...minimal, SLUICE_IMAGE_CACHE_GB: "some", SLUICE_ECR: "yes" })).toEqual([
+      "SLUICE_IMAGE_CACHE_GB is a whole number",
+      "SLUICE_ECR is on or off",
+    ]);
+  });
+
   it("reads DOCKER_HOST as a socket or a TCP address", () => {
     const read = (DOCKER_HOST: string) => {
       const parsed = parseConfig({ ...minimal, DOCKER_HOST }, host);

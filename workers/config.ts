@@ -3,6 +3,7 @@ import { z } from "zod";
 import { timing } from "../shared/domain/timing.ts";
 import { jobRules } from "../shared/jobfile/rules.ts";
 import { type DockerAddress, parseDockerHost } from "./docker-address.ts";
+import type { CacheLimits } from "./images/expiry.ts";
 import { Secret } from "./secret.ts";
 
 /** What steps a worker runs: containers, processes of its own host, or both. */
@@ -20,6 +21,9 @@ export interface WorkerConfig {
   executors: readonly ExecutorKind[];
   docker: DockerAddress;
   provider: "local" | "ec2" | "openstack";
+  imageCache: CacheLimits;
+  /** How images of AWS's private registries are signed in for; undefined: only as jobs say. */
+  ecr: { endpoint: string | undefined } | undefined;
   killGraceMs: number;
   drainMs: number;
   /** Bytes of text that are kept of the log of one step, and of one service, in one attempt. */
@@ -40,10 +44,20 @@ const defaultServiceLogBytes = 32 * 1024 ** 2;
 
 const wholeNumber = z.string().regex(/^\d+$/, "is a whole number").transform(Number);
 
+const isHttpUrl = (text: string) => /^https?:\/\//.test(text) && URL.canParse(text);
+
+/** Beside workspaces and the images in use, on the 50 GB that a worker's machine has on AWS. */
+const defaultImageCacheGb = 20;
+const defaultImageCacheDays = 7;
+const bytesPerGb = 1e9;
+const msPerDay = 86_400_000;
+/** Three times as long as workers take to say what their tasks need. */
+const minIdleMs = 15 * 60_000;
+
 const envSchema = z.object({
   SLUICE_URL: z
     .string({ error: "is missing: set it to the URL of the control plane, such as http://127.0.0.1:4400" })
-    .refine((text) => /^https?:\/\//.test(text) && URL.canParse(text), "is an http:// or https:// URL"),
+    .refine(isHttpUrl, "is an http:// or https:// URL"),
   SLUICE_TOKEN: z
     .string({ error: "is missing: set it to a token with the role 'worker'" })
     .min(1, "is empty: set it to a token with the role 'worker'"),
@@ -58,6 +72,10 @@ const envSchema = z.object({
   SLUICE_WORK_DIR: z.string().min(1, "is empty: name a folder").default("/var/lib/sluice/work"),
   SLUICE_EXECUTORS: z.string().default("docker"),
   SLUICE_PROVIDER: z.enum(["local", "ec2", "openstack"], { error: "is local, ec2 or openstack" }).default("local"),
+  SLUICE_IMAGE_CACHE_GB: wholeNumber.default(defaultImageCacheGb),
+  SLUICE_IMAGE_CACHE_DAYS: wholeNumber.default(defaultImageCacheDays),
+  SLUICE_ECR: z.enum(["on", "off"], { error: "is on or off" }).optional(),
+  AWS_ENDPOINT_URL_ECR: z.string().refine(isHttpUrl, "is an http:// or https:// URL").optional(),
   SLUICE_KILL_GRACE_MS: wholeNumber.optional(),
   SLUICE_DRAIN_MS: wholeNumber.optional(),
   SLUICE_STEP_LOG_BYTES: wholeNumber.optional(),
@@ -104,6 +122,12 @@ export function parseConfig(
       executors,
       docker: docker.address,
       provider: values.SLUICE_PROVIDER,
+      imageCache: {
+        maxBytes: values.SLUICE_IMAGE_CACHE_GB * bytesPerGb,
+        maxAgeMs: values.SLUICE_IMAGE_CACHE_DAYS * msPerDay,
+        minIdleMs,
+      },
+      ecr: readEcr(values),
       killGraceMs,
       drainMs,
       maxLogBytes: {
@@ -113,6 +137,12 @@ export function parseConfig(
       hostEnv: pickHostEnv(env),
     },
   };
+}
+
+/** Only a machine on AWS has a role by itself; others are told that their credentials are meant for this, too. */
+function readEcr(values: z.infer<typeof envSchema>): WorkerConfig["ecr"] {
+  const isOn = values.SLUICE_ECR === undefined ? values.SLUICE_PROVIDER === "ec2" : values.SLUICE_ECR === "on";
+  return isOn ? { endpoint: values.AWS_ENDPOINT_URL_ECR } : undefined;
 }
 
 function parseExecutors(text: string, problems: string[]): ExecutorKind[] {

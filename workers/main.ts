@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import packageJson from "../package.json" with { type: "json" };
+import { createEcrClient } from "../shared/clients/ecr.ts";
 import { createObjectStore, createS3Client } from "../shared/clients/object-store.ts";
 import { createQueue, createSqsClient } from "../shared/clients/queue.ts";
 import { createLogger, openStdout } from "../shared/log.ts";
@@ -22,12 +23,15 @@ if (!parsed.ok) {
 }
 const { config } = parsed;
 
+const s3 = createS3Client();
 const worker = new Worker({
   config,
   version: packageJson.version,
   client: createControlPlaneClient(config.controlPlaneUrl, config.token),
   openQueue: (queueUrl) => createQueue(createSqsClient(), queueUrl),
-  openBucket: (bucket) => createObjectStore(createS3Client(), bucket),
+  openBucket: (bucket) => createObjectStore(s3, bucket),
+  // The credentials of any client are those of this machine.
+  ecr: config.ecr && createEcrClient({ credentials: s3.config.credentials, endpoint: config.ecr.endpoint }),
   log,
   maskedLog,
 });

@@ -1,6 +1,8 @@
 import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
+import { join } from "node:path";
 import type { Heartbeat, WorkerSettings } from "../shared/api/worker-schemas.ts";
+import type { EcrClient } from "../shared/clients/ecr.ts";
 import type { ObjectStore } from "../shared/clients/object-store.ts";
 import type { Queue } from "../shared/clients/queue.ts";
 import { newWorkerId } from "../shared/domain/ids.ts";
@@ -12,6 +14,7 @@ import type { ExecutorKind, WorkerConfig } from "./config.ts";
 import type { ControlPlaneClient } from "./control-plane-client.ts";
 import { planDrain } from "./drain.ts";
 import { DockerExecutor } from "./executors/docker/docker-executor.ts";
+import { EcrLogin } from "./executors/ecr-login.ts";
 import type { Executor } from "./executors/executor.ts";
 import { ProcessExecutor } from "./executors/process/process-executor.ts";
 import { HeartbeatLoop } from "./heartbeat.ts";
@@ -31,6 +34,8 @@ export interface WorkerDeps {
   client: ControlPlaneClient;
   openQueue: (queueUrl: string) => Queue;
   openBucket: (bucket: string) => ObjectStore;
+  /** Asks for tokens of AWS's registries with the worker's own credentials; absent where it has none. */
+  ecr?: EcrClient | undefined;
   /** Takes the place of what runs steps of these kinds, such as to measure all but the steps themselves. */
   executors?: ReadonlyMap<ExecutorKind, Executor>;
   log: Logger;
@@ -170,7 +175,12 @@ export class Worker {
     if (!config.executors.includes("docker")) return;
     const { workerId } = this;
     this.#docker = new DockerExecutor({
-      scratchFolder: this.#workerDir,
+      images: {
+        folder: join(config.workDir, "images"),
+        scratchFolder: this.#workerDir,
+        limits: config.imageCache,
+        ecr: this.#deps.ecr && new EcrLogin({ client: this.#deps.ecr }),
+      },
       address: config.docker,
       slots: config.slots,
       workerId,

@@ -20,7 +20,7 @@ export interface SignedRequest {
 /** Who may sign, for which service and region; `now` replaces the clock. */
 export interface SignatureContext {
   credentials: Credentials;
-  service: "sqs" | "s3";
+  service: "sqs" | "s3" | "ecr";
   region: string;
   now?: Date;
 }

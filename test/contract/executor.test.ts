@@ -14,6 +14,7 @@ import { readOwnOwner } from "../../workers/owner.ts";
 import { createWorkspace, removeTree } from "../../workers/workspace.ts";
 import { listLeftovers, needDocker } from "../support/docker.ts";
 import { eventually } from "../support/eventually.ts";
+import { imageSettings } from "../support/image-loader.ts";
 
 const log = createLogger("test", { level: process.env.LOG_LEVEL ?? "silent" });
 const never = new AbortController().signal;
@@ -32,7 +33,7 @@ function collectOutput(slowdown?: () => Promise<void>) {
 
 interface Kind {
   name: "docker" | "process";
-  open: (workerId: string) => Promise<Executor>;
+  open: (workerId: string, folder: string) => Promise<Executor>;
   step: (entry: StepEntry, more?: { env?: Record<string, string>; workdir?: string }) => StepSpec;
 }
 
@@ -44,10 +45,10 @@ const kinds: Kind[] = [
   },
   {
     name: "docker",
-    open: async (workerId) => {
+    open: async (workerId, folder) => {
       const owner = await readOwnOwner();
       return new DockerExecutor({
-        scratchFolder: tmpdir(),
+        images: imageSettings(folder),
         address: { kind: "socket", path: defaultDockerSocket },
         slots: 1,
         workerId,
@@ -75,7 +76,7 @@ describe.each(kinds)("the $name executor", ({ name, open, step }) => {
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "sluice-executor-"));
-    executor = await open(workerId);
+    executor = await open(workerId, folder);
   });
   beforeEach(async (context) => {
     if (name === "docker") await needDocker(context);
@@ -99,6 +100,7 @@ describe.each(kinds)("the $name executor", ({ name, open, step }) => {
       env: {},
       secrets: new Map(),
       workspace: await createWorkspace(folder, `t${tasks}`),
+      shippedImages: [],
       images: {},
       ...overrides,
     };

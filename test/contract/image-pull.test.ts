@@ -1,16 +1,27 @@
+import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 import Docker from "dockerode";
-import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { createLogger } from "../../shared/log.ts";
-import { ImageLoader } from "../../workers/executors/docker/images.ts";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { createEcrClient } from "../../shared/clients/ecr.ts";
+import type { ImageLoader } from "../../workers/executors/docker/images.ts";
+import { EcrLogin } from "../../workers/executors/ecr-login.ts";
 import { findCredentials } from "../../workers/executors/registry-auth.ts";
 import { Secret } from "../../workers/secret.ts";
 import { needDocker } from "../support/docker.ts";
+import { ecrCredentials, startEcr } from "../support/ecr.ts";
+import { openImageLoader } from "../support/image-loader.ts";
 import { startRegistry, type TestRegistry } from "../support/registry.ts";
 
 const docker = new Docker();
-const loader = () => new ImageLoader(docker, tmpdir(), createLogger("test", { level: "silent" }));
+let folder: string;
+let images: ImageLoader;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "sluice-pull-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
 const never = new AbortController().signal;
 const ben = { username: "ben", password: "pa:ss-w0rd" };
 
@@ -33,12 +44,14 @@ const configFor = (host: string, { username, password }: typeof ben) =>
 
 describe("pulling an image from a registry", () => {
   beforeEach(async (context) => {
-    await needDocker(context);
+    if (!(await needDocker(context))) return;
+    const opened = await openImageLoader(docker, folder);
+    images = opened.images;
+    onTestFinished(() => opened.pruner.close());
   });
 
   it("is done once for all who need it at the same time, with the credentials of the secret", async () => {
     const registry = await openRegistry(ben);
-    const images = loader();
     const credentials = findCredentials(configFor(registry.host, ben), registry.reference);
     await Promise.all([1, 2, 3].map(() => images.pull(registry.reference, credentials, never)));
     expect((await docker.getImage(registry.reference).inspect()).Id).toBe(registry.imageId);
@@ -47,7 +60,7 @@ describe("pulling an image from a registry", () => {
 
   it("is refused at once without credentials, and with wrong ones: the user's to mend", async () => {
     const registry = await openRegistry(ben);
-    await expect(loader().pull(registry.reference, undefined, never)).rejects.toMatchObject({
+    await expect(images.pull(registry.reference, undefined, never)).rejects.toMatchObject({
       reason: {
         code: "image_unavailable",
         fault: "user",
@@ -55,7 +68,7 @@ describe("pulling an image from a registry", () => {
       },
     });
     const wrong = findCredentials(configFor(registry.host, { ...ben, password: "wrong-pass" }), registry.reference);
-    await expect(loader().pull(registry.reference, wrong, never)).rejects.toMatchObject({
+    await expect(images.pull(registry.reference, wrong, never)).rejects.toMatchObject({
       reason: { fault: "user", detail: expect.stringMatching(/credentials of registry_auth/) },
     });
     expect(registry.requests).toEqual([]);
@@ -64,7 +77,7 @@ describe("pulling an image from a registry", () => {
   it("says at once that there is no such image", async () => {
     const registry = await openRegistry();
     const reference = `${registry.host}/team/tool:2`;
-    await expect(loader().pull(reference, undefined, never)).rejects.toMatchObject({
+    await expect(images.pull(reference, undefined, never)).rejects.toMatchObject({
       reason: {
         code: "image_unavailable",
         fault: "user",
@@ -77,7 +90,7 @@ describe("pulling an image from a registry", () => {
   it("goes on where a registry was out of order for a moment", async () => {
     const registry = await openRegistry();
     registry.fail(503, 2);
-    await loader().pull(registry.reference, undefined, never);
+    await images.pull(registry.reference, undefined, never);
     expect((await docker.getImage(registry.reference).inspect()).Id).toBe(registry.imageId);
   });
 
@@ -87,12 +100,67 @@ describe("pulling an image from a registry", () => {
     const address = server.address();
     const port = typeof address === "object" && address !== null ? address.port : 0;
     await new Promise((resolve) => server.close(resolve));
-    await expect(loader().pull(`127.0.0.1:${port}/team/tool:1`, undefined, never)).rejects.toMatchObject({
+    await expect(images.pull(`127.0.0.1:${port}/team/tool:1`, undefined, never)).rejects.toMatchObject({
       reason: {
         code: "image_unavailable",
         fault: "infrastructure",
         detail: expect.stringContaining("could not be reached"),
       },
     });
+  });
+});
+
+describe("pulling an image from a registry of AWS", () => {
+  const region = "eu-west-1";
+
+  /** A registry that takes tokens of a stand-in of ECR, and what signs in there as the worker. */
+  async function openEcrRegistry() {
+    const ecr = await startEcr(region);
+    const credentials = { username: "AWS", password: "token" };
+    const registry = await openRegistry(credentials);
+    const client = createEcrClient({ credentials: ecrCredentials, endpoint: ecr.url });
+    const login = new EcrLogin({
+      client,
+      findRegistry: (host) => (host === registry.host ? { region, domain: "amazonaws.com" } : undefined),
+    });
+    const { images, pruner } = await openImageLoader(docker, folder, { ecr: login });
+    onTestFinished(() => pruner.close());
+    return { ecr, credentials, registry, images };
+  }
+
+  beforeEach(async (context) => {
+    await needDocker(context);
+  });
+
+  it("signs in as the worker, once for many pulls, and again when the token ended before its time", async () => {
+    const { ecr, credentials, registry, images } = await openEcrRegistry();
+    ecr.fail(500, "ServerException", 1);
+    await images.pull(registry.reference, undefined, never);
+    await docker.getImage(registry.reference).remove();
+    await images.pull(registry.reference, undefined, never);
+    expect(ecr.requests).toBe(2);
+    credentials.password = "second";
+    ecr.tokens = ["second"];
+    await docker.getImage(registry.reference).remove();
+    await images.pull(registry.reference, undefined, never);
+    expect(ecr.requests).toBe(3);
+    expect(await images.isThere({ image: registry.reference, shipped: false })).toBe(true);
+  });
+
+  it("lets what a job says go first, and says whose rights are missing", async () => {
+    const { ecr, credentials, registry, images } = await openEcrRegistry();
+    const own = findCredentials(configFor(registry.host, { ...credentials }), registry.reference);
+    await images.pull(registry.reference, own, never);
+    expect(ecr.requests).toBe(0);
+    credentials.password = "other";
+    await expect(images.pull(registry.reference, undefined, never)).rejects.toMatchObject({
+      reason: { code: "image_unavailable", fault: "user", detail: expect.stringContaining("to the worker's role") },
+    });
+    expect(ecr.requests).toBe(2);
+    ecr.fail(400, "AccessDeniedException", 1);
+    await expect(images.pull(registry.reference, undefined, never)).rejects.toMatchObject({
+      reason: { fault: "user", detail: expect.stringMatching(/worker's role.*AccessDeniedException.*not authorized/) },
+    });
+    expect(ecr.requests).toBe(3);
   });
 });

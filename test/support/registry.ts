@@ -1,8 +1,8 @@
-import { createHash, randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
-import { pack } from "tar-stream";
+import { type MadeImage, type MadeImageOptions, makeImage } from "./made-image.ts";
+import { digestOf } from "./saved-image.ts";
 
 const manifestType = "application/vnd.docker.distribution.manifest.v2+json";
 
@@ -20,8 +20,13 @@ export interface TestRegistry {
 }
 
 /** Starts a registry that knows `<host>/team/tool:1`; with credentials it asks everybody for them. */
-export async function startRegistry(credentials?: { username: string; password: string }): Promise<TestRegistry> {
-  const { blobs, manifest, imageId } = await makeImage();
+export async function startRegistry(
+  credentials?: { username: string; password: string },
+  options: MadeImageOptions = {},
+): Promise<TestRegistry> {
+  const image = await makeImage(options);
+  const { imageId } = image;
+  const { blobs, manifest } = await publish(image);
   const requests: string[] = [];
   let failures: { status: number; times: number } = { status: 500, times: 0 };
   const answer = (request: IncomingMessage, response: ServerResponse): unknown => {
@@ -78,36 +83,17 @@ function send(request: IncomingMessage, response: ServerResponse, type: string, 
   response.end(request.method === "HEAD" ? undefined : content);
 }
 
-/** An image of one layer with one file, different from every other. */
-async function makeImage(): Promise<{ blobs: Map<string, Buffer>; manifest: Buffer; imageId: string }> {
-  const archive = pack();
-  archive.entry({ name: "made-for-tests" }, randomBytes(1_000).toString("hex"));
-  archive.finalize();
-  const pieces: Buffer[] = [];
-  for await (const piece of archive) pieces.push(piece as Buffer);
-  const tar = Buffer.concat(pieces);
-  const layer = gzipSync(tar);
-  const config = Buffer.from(
-    JSON.stringify({
-      architecture: process.arch === "x64" ? "amd64" : process.arch,
-      os: "linux",
-      config: { Labels: { "sluice.made-for": "tests" } },
-      rootfs: { type: "layers", diff_ids: [digestOf(tar)] },
-    }),
-  );
+/** The image as a registry has it: a manifest over blobs. */
+async function publish(image: MadeImage): Promise<{ blobs: Map<string, Buffer>; manifest: Buffer }> {
+  const layers = image.layers.map((layer) => gzipSync(layer));
   const describe = (mediaType: string, blob: Buffer) => ({ mediaType, size: blob.length, digest: digestOf(blob) });
   const manifest = Buffer.from(
     JSON.stringify({
       schemaVersion: 2,
       mediaType: manifestType,
-      config: describe("application/vnd.docker.container.image.v1+json", config),
-      layers: [describe("application/vnd.docker.image.rootfs.diff.tar.gzip", layer)],
+      config: describe("application/vnd.docker.container.image.v1+json", image.config),
+      layers: layers.map((layer) => describe("application/vnd.docker.image.rootfs.diff.tar.gzip", layer)),
     }),
   );
-  const blobs = new Map([layer, config].map((blob) => [digestOf(blob), blob]));
-  return { blobs, manifest, imageId: digestOf(config) };
-}
-
-function digestOf(content: Buffer): string {
-  return `sha256:${createHash("sha256").update(content).digest("hex")}`;
+  return { blobs: new Map([...layers, image.config].map((blob) => [digestOf(blob), blob])), manifest };
 }

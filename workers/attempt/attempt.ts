@@ -158,6 +158,7 @@ export class Attempt {
       env,
       secrets,
       registryAuth,
+      shippedImages: listShippedImages(steps),
       images,
       workspace,
     };
@@ -380,6 +381,11 @@ export class Attempt {
   #endSignal(): AbortSignal {
     return AbortSignal.any([this.#lease.lost, this.#deps.giveUp]);
   }
+}
+
+function listShippedImages(steps: readonly StepSpec[]): string[] {
+  const shipped = steps.flatMap((step) => (step.kind === "container" && step.shipped ? [step.image] : []));
+  return [...new Set(shipped)];
 }
 
 /** A step that fails because a service has died is not to blame, whichever end was heard of first. */

@@ -20,6 +20,8 @@ export interface TaskContext {
   /** A Docker configuration with credentials of registries. */
   registryAuth?: Secret | undefined;
   workspace: Workspace;
+  /** Shipped images that its steps run in, by the digests of their configurations. */
+  shippedImages: readonly string[];
   /** Presigned URLs of the blobs of shipped images, by digest. */
   images: Readonly<Record<string, string>>;
 }

@@ -24,8 +24,8 @@ export interface StepContainerInput {
   nameFiles: readonly { hostPath: string; path: string }[];
 }
 
-/** What Docker is asked to create for a step. */
-export function buildStepContainer(input: StepContainerInput): ContainerCreateOptions {
+/** What Docker is asked to create for a step, but for the image. */
+export function buildStepContainer(input: StepContainerInput): Omit<ContainerCreateOptions, "Image"> {
   const { task, step, spec } = input;
   const environment = {
     // The init process hands a signal to the whole process group of the step, not only to its leader.
@@ -33,7 +33,6 @@ export function buildStepContainer(input: StepContainerInput): ContainerCreateOp
     ...buildStepEnvironment(task, step, containerPaths),
   };
   return {
-    Image: spec.image,
     ...entryOptions(spec),
     ...(spec.workdir === undefined ? {} : { WorkingDir: spec.workdir }),
     Env: Object.entries(environment).map(([name, value]) => `${name}=${value}`),

@@ -1,12 +1,19 @@
+import { join } from "node:path";
 import { reasonFor } from "../../../shared/domain/reason.ts";
 import type { Logger } from "../../../shared/log.ts";
 import type { DockerAddress } from "../../docker-address.ts";
+import { BlobCache } from "../../images/blob-cache.ts";
+import type { CacheLimits } from "../../images/expiry.ts";
+import { ImageLedger } from "../../images/image-ledger.ts";
 import { formatOwner, type Owner } from "../../owner.ts";
 import { messageOf, retryWithBackoff } from "../../retry.ts";
+import type { EcrLogin } from "../ecr-login.ts";
 import { type Executor, StepFault, type TaskContext, type TaskSandbox } from "../executor.ts";
 import { DaemonWatch } from "./daemon-watch.ts";
 import { createDockerClient, type DockerClient, dockerLabels, explainUnreachable } from "./docker-client.ts";
 import { type DockerConnection, DockerSandbox } from "./docker-sandbox.ts";
+import { ImagePruner } from "./image-pruner.ts";
+import { inspectDaemon } from "./image-store.ts";
 import { ImageLoader } from "./images.ts";
 import { createNamespace, isPassingNetworkFault, type Namespace, removeNamespace } from "./namespace.ts";
 import { NamespacePool } from "./namespace-pool.ts";
@@ -22,11 +29,21 @@ const maxNamespaceUses = 50;
 const firstConnectDelayMs = 500;
 const maxConnectDelayMs = 5_000;
 
+/** What becomes of images on this machine. */
+export interface ImageSettings {
+  /** Where workers of this machine keep blobs of images, and notes on the images they brought. */
+  folder: string;
+  /** For what is under way, on the same file system; goes with the worker. */
+  scratchFolder: string;
+  limits: CacheLimits;
+  /** Signs in to the registries of AWS as the worker's role; absent where it has none. */
+  ecr?: EcrLogin | undefined;
+}
+
 export interface DockerExecutorOptions {
   address: DockerAddress;
   slots: number;
-  /** Where parts of images are kept on their way to the daemon. */
-  scratchFolder: string;
+  images: ImageSettings;
   workerId: string;
   owner: Owner;
   log: Logger;
@@ -118,8 +135,8 @@ export class DockerExecutor implements Executor {
     this.stopWaiting();
     const connection = await this.#connection?.catch(() => undefined);
     if (connection === undefined) return;
-    const { docker, daemon, namespaces } = connection;
-    await namespaces.close();
+    const { docker, daemon, namespaces, pruner } = connection;
+    await Promise.all([namespaces.close(), pruner.close()]);
     await Promise.all(this.#removals);
     // Also what a call made whose answer never came.
     if (!daemon.session.aborted) {
@@ -169,7 +186,19 @@ export class DockerExecutor implements Executor {
     });
     this.#pool = namespaces;
     await daemon.open();
-    return { docker, daemon, namespaces, images: new ImageLoader(docker, this.#options.scratchFolder, log), cgroups };
+    return { docker, daemon, namespaces, cgroups, ...(await this.#openImages(docker)) };
+  }
+
+  async #openImages(docker: DockerClient): Promise<Pick<DockerConnection, "images" | "pruner">> {
+    const { images: settings, log } = this.#options;
+    const { daemonId, store } = await inspectDaemon(docker);
+    const { folder, scratchFolder } = settings;
+    const cache = new BlobCache({ folder: join(folder, "blobs"), scratchFolder, log });
+    // Images are the daemon's: what is noted of one means nothing to another.
+    const ledger = new ImageLedger(join(folder, "daemons", daemonId.replaceAll(/[^\w-]/g, "-")));
+    const pruner = new ImagePruner({ docker, cache, ledger, limits: settings.limits, log });
+    pruner.pruneSoon();
+    return { pruner, images: new ImageLoader({ docker, store, cache, ledger, pruner, ecr: settings.ecr, log }) };
   }
 
   #watch(docker: DockerClient): DaemonWatch {

@@ -21,7 +21,8 @@ import { findCredentials } from "../registry-auth.ts";
 import { buildStepContainer } from "./container-options.ts";
 import type { DaemonWatch } from "./daemon-watch.ts";
 import { type DockerClient, dockerLabels, dockerMessage, isConnectionError, statusOf } from "./docker-client.ts";
-import type { ImageLoader } from "./images.ts";
+import type { ImagePruner } from "./image-pruner.ts";
+import type { ImageLoader, ImageName } from "./images.ts";
 import type { Namespace } from "./namespace.ts";
 import type { NamespacePool } from "./namespace-pool.ts";
 import type { CgroupSetup } from "./oom-watch.ts";
@@ -46,6 +47,7 @@ export interface DockerConnection {
   namespaces: NamespacePool;
   images: ImageLoader;
   cgroups: CgroupSetup;
+  pruner: ImagePruner;
 }
 
 export interface DockerSandboxOptions {
@@ -57,10 +59,8 @@ export interface DockerSandboxOptions {
 }
 
 /** An image, and what to create from it in the attempt's namespace. */
-interface ContainerPlan {
-  image: string;
-  shipped: boolean;
-  build: (namespace: Namespace) => ContainerCreateOptions;
+interface ContainerPlan extends ImageName {
+  build: (namespace: Namespace) => Omit<ContainerCreateOptions, "Image">;
 }
 
 /**
@@ -79,7 +79,10 @@ export class DockerSandbox implements TaskSandbox {
   #session: AbortSignal | undefined;
   /** A call of which nobody knows how it ended may have left a container. */
   #uncertain = false;
-  #lastImage: string | undefined;
+  #lastImage: ImageName | undefined;
+  /** Images that may not be pruned while the attempt runs, by name. */
+  readonly #holds = new Map<string, () => void>();
+  #bringsAhead = false;
   #hasServices = false;
   #closed: Promise<void> | undefined;
 
@@ -93,7 +96,8 @@ export class DockerSandbox implements TaskSandbox {
     const either = AbortSignal.any([signal, this.#stop.signal]);
     const plan = this.#planStep(step, spec);
     let container = await this.#guard(either, "the step", () => this.#createAttached(plan, either));
-    this.#lastImage = spec.image;
+    this.#lastImage = spec;
+    this.#bringAhead();
     return {
       start: (output) =>
         this.#guard(this.#stop.signal, "the step", async () => {
@@ -136,6 +140,7 @@ export class DockerSandbox implements TaskSandbox {
     await Promise.allSettled(this.#pending);
     if (this.#connection === undefined) return;
     const { docker, daemon, namespaces } = this.#connection;
+    for (const release of this.#holds.values()) release();
     const removed = await daemon.persist(async () => {
       const gone = await Promise.all([...this.#containerIds].map((containerId) => this.#remove(containerId)));
       if (this.#uncertain) await removeLabelled(docker, dockerLabels.attempt, this.#task.attemptId, this.#options.log);
@@ -149,10 +154,10 @@ export class DockerSandbox implements TaskSandbox {
 
   async clearWorkspace(): Promise<void> {
     if (this.#connection === undefined || this.#lastImage === undefined) return;
-    const { docker } = this.#connection;
+    const { docker, images } = this.#connection;
     const inside = "/sluice-remains";
     const container = await docker.createContainer({
-      Image: this.#lastImage,
+      Image: images.nameOf(this.#lastImage),
       User: "0",
       Entrypoint: ["rm", "-rf", `${inside}/${basename(this.#task.workspace.path)}`],
       Labels: { ...this.#options.labels, [dockerLabels.role]: "cleaner" },
@@ -222,7 +227,8 @@ export class DockerSandbox implements TaskSandbox {
     for (let tries = 0; ; tries++) {
       const namespace = await this.#enterNamespace(signal);
       try {
-        return await this.#createOnce(plan.build(namespace));
+        this.#hold(plan);
+        return await this.#createOnce(plan, namespace);
       } catch (error) {
         if (tries >= 2) throw error;
         if (isImageMissing(error)) await this.#bringImage(plan, signal);
@@ -233,9 +239,10 @@ export class DockerSandbox implements TaskSandbox {
     }
   }
 
-  async #createOnce(options: ContainerCreateOptions): Promise<string> {
-    const docker = this.#connection?.docker;
-    if (docker === undefined) throw new Error("there is no connection to Docker");
+  async #createOnce(plan: ContainerPlan, namespace: Namespace): Promise<string> {
+    if (this.#connection === undefined) throw new Error("there is no connection to Docker");
+    const { docker, images } = this.#connection;
+    const options = { ...plan.build(namespace), Image: images.nameOf(plan) };
     try {
       const { id } = await withDeadline(docker.createContainer(options), createDeadlineMs, "creating a container");
       this.#containerIds.add(id);
@@ -246,7 +253,35 @@ export class DockerSandbox implements TaskSandbox {
     }
   }
 
-  #bringImage({ image, shipped }: ContainerPlan, signal: AbortSignal): Promise<void> {
+  #hold(name: ImageName): void {
+    const images = this.#connection?.images;
+    if (images === undefined || this.#holds.has(name.image)) return;
+    this.#holds.set(name.image, images.hold(name));
+  }
+
+  /**
+   * The images of the steps to come, while the first one runs: the links to their blobs end before a long step does, and
+   * the next container is made sooner.
+   */
+  #bringAhead(): void {
+    if (this.#bringsAhead) return;
+    this.#bringsAhead = true;
+    for (const image of this.#task.shippedImages) {
+      const name = { image, shipped: true };
+      if (this.#holds.has(image)) continue;
+      this.#hold(name);
+      this.#bringMissing(name, this.#stop.signal).catch((error: unknown) => {
+        // The step that needs it tries again, and tells.
+        this.#options.log.debug({ image, reason: dockerMessage(error) }, "an image was not brought ahead");
+      });
+    }
+  }
+
+  async #bringMissing(name: ImageName, signal: AbortSignal): Promise<void> {
+    if (!(await this.#connection?.images.isThere(name))) await this.#bringImage(name, signal);
+  }
+
+  #bringImage({ image, shipped }: ImageName, signal: AbortSignal): Promise<void> {
     const images = this.#connection?.images;
     if (images === undefined) throw new Error("there is no connection to Docker");
     if (shipped) return images.load(image, this.#task.images, signal);

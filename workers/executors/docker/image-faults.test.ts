@@ -17,8 +17,26 @@ describe("what a daemon says about an image", () => {
     ["unexpected EOF", "unreachable"],
     ["write /var/lib/docker/tmp/x: no space left on device", "disk_full"],
     ["something else", "other"],
+    // In the words of Docker with the containerd image store.
+    ['failed to resolve reference "r.io/a:2": r.io/a:2: not found', "not_found"],
+    ["no match for platform in manifest: not found", "platform"],
+    [
+      "pull access denied, repository does not exist: server message: insufficient_scope: authorization failed",
+      "denied",
+    ],
+    ["unexpected status from HEAD request to https://r.io/v2/a/manifests/1: 429 Too Many Requests", "limited"],
+    ['failed to do request: Head "https://r.io/v2/a/manifests/1": dial tcp 10.0.0.1:443: i/o timeout', "unreachable"],
   ])("%s is %s", (message, kind) => {
     expect(classifyImageFault(message)).toBe(kind);
+  });
+
+  it.each([
+    ["r.io/eof/timeout:1", "manifest for r.io/eof/timeout:1 not found: manifest unknown", "not_found"],
+    ["denied/tool:1", "manifest for denied/tool:1 not found: manifest unknown", "not_found"],
+    ["r.io/x509/not-found:1", "Get https://r.io/v2/x509/not-found/manifests/1: denied: no", "denied"],
+    ["r.io/eof@sha256:0", "r.io/eof@sha256:0: not found", "not_found"],
+  ])("is not told by words in the name of %s", (reference, message, kind) => {
+    expect(classifyImageFault(message, reference)).toBe(kind);
   });
 
   it("is the user's fault exactly where another try would meet it again", () => {
@@ -30,8 +48,11 @@ describe("what a daemon says about an image", () => {
       "toomanyrequests",
       "odd",
     ]) {
-      const isRefusal = isImageRefusal(classifyImageFault(message));
-      expect(explainPullFault("a:1", message, false).fault).toBe(isRefusal ? "user" : "infrastructure");
+      const kind = classifyImageFault(message);
+      const isRefusal = isImageRefusal(kind);
+      expect(explainPullFault("a:1", { kind, message, signIn: "none" }).fault).toBe(
+        isRefusal ? "user" : "infrastructure",
+      );
     }
   });
 });

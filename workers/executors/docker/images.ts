@@ -1,125 +1,227 @@
 import { createHash } from "node:crypto";
-import type { Readable } from "node:stream";
+import { EcrRefusal } from "../../../shared/clients/ecr.ts";
 import { reasonFor } from "../../../shared/domain/reason.ts";
 import type { Logger } from "../../../shared/log.ts";
-import { retryWithBackoff } from "../../retry.ts";
+import { IdleLimit } from "../../idle-limit.ts";
+import type { BlobCache } from "../../images/blob-cache.ts";
+import { BlobDamaged, isDiskFull, shortenDigest } from "../../images/blob-content.ts";
+import { BlobUnavailable } from "../../images/fetch-blob.ts";
+import type { ImageLedger } from "../../images/image-ledger.ts";
+import { SharedWork } from "../../images/shared-work.ts";
+import { messageOf, retryWithBackoff, withDeadline } from "../../retry.ts";
+import type { EcrLogin } from "../ecr-login.ts";
 import { StepFault } from "../executor.ts";
 import type { RegistryCredentials } from "../registry-auth.ts";
-import { type DockerClient, dockerMessage } from "./docker-client.ts";
-import { classifyImageFault, explainPullFault, isImageRefusal } from "./image-faults.ts";
-import { SharedWork } from "./shared-work.ts";
-import { type BlobLinks, BlobUnavailable, ShippedImage } from "./shipped-image.ts";
+import { readDaemonProgress } from "./daemon-progress.ts";
+import { type DockerClient, dockerMessage, statusOf } from "./docker-client.ts";
+import {
+  classifyImageFault,
+  explainPullFault,
+  type ImageFaultKind,
+  isImageRefusal,
+  type SignIn,
+} from "./image-faults.ts";
+import type { ImagePruner } from "./image-pruner.ts";
+import { type ImageStoreKind, inspectDaemon, shippedTag } from "./image-store.ts";
+import { type BlobLinks, ShippedImage } from "./shipped-image.ts";
 
 const pullRetries = 3;
-/** A registry or a bucket that sends nothing for this long is tried again. */
-const idleMs = 60_000;
+const loadRetries = 2;
+const defaultFirstRetryMs = 1_000;
+/** A daemon that tells nothing of a pull for so long is asked again. */
+const pullIdleMs = 60_000;
+const callDeadlineMs = 60_000;
+
+/** An image as a job names it: a reference, or the digest of the configuration of one that was shipped. */
+export interface ImageName {
+  image: string;
+  shipped: boolean;
+}
+
+export interface ImageLoaderOptions {
+  docker: DockerClient;
+  store: ImageStoreKind;
+  cache: BlobCache;
+  ledger: ImageLedger;
+  pruner: ImagePruner;
+  /** Signs in to the registries of AWS as the worker; absent where workers have no role. */
+  ecr?: EcrLogin | undefined;
+  firstRetryMs?: number;
+  log: Logger;
+}
 
 /** Brings images to the daemon; tasks that need the same one wait for one transfer. */
 export class ImageLoader {
-  readonly #docker: DockerClient;
-  readonly #scratchFolder: string;
-  readonly #log: Logger;
+  readonly #options: ImageLoaderOptions;
   readonly #transfers = new SharedWork<void>();
+  #store: ImageStoreKind;
 
-  /** Layers on their way to the daemon are kept below the scratch folder. */
-  constructor(docker: DockerClient, scratchFolder: string, log: Logger) {
-    this.#docker = docker;
-    this.#scratchFolder = scratchFolder;
-    this.#log = log;
+  constructor(options: ImageLoaderOptions) {
+    this.#options = options;
+    this.#store = options.store;
+  }
+
+  /** What the daemon calls an image. */
+  nameOf({ image, shipped }: ImageName): string {
+    return shipped && this.#store === "containerd" ? shippedTag(image) : image;
+  }
+
+  /** Keeps an image from being pruned, also one that is yet to come, until the answered function is called. */
+  hold(name: ImageName): () => void {
+    const { ledger, log } = this.#options;
+    const recordName = recordNameOf(name);
+    ledger
+      .touch(recordName)
+      .catch((error: unknown) => log.warn({ image: recordName, reason: messageOf(error) }, "an image was not marked"));
+    return ledger.hold(recordName);
+  }
+
+  /** Whether the daemon has an image. */
+  async isThere(name: ImageName): Promise<boolean> {
+    const inspection = this.#options.docker.getImage(this.nameOf(name)).inspect();
+    try {
+      await withDeadline(inspection, callDeadlineMs, "the inspection of an image");
+      return true;
+    } catch (error) {
+      if (statusOf(error) === 404) return false;
+      throw error;
+    }
   }
 
   /** Pulls an image by its reference. Throws a `StepFault` that names what went wrong, with the registry's words. */
   pull(reference: string, credentials: RegistryCredentials | undefined, signal: AbortSignal): Promise<void> {
+    const { ecr, log } = this.#options;
+    const role = credentials === undefined ? ecr?.forImage(reference) : undefined;
+    const signIn: SignIn = credentials !== undefined ? "secret" : role !== undefined ? "role" : "none";
     // Whoever signs in as somebody else must not get what the other one is given, nor fail for what he is refused.
     const identity = createHash("sha256")
       .update(JSON.stringify(credentials ?? null))
       .digest("hex");
     return this.#transfers.join(`${reference} ${identity}`, signal, async (shared) => {
-      this.#log.info({ image: reference }, "pulling an image");
+      log.info({ image: reference, signIn }, "pulling an image");
+      const kindOf = (error: unknown) =>
+        error instanceof EcrRefusal ? "denied" : classifyImageFault(dockerMessage(error), reference);
+      const pullOnce = () => this.#pullOnce(reference, credentials, shared);
+      const pullAsRole = async () => this.#pullOnce(reference, await role?.getCredentials(shared), shared);
+      const pullAgainAsRole = async (error: unknown) => {
+        if (kindOf(error) !== "denied" || role === undefined) throw error;
+        // The token may have ended before its time.
+        role.forget();
+        await pullAsRole();
+      };
+      const pull = role === undefined ? pullOnce : () => pullAsRole().catch(pullAgainAsRole);
       try {
-        await retryWithBackoff(() => this.#pullOnce(reference, credentials, shared), {
-          signal: shared,
-          retries: pullRetries,
-          firstDelayMs: 1_000,
-          isRetryable: (error) => !isImageRefusal(classifyImageFault(dockerMessage(error))),
-          onFailure: (error) => this.#log.warn({ image: reference, reason: dockerMessage(error) }, "a pull failed"),
-        });
+        await this.#retry(pull, { what: reference, retries: pullRetries, signal: shared, kindOf });
+        await this.#note({ image: reference, shipped: false });
       } catch (error) {
         shared.throwIfAborted();
-        throw new StepFault(explainPullFault(reference, dockerMessage(error), credentials !== undefined), error);
+        throw new StepFault(
+          explainPullFault(reference, { kind: kindOf(error), message: dockerMessage(error), signIn }),
+          error,
+        );
       }
     });
   }
 
   /** Loads a shipped image from its blobs and checks that it is the one that was asked for. */
   load(imageId: string, links: BlobLinks, signal: AbortSignal): Promise<void> {
+    const { docker, cache, ledger, log } = this.#options;
     return this.#transfers.join(imageId, signal, async (shared) => {
-      this.#log.info({ image: imageId }, "loading a shipped image");
+      log.info({ image: imageId }, "loading a shipped image");
       try {
-        await this.#loadParts(imageId, links, shared);
-        await this.#docker.getImage(imageId).inspect();
+        // Known before it is there: what a worker that dies on the way has loaded can still be removed.
+        await ledger.add({ name: shippedTag(imageId), imageId: "", bytes: 0 });
+        // The daemon may have come back as another one.
+        this.#store = (await inspectDaemon(docker)).store;
+        const image = new ShippedImage(imageId, { docker, store: this.#store, cache, links, signal: shared });
+        let tries = 0;
+        // A layer that the daemon had may have been removed meanwhile: with all of them it does not matter.
+        const loadOnce = () => image.load({ knownLayersToo: tries++ > 0 });
+        await this.#retry(loadOnce, { what: imageId, retries: loadRetries, signal: shared, kindOf: kindOfLoadFault });
+        await this.#note({ image: imageId, shipped: true });
       } catch (error) {
         shared.throwIfAborted();
-        throw imageFault(`image ${imageId.slice(0, 19)} could not be loaded: ${dockerMessage(error)}`, error);
+        throw explainLoadFault(imageId, error);
       }
     });
   }
 
-  async #loadParts(imageId: string, links: BlobLinks, signal: AbortSignal): Promise<void> {
-    const image = new ShippedImage(this.#docker, links, signal);
-    const load = (knownLayersToo: boolean) =>
-      image.withArchive(imageId, this.#scratchFolder, { knownLayersToo }, async (archive) => {
-        const progress = await this.#docker.loadImage(archive, { quiet: true, abortSignal: signal });
-        await readProgress(progress as Readable, signal);
-      });
-    try {
-      await load(false);
-    } catch (error) {
-      signal.throwIfAborted();
-      if (error instanceof BlobUnavailable) throw error;
-      // A layer that the daemon had may have been removed meanwhile: with all of them it does not matter.
-      this.#log.warn(
-        { image: imageId, reason: dockerMessage(error) },
-        "an image was not loaded; trying all its layers",
-      );
-      await load(true);
-    }
+  /** Tries again what may pass; on a full disk only where there was something to remove. */
+  async #retry(
+    work: () => Promise<void>,
+    options: { what: string; retries: number; signal: AbortSignal; kindOf: (error: unknown) => ImageFaultKind },
+  ): Promise<void> {
+    const { what, retries, signal, kindOf } = options;
+    const { log, pruner } = this.#options;
+    let freed = false;
+    const workOrFree = async () => {
+      try {
+        await work();
+      } catch (error) {
+        if (kindOf(error) === "disk_full" && !signal.aborted && !freed) freed = (await pruner.free()) > 0;
+        throw error;
+      }
+    };
+    await retryWithBackoff(workOrFree, {
+      signal,
+      retries,
+      firstDelayMs: this.#options.firstRetryMs ?? defaultFirstRetryMs,
+      isRetryable: (error) => {
+        const kind = kindOf(error);
+        if (kind !== "disk_full") return !isImageRefusal(kind);
+        // Once: what is full after that stays full.
+        const isWorthIt = freed;
+        freed = false;
+        return isWorthIt;
+      },
+      onFailure: (error) => log.warn({ image: what, reason: dockerMessage(error) }, "an image was not brought"),
+    });
+  }
+
+  /** Makes the image one that workers brought, and looks whether others have to go for it. */
+  async #note(name: ImageName): Promise<void> {
+    const { docker, ledger, pruner } = this.#options;
+    const recordName = recordNameOf(name);
+    const inspection = docker.getImage(recordName).inspect();
+    const { Id, Size } = await withDeadline(inspection, callDeadlineMs, "the inspection of an image");
+    await ledger.add({ name: recordName, imageId: Id, bytes: Size });
+    pruner.pruneSoon();
   }
 
   async #pullOnce(reference: string, credentials: RegistryCredentials | undefined, signal: AbortSignal): Promise<void> {
-    const progress = await this.#docker.pull(reference, {
-      abortSignal: signal,
+    const idle = new IdleLimit(pullIdleMs);
+    const either = AbortSignal.any([signal, idle.signal]);
+    const pulling = this.#options.docker.pull(reference, {
+      abortSignal: either,
       ...(credentials === undefined ? {} : { authconfig: credentials }),
     });
-    await readProgress(progress as Readable, signal);
-  }
-}
-
-function imageFault(detail: string, cause?: unknown): StepFault {
-  return new StepFault(reasonFor("image_unavailable", detail), cause);
-}
-
-/** Reads the daemon's progress to its end. An error there comes after the status 200: the daemon has long answered. */
-async function readProgress(progress: Readable, signal: AbortSignal): Promise<void> {
-  const stop = () => progress.destroy(signal.reason);
-  signal.addEventListener("abort", stop, { once: true });
-  const idle = setTimeout(() => progress.destroy(new Error(`nothing came for ${idleMs / 1000} s`)), idleMs);
-  try {
-    let rest = "";
-    for await (const piece of progress as AsyncIterable<Buffer>) {
-      idle.refresh();
-      const lines = (rest + piece.toString("utf8")).split("\n");
-      rest = lines.pop() ?? "";
-      lines.forEach(throwReportedError);
+    try {
+      await readDaemonProgress(pulling, either, () => idle.moved());
+    } finally {
+      idle.close();
     }
-    throwReportedError(rest);
-  } finally {
-    clearTimeout(idle);
-    signal.removeEventListener("abort", stop);
   }
 }
 
-function throwReportedError(line: string): void {
-  const error = /"error"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(line)?.[1];
-  if (error !== undefined) throw new Error(String(JSON.parse(error)));
+/** How an image is called in the ledger: the name by which it can be removed again, whatever else it is called. */
+function recordNameOf({ image, shipped }: ImageName): string {
+  return shipped ? shippedTag(image) : image;
+}
+
+function kindOfLoadFault(error: unknown): ImageFaultKind {
+  if (isDiskFull(error)) return "disk_full";
+  // What these say is of our own making.
+  if (error instanceof BlobUnavailable) return "not_found";
+  if (error instanceof BlobDamaged) return "other";
+  return classifyImageFault(dockerMessage(error)) === "disk_full" ? "disk_full" : "other";
+}
+
+function explainLoadFault(imageId: string, error: unknown): StepFault {
+  const image = `image ${shortenDigest(imageId)}`;
+  const said = dockerMessage(error);
+  const detail =
+    kindOfLoadFault(error) === "disk_full"
+      ? `the worker's disk is full: ${image} does not fit (${said})`
+      : `${image} could not be loaded: ${said}`;
+  return new StepFault(reasonFor("image_unavailable", detail), error);
 }

@@ -22,11 +22,10 @@ export interface ServiceContainerInput {
  * What Docker is asked to create for a service: a container of its own on the task's network, where Docker's DNS knows
  * it by its name. Two services may listen on the same port.
  */
-export function buildServiceContainer(input: ServiceContainerInput): ContainerCreateOptions {
+export function buildServiceContainer(input: ServiceContainerInput): Omit<ContainerCreateOptions, "Image"> {
   const { attemptId, resources, slots } = input.task;
   const { name, spec } = input.service;
   return {
-    Image: spec.image,
     // Beside the image's entrypoint, as `docker run` and compose files have it: entrypoints of databases set them up.
     ...(spec.command === undefined ? {} : { Cmd: spec.command }),
     Hostname: name,

@@ -1,129 +1,155 @@
-import { createHash } from "node:crypto";
-import { createReadStream, createWriteStream } from "node:fs";
-import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
-import { Readable, Transform } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import type { ReadableStream } from "node:stream/web";
-import { createZstdDecompress } from "node:zlib";
+import { PassThrough, type Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
 import pLimit from "p-limit";
-import { type Pack, pack } from "tar-stream";
+import { pack } from "tar-stream";
 import { z } from "zod";
-import { retryWithBackoff } from "../../retry.ts";
+import { IdleLimit } from "../../idle-limit.ts";
+import type { BlobCache, CachedBlob } from "../../images/blob-cache.ts";
+import { BlobDamaged } from "../../images/blob-content.ts";
+import { BlobUnavailable } from "../../images/fetch-blob.ts";
+import { withDeadline } from "../../retry.ts";
+import { readDaemonProgress } from "./daemon-progress.ts";
 import { type DockerClient, statusOf } from "./docker-client.ts";
+import { type ImageParts, writeImageArchive } from "./image-archive.ts";
+import { type ImageStoreKind, shippedTag } from "./image-store.ts";
 
-const fetchRetries = 2;
 const parallelFetches = 3;
 const parallelInspections = 8;
+const callDeadlineMs = 60_000;
+/** A daemon that is given nothing and says nothing for so long has lost its way; large layers take their time. */
+const loadIdleMs = 5 * 60_000;
 /** A configuration has some kilobytes; what is much larger is none. */
 const maxConfigBytes = 16 * 1024 * 1024;
 
-const configSchema = z.object({ rootfs: z.object({ diff_ids: z.array(z.string()) }) });
+const configSchema = z.object({ rootfs: z.object({ diff_ids: z.array(z.string().regex(/^sha256:[0-9a-f]{64}$/)) }) });
 
 /** Where the blobs of an image are, by digest. */
 export type BlobLinks = Readonly<Record<string, string>>;
 
-/** A blob that cannot be had, however often it is asked for. */
-export class BlobUnavailable extends Error {}
+export interface ShippedImageOptions {
+  docker: DockerClient;
+  store: ImageStoreKind;
+  cache: BlobCache;
+  links: BlobLinks;
+  signal: AbortSignal;
+}
 
 /**
- * Puts an image together from the blobs it was shipped in, as an archive that every version of Docker loads. Each blob
- * is checked against its digest. Layers that the daemon has already, in the images it knows, are neither fetched nor
- * sent to it.
+ * Puts an image together from the blobs it was shipped in and has the daemon load it. Each blob is checked against its
+ * digest. Layers that a classic store has already, in the images it knows, are neither fetched nor sent to it.
  */
 export class ShippedImage {
-  readonly #docker: DockerClient;
-  readonly #links: BlobLinks;
-  readonly #signal: AbortSignal;
+  readonly #imageId: string;
+  readonly #options: ShippedImageOptions;
 
-  constructor(docker: DockerClient, links: BlobLinks, signal: AbortSignal) {
-    this.#docker = docker;
-    this.#links = links;
-    this.#signal = signal;
+  constructor(imageId: string, options: ShippedImageOptions) {
+    this.#imageId = imageId;
+    this.#options = options;
   }
 
-  /** Fetches what is needed into the scratch folder and answers the archive; the folder is removed after `use`. */
-  async withArchive(
-    imageId: string,
-    scratchFolder: string,
-    options: { knownLayersToo: boolean },
-    use: (archive: Readable) => Promise<void>,
-  ): Promise<void> {
-    const folder = await mkdtemp(join(scratchFolder, "image-"));
+  /** Loads the image, with the layers that the daemon seems to have only where it is told to. */
+  async load({ knownLayersToo }: { knownLayersToo: boolean }): Promise<void> {
+    const parts = await this.#collectParts(knownLayersToo);
+    await this.#send(parts);
+    await this.#verify(parts.layers);
+  }
+
+  async #collectParts(knownLayersToo: boolean): Promise<ImageParts> {
+    const { docker, store } = this.#options;
+    const config = await this.#readConfig();
+    const layers = readLayers(config);
+    const skipsKnown = store === "classic" && !knownLayersToo;
+    const known = skipsKnown ? await countKnownLayers(docker, layers) : 0;
+    const wanted = [...new Set(layers.slice(known))];
+    return { imageId: this.#imageId, config, layers, blobs: await this.#getBlobs(wanted) };
+  }
+
+  async #getBlobs(digests: readonly string[]): Promise<Map<string, CachedBlob>> {
+    const { cache, links, signal } = this.#options;
+    const failed = new AbortController();
+    const either = AbortSignal.any([signal, failed.signal]);
+    const limit = pLimit(parallelFetches);
     try {
-      const configFile = await this.#fetchBlob(imageId, folder);
-      const layers = await readLayers(configFile);
-      const known = options.knownLayersToo ? 0 : await countKnownLayers(this.#docker, layers);
-      const wanted = [...new Set(layers.slice(known))];
-      const limit = pLimit(parallelFetches);
-      const fetched = await Promise.all(
-        wanted.map((digest) => limit(async () => [digest, await this.#fetchBlob(digest, folder)] as const)),
+      const fetches = digests.map((digest) =>
+        limit(async () => [digest, await cache.get(digest, links[digest], either)] as const),
       );
-      const archive = pack();
-      const writing = writeArchive(archive, { imageId, configFile, layers, files: new Map(fetched) });
-      // Whoever reads the archive meets what broke its writing.
-      writing.catch((error: unknown) => archive.destroy(error as Error));
-      await use(archive as unknown as Readable);
-      await writing;
-    } finally {
-      await rm(folder, { recursive: true, force: true });
+      return new Map(await Promise.all(fetches));
+    } catch (error) {
+      // What is under way for nothing ends.
+      failed.abort(error);
+      throw error;
     }
   }
 
-  async #fetchBlob(digest: string, folder: string): Promise<string> {
-    const url = this.#links[digest];
-    if (url === undefined) throw new BlobUnavailable(`its part ${shorten(digest)} was not shipped with the job`);
-    const file = join(folder, digest.replace(":", "-"));
-    await retryWithBackoff(() => download(url, digest, file, this.#signal), {
-      signal: this.#signal,
-      retries: fetchRetries,
-      firstDelayMs: 1_000,
-      isRetryable: (error) => !(error instanceof BlobUnavailable),
-    });
-    return file;
+  async #readConfig(): Promise<Buffer> {
+    const { cache, links, signal } = this.#options;
+    const blob = await cache.get(this.#imageId, links[this.#imageId], signal);
+    if (blob.bytes > maxConfigBytes) throw new BlobUnavailable("its configuration is too large");
+    const content = new PassThrough();
+    const config = buffer(content);
+    // What breaks is told by the copy.
+    config.catch(() => undefined);
+    await cache.copyTo(blob, content);
+    return config;
+  }
+
+  async #send(parts: ImageParts): Promise<void> {
+    const { docker, store, cache, signal } = this.#options;
+    const idle = new IdleLimit(loadIdleMs);
+    const broken = new AbortController();
+    const either = AbortSignal.any([signal, idle.signal, broken.signal]);
+    const archive = pack();
+    // Who reads it hears of its end by the signal.
+    archive.on("error", () => undefined);
+    // The index comes last: a daemon loads nothing of an archive that breaks off.
+    const written = writeImageArchive(archive, parts, { store, cache, onBytes: () => idle.moved() }).then(
+      () => undefined,
+      (error: unknown) => {
+        broken.abort(error);
+        return error;
+      },
+    );
+    try {
+      const loading = docker.loadImage(archive as unknown as Readable, { abortSignal: either });
+      await readDaemonProgress(loading, either, () => idle.moved());
+    } catch (error) {
+      archive.destroy();
+      const cause = await written;
+      throw cause instanceof BlobDamaged ? cause : error;
+    } finally {
+      idle.close();
+      archive.destroy();
+    }
+  }
+
+  /** A classic store finds it by its digest. A containerd store has its own, but the same layers. */
+  async #verify(layers: readonly string[]): Promise<void> {
+    const { docker, store } = this.#options;
+    const name = store === "classic" ? this.#imageId : shippedTag(this.#imageId);
+    const { RootFS } = await withDeadline(
+      docker.getImage(name).inspect(),
+      callDeadlineMs,
+      "the inspection of an image",
+    );
+    if ((RootFS.Layers ?? []).join() !== layers.join()) throw new Error("Docker has loaded something else");
   }
 }
 
-function shorten(digest: string): string {
-  return digest.slice(0, 19);
-}
-
-async function download(url: string, digest: string, file: string, signal: AbortSignal): Promise<void> {
-  const answer = await fetch(url, { signal });
-  if (!answer.ok || answer.body === null) {
-    await answer.body?.cancel();
-    const message = `its part ${shorten(digest)} was answered with HTTP status ${answer.status}`;
-    const isRefused = answer.status >= 400 && answer.status < 500 && answer.status !== 408 && answer.status !== 429;
-    throw isRefused ? new BlobUnavailable(message) : new Error(message);
-  }
-  const hash = createHash("sha256");
-  const hashing = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      hash.update(chunk);
-      done(null, chunk);
-    },
-  });
-  const body = Readable.fromWeb(answer.body as ReadableStream);
-  await pipeline(body, createZstdDecompress(), hashing, createWriteStream(file, { mode: 0o600 }), { signal });
-  const found = `sha256:${hash.digest("hex")}`;
-  if (found !== digest) throw new Error(`its part ${shorten(digest)} is damaged: its digest is ${shorten(found)}`);
-}
-
-async function readLayers(configFile: string): Promise<string[]> {
-  if ((await stat(configFile)).size > maxConfigBytes) throw new BlobUnavailable("its configuration is too large");
-  const config = configSchema.safeParse(JSON.parse(await readFile(configFile, "utf8")));
-  if (!config.success) throw new BlobUnavailable("its configuration names no layers");
-  return config.data.rootfs.diff_ids;
+function readLayers(config: Buffer): string[] {
+  const parsed = configSchema.safeParse(JSON.parse(config.toString("utf8")));
+  if (!parsed.success) throw new BlobUnavailable("its configuration names no layers");
+  return parsed.data.rootfs.diff_ids;
 }
 
 /** How many of the lowest layers stand, in this order, at the bottom of an image that the daemon has. */
 async function countKnownLayers(docker: DockerClient, layers: readonly string[]): Promise<number> {
   const limit = pLimit(parallelInspections);
-  const images = await docker.listImages({ all: true });
+  const images = await withDeadline(docker.listImages({ all: true }), callDeadlineMs, "listing images");
   const counts = await Promise.all(
     images.map(({ Id }) =>
       limit(async () => {
-        const { RootFS } = await docker.getImage(Id).inspect();
+        const inspection = docker.getImage(Id).inspect();
+        const { RootFS } = await withDeadline(inspection, callDeadlineMs, "the inspection of an image");
         const own = RootFS.Layers ?? [];
         const different = layers.findIndex((digest, index) => own[index] !== digest);
         return different < 0 ? layers.length : different;
@@ -135,28 +161,4 @@ async function countKnownLayers(docker: DockerClient, layers: readonly string[])
     ),
   );
   return counts.reduce((most, count) => Math.max(most, count), 0);
-}
-
-interface ArchiveParts {
-  imageId: string;
-  configFile: string;
-  layers: readonly string[];
-  /** Those layers that are sent. */
-  files: ReadonlyMap<string, string>;
-}
-
-/** The layout of `docker save` that all versions read; a layer that is not sent is only named. */
-async function writeArchive(archive: Pack, { imageId, configFile, layers, files }: ArchiveParts): Promise<void> {
-  const pathOf = (digest: string) => `${digest.replace("sha256:", "")}/layer.tar`;
-  const config = `${imageId.replace("sha256:", "")}.json`;
-  await addFile(archive, config, configFile);
-  for (const [digest, file] of files) await addFile(archive, pathOf(digest), file);
-  const list = JSON.stringify([{ Config: config, RepoTags: null, Layers: layers.map(pathOf) }]);
-  archive.entry({ name: "manifest.json" }, list);
-  archive.finalize();
-}
-
-async function addFile(archive: Pack, name: string, file: string): Promise<void> {
-  const { size } = await stat(file);
-  await pipeline(createReadStream(file), archive.entry({ name, size }));
 }

@@ -1,4 +1,4 @@
-import { untilAborted } from "../../retry.ts";
+import { untilAborted } from "../retry.ts";
 
 interface Job<T> {
   result: Promise<T>;
