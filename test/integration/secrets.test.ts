@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,7 +10,7 @@ import { type CliResult, runCli } from "../support/cli.ts";
 import { needDocker } from "../support/docker.ts";
 import { eventually } from "../support/eventually.ts";
 import { type RunningStack, startLocalStack } from "../support/local-stack.ts";
-import { searchFiles } from "../support/search-files.ts";
+import { searchStored } from "../support/search-stored.ts";
 
 const password = `p@ss w0rd/"${"x9Qz".repeat(8)}"\\é`;
 const key = `-----BEGIN KEY-----\n${"MIIBOgIBAAJBAKj34Gkx".repeat(3)}\n${"FhD90vcNLYLInFEX6Ppy".repeat(3)}\n-----END KEY-----\n`;
@@ -26,7 +27,9 @@ out("hex " + b(s).toString("hex")); out(k); out(wrap(k)); out("one line " + JSON
 for (const line of k.split("\\n")) out("> " + line);
 process.stderr.write("error with " + s + "\\n");
 const half = b(s).subarray(0, 9), rest = b(s).subarray(9);
+out("for " + process.env.SLUICE_JOB);
 process.stdout.write(half);
+require("node:fs").writeFileSync(process.argv[2], "");
 setTimeout(() => { process.stdout.write(rest); out(""); out("the end"); process.exitCode = 7; }, 2500);
 `;
 
@@ -66,17 +69,24 @@ describe("a job with secrets", () => {
 
   it("leaves them nowhere, in whatever form its steps print them", async () => {
     const script = join(folder, "print.cjs");
+    const printed = join(folder, "printed");
     await writeFile(script, printer);
     const check = `test "$(printf %s "$DB_PASSWORD" | cksum)" = "$(cat "${folder}/expected")"`;
     await writeFile(join(folder, "value"), password);
     const job = await writeJob("print", {
       secrets,
-      steps: [{ run: check }, { command: [process.execPath, script] }],
+      steps: [{ run: check }, { command: [process.execPath, script, printed] }],
       tasks: ["unit"],
     });
     const sum = execFileSync("sh", ["-c", 'cksum < "$0"', join(folder, "value")], { encoding: "utf8" });
     await writeFile(join(folder, "expected"), sum);
-    const run = await sluice(["run", job, "--follow"]);
+    const forms = [password, key].flatMap(listSecretForms);
+    // Short lines of the key are words of any key.
+    const telling = forms.filter((form) => form.length >= 12);
+    const running = sluice(["run", job, "--follow"]);
+    await eventually(() => existsSync(printed), "everything is printed");
+    const seenWhileRunning = await searchStored(stack, telling);
+    const run = await running;
     expect(run.stdout).toContain("the end");
     expect(run.stdout).toContain("plain ***");
     expect(run.code).toBe(1);
@@ -96,12 +106,13 @@ describe("a job with secrets", () => {
       headers: { authorization: `Bearer ${stack.token}` },
     });
     said.push(await events.text());
-    const forms = [password, key].flatMap(listSecretForms);
-    // Short lines of the key are words of any key.
-    const telling = forms.filter((form) => form.length >= 12);
     const everything = said.join("\n");
     expect(telling.filter((form) => everything.includes(form))).toEqual([]);
-    expect(await searchFiles(stack.dataDir, telling)).toEqual([]);
+    expect([...seenWhileRunning, ...(await searchStored(stack, telling))]).toEqual([]);
+    // What is no secret is found in each of the places, so that nothing is only overlooked.
+    const places = (await searchStored(stack, [jobId])).join("\n");
+    for (const place of [/^item of /m, /^object .*step-002/m, /^file cloud\/sqs/m, /^file logs\//m])
+      expect(places).toMatch(place);
     expect(everything).not.toContain("MIIBOgIB");
   });
 
