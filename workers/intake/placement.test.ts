@@ -86,31 +86,49 @@ describe("SlotPlacement", () => {
     );
   });
 
-  it("starts a big task after at most the window and the longest running task, whatever keeps arriving", () => {
-    const longestMs = 500;
-    const placement = new SlotPlacement<{ slots: number; endsAtMs: number }>({
-      slots: 4,
-      maxHeld: 3,
-      passWindowMs: 1000,
+  it("starts all it holds in bounded time and keeps its slots full, whatever keeps arriving", () => {
+    const [slots, maxHeld, passWindowMs, longestMs, tickMs] = [6, 3, 1_000, 300, 20];
+    const arrival = fc.record({
+      slots: fc.integer({ min: 1, max: slots }),
+      runMs: fc.integer({ min: 1, max: longestMs }),
     });
-    const running: { slots: number; endsAtMs: number }[] = [];
-    const big = { slots: 4, endsAtMs: 0 };
-    let startedAtMs: number | undefined;
-    for (let nowMs = 0; nowMs < 3000 && startedAtMs === undefined; nowMs += 10) {
-      for (const item of running.filter((task) => task.endsAtMs <= nowMs)) {
-        running.splice(running.indexOf(item), 1);
-        placement.release(item);
-      }
-      const due = placement.placeHeld(nowMs);
-      if (due.includes(big)) startedAtMs = nowMs;
-      running.push(...due);
-      if (nowMs === 10) placement.offer(big, nowMs);
-      while (placement.pollSize(nowMs) > 0) {
-        const small = { slots: 1, endsAtMs: nowMs + longestMs };
-        if (placement.offer(small, nowMs) === "placed") running.push(small);
-      }
-    }
-    expect(startedAtMs).toBeGreaterThan(0);
-    expect(startedAtMs).toBeLessThanOrEqual(10 + 1000 + longestMs + 10);
+    fc.assert(
+      fc.property(fc.array(arrival, { minLength: 1, maxLength: 30 }), (arrivals) => {
+        const placement = new SlotPlacement<(typeof arrivals)[number]>({ slots, maxHeld, passWindowMs });
+        const endsAtMs = new Map<(typeof arrivals)[number], number>();
+        const held = new Map<(typeof arrivals)[number], { sinceMs: number; startsByMs: number }>();
+        for (let nowMs = 0, taken = 0; nowMs < 4_000; nowMs += tickMs) {
+          for (const [item, endMs] of endsAtMs) {
+            if (endMs > nowMs) continue;
+            placement.release(item);
+            endsAtMs.delete(item);
+          }
+          for (const item of placement.placeHeld(nowMs)) {
+            held.delete(item);
+            endsAtMs.set(item, nowMs + item.runMs);
+          }
+          // The queue never runs dry: the worker gets as many as it asks for.
+          while (placement.pollSize(nowMs) > 0) {
+            // In the end small ones only, which could pass a big one for ever.
+            const small = { slots: 1, runMs: 1 + ((taken * 97) % longestMs) };
+            const item = { ...(arrivals[taken++] ?? small) };
+            if (placement.offer(item, nowMs) === "placed") endsAtMs.set(item, nowMs + item.runMs);
+            // Each of those before it may have to wait until everything that ran has ended.
+            else
+              held.set(item, {
+                sinceMs: nowMs,
+                startsByMs: nowMs + passWindowMs + (held.size + 1) * (longestMs + tickMs),
+              });
+          }
+          for (const { startsByMs } of held.values()) expect(nowMs).toBeLessThanOrEqual(startsByMs);
+          const [first] = held.values();
+          const isWithinWindow = first === undefined || nowMs - first.sinceMs < passWindowMs;
+          if (!isWithinWindow) continue;
+          expect([...held.keys()].filter((item) => item.slots <= placement.freeSlots)).toEqual([]);
+          if (held.size < maxHeld) expect(placement.freeSlots).toBe(0);
+        }
+      }),
+      { numRuns: 60 },
+    );
   });
 });
