@@ -19,6 +19,7 @@ describe("the exit code of an error", () => {
     not_found: 5,
     method_not_allowed: 2,
     conflict: 2,
+    image_missing: 2,
     idempotency_mismatch: 2,
     payload_too_large: 2,
     unsupported_media_type: 2,

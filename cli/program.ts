@@ -25,6 +25,7 @@ export async function runCli(argv: readonly string[], runtime: Runtime): Promise
   addJobCommands(program, act);
   addTaskCommands(program, act);
   addSecretCommands(program, act);
+  addImageCommands(program, act);
   addOtherCommands(program, act);
   try {
     await program.parseAsync([...argv], { from: "user" });
@@ -166,6 +167,21 @@ function addSecretCommands(program: Command, act: Act): void {
     .command("rm <names...>")
     .description("remove secrets")
     .action((names) => act(async (context) => (await import("./commands/secrets.ts")).removeSecrets(context, names)));
+}
+
+function addImageCommands(program: Command, act: Act): void {
+  const images = program.command("images").description("list and remove images that were shipped");
+  images
+    .command("ls")
+    .description("list the blobs that images consist of, the longest unused first")
+    .action(() => act(async (context) => (await import("./commands/images.ts")).listImages(context)));
+  images
+    .command("prune")
+    .description("what can be removed by age and size; removes it with --apply")
+    .option("--unused-days <count>", "what was unused for so long", integer(7, 3_650))
+    .option("--max-size <size>", "the longest unused above this size in all, such as 20g")
+    .option("--apply", "remove it; the control plane does so by itself once a day, by its own limits")
+    .action((options) => act(async (context) => (await import("./commands/images.ts")).pruneImages(context, options)));
 }
 
 function addOtherCommands(program: Command, act: Act): void {

@@ -8,6 +8,7 @@ import { createClaimReader } from "../shared/repository/claim-reads.ts";
 import { createDeadLetterRepository } from "../shared/repository/dead-letters.ts";
 import { createEventRepository } from "../shared/repository/events.ts";
 import { createFoldRepository } from "../shared/repository/fold.ts";
+import { createImageBlobRepository } from "../shared/repository/image-blobs.ts";
 import { createJobRepository } from "../shared/repository/jobs.ts";
 import { type createDynamoDbClient, createTable } from "../shared/repository/table.ts";
 import { createTaskRepository } from "../shared/repository/tasks.ts";
@@ -50,6 +51,7 @@ export function buildDeps(sources: DepsSources): Deps {
     workers: createWorkerRepository(table),
     tokens: createTokenRepository(table),
     deadLetters: createDeadLetterRepository(table),
+    imageBlobs: createImageBlobRepository(table),
     readForClaims: createClaimReader(table),
     objects,
     graphs: createGraphReader(objects),

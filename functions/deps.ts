@@ -7,6 +7,7 @@ import type { ClaimInputs } from "../shared/repository/claim-reads.ts";
 import type { DeadLetterRepository } from "../shared/repository/dead-letters.ts";
 import type { EventRepository } from "../shared/repository/events.ts";
 import type { FoldRepository } from "../shared/repository/fold.ts";
+import type { ImageBlobRepository } from "../shared/repository/image-blobs.ts";
 import type { JobRepository } from "../shared/repository/jobs.ts";
 import type { TaskAddress } from "../shared/repository/move-task.ts";
 import type { TaskRepository } from "../shared/repository/tasks.ts";
@@ -32,6 +33,7 @@ export interface Deps {
   workers: WorkerRepository;
   tokens: TokenRepository;
   deadLetters: DeadLetterRepository;
+  imageBlobs: ImageBlobRepository;
   readForClaims: (addresses: readonly TaskAddress[]) => Promise<ClaimInputs>;
   objects: ObjectStore;
   graphs: GraphReader;

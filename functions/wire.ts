@@ -1,6 +1,6 @@
 import { Resource } from "sst/resource";
 import { functionAwsOptions } from "../shared/clients/aws-options.ts";
-import { createS3Client } from "../shared/clients/object-store.ts";
+import { createS3Client, presigningOptions } from "../shared/clients/object-store.ts";
 import { createSqsClient } from "../shared/clients/queue.ts";
 import type { SecretStore } from "../shared/clients/secret-store.ts";
 import { createLogger } from "../shared/log.ts";
@@ -23,7 +23,7 @@ export function wireDeps(service: string, env: NodeJS.ProcessEnv): Deps {
   return buildDeps({
     dynamoDb: createDynamoDbClient(functionAwsOptions),
     sqs: createSqsClient(functionAwsOptions),
-    s3: createS3Client(functionAwsOptions),
+    s3: createS3Client({ ...functionAwsOptions, ...presigningOptions }),
     tableName: Resource.Table.name,
     bucketName: Resource.Bucket.name,
     secrets,

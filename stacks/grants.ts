@@ -39,6 +39,9 @@ const choreGrants: readonly Grant[] = [
   { on: "pool-queues", actions: ["sqs:SendMessage"] },
 ];
 
+/** Stored images, and those whose upload was begun. */
+const removeImages = ["s3:AbortMultipartUpload", "s3:DeleteObject"];
+
 /**
  * What the code of each function may do on AWS; what its triggers need comes with them. A test compares this with the
  * calls that the functions make in the integration run: nothing missing, nothing unused.
@@ -57,9 +60,13 @@ export const grants: Record<FunctionName, readonly Grant[]> = {
       ],
     },
     { on: "index:byActive", actions: ["dynamodb:Query"] },
+    { on: "index:byDue", actions: ["dynamodb:Query"] },
     { on: "index:byList", actions: ["dynamodb:Query"] },
     { on: `objects:${objectPrefixes.jobs}`, actions: ["s3:GetObject", "s3:PutObject"] },
-    { on: `objects:${objectPrefixes.images}`, actions: ["s3:GetObject", "s3:PutObject"] },
+    {
+      on: `objects:${objectPrefixes.images}`,
+      actions: [...removeImages, "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"],
+    },
     tellMissing,
     { on: "pool-queues", actions: ["sqs:SendMessage"] },
     { on: "secrets", actions: ["ssm:DeleteParameter", "ssm:GetParameters", "ssm:PutParameter"] },
@@ -76,5 +83,11 @@ export const grants: Record<FunctionName, readonly Grant[]> = {
     { on: "index:byActive", actions: ["dynamodb:Query"] },
     { on: "pool-queues", actions: ["sqs:SendMessage"] },
   ],
-  sweep: [...choreGrants, { on: "index:byDue", actions: ["dynamodb:Query"] }, tellMissing],
+  sweep: [
+    ...choreGrants,
+    { on: "index:byDue", actions: ["dynamodb:Query"] },
+    { on: "index:byList", actions: ["dynamodb:Query"] },
+    { on: `objects:${objectPrefixes.images}`, actions: removeImages },
+    tellMissing,
+  ],
 };

@@ -18,6 +18,8 @@ export interface DockerExit {
 }
 
 const keptLines = 20;
+/** From the word to end to the end of patience. */
+const killAfterMs = 10_000;
 
 /** Runs the docker CLI to its end and passes on what it says. */
 export async function runDocker(args: readonly string[], options: DockerOptions): Promise<DockerExit> {
@@ -41,13 +43,16 @@ export function openDocker(
 ): { stdout: Readable; ended: Promise<void> } {
   const child = spawn("docker", args, { cwd: options.folder, stdio: ["ignore", "pipe", "pipe"] });
   const said: string[] = [];
-  const reading = readLines(child.stderr, (line) => said.push(line));
+  const reading = readLines(child.stderr, (line) => {
+    said.push(line);
+    if (said.length > keptLines) said.shift();
+  });
   const end = async (): Promise<void> => {
     const exitCode = await waitForExit(child, options.signal);
     await reading;
     if (exitCode === 0) return;
     throw new CliError(exitCodes.usage, `docker ${args[0]} failed with exit code ${exitCode}`, {
-      details: said.slice(-keptLines),
+      details: said,
     });
   };
   return { stdout: child.stdout, ended: end() };
@@ -55,17 +60,23 @@ export function openDocker(
 
 function waitForExit(child: ChildProcess, signal: AbortSignal): Promise<number | null> {
   return new Promise((resolve, reject) => {
+    let killing: NodeJS.Timeout | undefined;
     const interrupt = (): void => {
       child.kill("SIGTERM");
+      killing = setTimeout(() => child.kill("SIGKILL"), killAfterMs);
     };
     if (signal.aborted) interrupt();
     signal.addEventListener("abort", interrupt, { once: true });
-    child.once("error", (error: Error & { code?: string }) => {
+    const stopListening = (): void => {
+      clearTimeout(killing);
       signal.removeEventListener("abort", interrupt);
+    };
+    child.once("error", (error: Error & { code?: string }) => {
+      stopListening();
       reject(error.code === "ENOENT" ? explainNoDocker(error) : error);
     });
     child.once("close", (exitCode) => {
-      signal.removeEventListener("abort", interrupt);
+      stopListening();
       if (signal.aborted) reject(signal.reason);
       else resolve(exitCode);
     });

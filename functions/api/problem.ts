@@ -16,6 +16,7 @@ const titles: Record<ErrorCode, string> = {
   not_found: "Not found",
   method_not_allowed: "The method is not allowed here",
   conflict: "Conflict",
+  image_missing: "An image is not stored",
   idempotency_mismatch: "The Idempotency-Key was used for something else",
   payload_too_large: "Too large",
   unsupported_media_type: "The content type is not supported",

@@ -1,6 +1,5 @@
 import type { ClaimAnswer, ClaimedTask, TaskClaimRequest } from "../../shared/api/worker-schemas.ts";
 import { formatAttemptId } from "../../shared/domain/ids.ts";
-import { imageBlobKey } from "../../shared/domain/object-keys.ts";
 import { type Reason, reasonFor } from "../../shared/domain/reason.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import type { ClaimInputs } from "../../shared/repository/claim-reads.ts";
@@ -9,6 +8,7 @@ import type { StoredSpec } from "../../shared/repository/jobs.ts";
 import type { TaskClaim } from "../../shared/repository/task-moves.ts";
 import type { Deps } from "../deps.ts";
 import { outcomeOfCancel } from "./cancel-outcome.ts";
+import { listImageBlobs, useBlobs } from "./image-blobs.ts";
 import { exhaustedOutcome, rescueAttempt } from "./rescue.ts";
 import { settleAttempt } from "./settle.ts";
 
@@ -125,15 +125,12 @@ function remainingMs(deps: Deps, task: TaskItem, digest: JobDigest): number {
   return Math.max(1, Math.min(task.timeoutMs, Date.parse(digest.timeoutAt) - deps.now()));
 }
 
-/** Links to the blobs of the shipped images, by digest. */
+/** Links to the blobs of the shipped images, by digest; a worker says which one it lacks. */
 async function linkImages(deps: Deps, spec: StoredSpec): Promise<Record<string, string>> {
-  const blobs = spec.steps.flatMap((step) =>
-    step.kind === "container" && step.shipped ? [step.image, ...(step.layers ?? [])] : [],
-  );
+  const blobs = await useBlobs(deps, listImageBlobs(spec));
   const links = await Promise.all(
-    [...new Set(blobs)].map(async (digest) => {
-      const url = await deps.objects.presignGet(imageBlobKey(digest), { expiresSeconds: imageUrlSeconds });
-      return [digest, url] as const;
+    [...blobs].map(async ([digest, { key }]) => {
+      return [digest, await deps.objects.presignGet(key, { expiresSeconds: imageUrlSeconds })] as const;
     }),
   );
   return Object.fromEntries(links);

@@ -7,6 +7,7 @@ import { isTerminalTaskState, type TaskState } from "../../shared/domain/task-st
 import { maxAttempts } from "../../shared/domain/timing.ts";
 import type { JobDigest, TaskItem } from "../../shared/repository/items.ts";
 import type { Deps } from "../deps.ts";
+import { holdImages } from "./image-blobs.ts";
 import { getRetryList, planByTasks, putRetryList, type RetryList } from "./retry-list.ts";
 import { workOnRetry } from "./work-on-retry.ts";
 
@@ -54,6 +55,8 @@ export async function retryTasks(deps: Deps, wish: RetryWish): Promise<Retried> 
       continue;
     }
     const list = await chooseTasks(deps, digest, wanted, wish.tasks !== undefined);
+    const spec = await deps.jobs.getSpec(jobId);
+    if (spec) await holdImages(deps, spec);
     await putRetryList(deps, jobId, nonce, list);
     const written = await deps.jobs.requestRetry({
       digest,
@@ -61,7 +64,7 @@ export async function retryTasks(deps: Deps, wish: RetryWish): Promise<Retried> 
       by,
       tasks: list.chosen.map(([task]) => task),
       nowMs: deps.now(),
-      timeoutMs: (await deps.jobs.getSpec(jobId))?.timeoutMs,
+      timeoutMs: spec?.timeoutMs,
       idempotency: idempotencyKey ? { principal: by, key: idempotencyKey, requestSha256 } : undefined,
     });
     if (!written) continue;

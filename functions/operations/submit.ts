@@ -10,6 +10,7 @@ import { firstState } from "../../shared/repository/tasks.ts";
 import type { Deps, Pool } from "../deps.ts";
 import { serializeGraph } from "../graph-reader.ts";
 import { dispatchTasks, findPool } from "./dispatch.ts";
+import { holdImages } from "./image-blobs.ts";
 
 /** Up to so many messages go in one call to the queue; whether they went is seen from the tasks that start. */
 const oneCallOfMessages = 10;
@@ -48,6 +49,7 @@ export async function submitJob(deps: Deps, submission: Submission): Promise<Sub
     if (!whole) await deps.objects.put(taskListKey(jobId), JSON.stringify(spec.tasks), "application/json");
     if (graph) await deps.objects.put(graphKey(jobId), graph, "application/json");
   }
+  await holdImages(deps, spec);
   const outcome = await deps.jobs.create({
     jobId,
     spec,

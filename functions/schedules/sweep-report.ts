@@ -6,6 +6,8 @@ export interface SweepReport {
   /** Jobs past their timeout, and attempts that their workers did not end. */
   timedOut: number;
   rescued: number;
+  /** Blobs of images that had not been used for long. */
+  blobsRemoved: number;
   failed: number;
 }
 

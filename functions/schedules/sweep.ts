@@ -1,8 +1,9 @@
 import pLimit from "p-limit";
-import type { ItemKey } from "../../shared/repository/keys.ts";
+import { type ItemKey, imageRetentionKey } from "../../shared/repository/keys.ts";
 import { parseChoreKey } from "../consumers/chores.ts";
 import type { Deps } from "../deps.ts";
 import { workOnChore } from "../operations/chores.ts";
+import { sweepImages } from "./sweep-images.ts";
 import { sweepJob } from "./sweep-job.ts";
 import type { SweepReport, SweptUnit } from "./sweep-report.ts";
 import { sweepTasks } from "./sweep-tasks.ts";
@@ -20,7 +21,15 @@ export async function sweepDue(
   remainingMs: number,
   { pageSize = duePageSize }: { pageSize?: number } = {},
 ): Promise<SweepReport> {
-  const report: SweepReport = { folded: 0, chores: 0, dispatched: 0, timedOut: 0, rescued: 0, failed: 0 };
+  const report: SweepReport = {
+    folded: 0,
+    chores: 0,
+    dispatched: 0,
+    timedOut: 0,
+    rescued: 0,
+    blobsRemoved: 0,
+    failed: 0,
+  };
   const deadlineMs = deps.now() + remainingMs;
   const limit = pLimit(parallelUnits);
   for await (const keys of deps.jobs.eachDuePage(deps.now(), pageSize)) {
@@ -70,6 +79,7 @@ function toUnits(deps: Deps, keys: readonly ItemKey[], deadlineMs: number): Unit
 }
 
 async function sweepItem(deps: Deps, key: ItemKey, deadlineMs: number): Promise<SweptUnit> {
+  if (key.pk === imageRetentionKey.pk) return sweepImages(deps, deadlineMs);
   if (key.sk === "DIGEST") return sweepJob(deps, key.pk.slice("JOB#".length));
   const chore = parseChoreKey(key.pk, key.sk);
   if (!chore) return {};

@@ -1,10 +1,19 @@
 import type { JobEvent } from "../../events/index.ts";
 import type {
+  BlobUpload,
+  CompleteBlob,
+  ImageBlobPage,
+  ImagePrune,
+  ImagePruneRequest,
+  ImageStatus,
+  ListedImageBlob,
+  PartLinks,
+} from "../api/image-schemas.ts";
+import type {
   ApiLogLine,
   ArtifactList,
   Cancelled,
   EventPage,
-  ImageStatus,
   Job,
   JobPage,
   LogPage,
@@ -115,8 +124,18 @@ export interface ApiClient {
   /** All secrets, page by page as they are taken. */
   eachSecret(options?: CallOptions): AsyncGenerator<SecretDescription>;
   deleteSecret(name: string, options?: CallOptions): Promise<void>;
-  /** Asks which of an image's blobs are missing; the answer says where to put each. */
-  requestImage(blobs: readonly string[], options?: CallOptions): Promise<ImageStatus>;
+  /** Asks which of an image's blobs are missing; those that are there are kept for the job to come. */
+  findMissingBlobs(blobs: readonly string[], options?: CallOptions): Promise<ImageStatus>;
+  /** Begins the upload of a blob of so many bytes, or goes on with one that was begun. */
+  uploadBlob(digest: string, bytes: number, options?: CallOptions): Promise<BlobUpload>;
+  /** Asks for links to send parts of a blob by. */
+  linkBlobParts(digest: string, uploadId: string, parts: readonly number[], options?: CallOptions): Promise<PartLinks>;
+  /** Says that all of a blob was sent. */
+  completeBlob(digest: string, sent: CompleteBlob, options?: CallOptions): Promise<void>;
+  /** All blobs of images, the one that was unused longest first, page by page as they are taken. */
+  eachImageBlob(options?: CallOptions): AsyncGenerator<ListedImageBlob>;
+  /** Removes images that were not used for long, or tells what would be removed. */
+  pruneImages(wish: ImagePruneRequest, options?: CallOptions): Promise<ImagePrune>;
 }
 
 /** A line of a followed log and the cursor that resumes after it. */
@@ -227,7 +246,18 @@ export function createApiClient(options: TransportOptions): ApiClient {
     deleteSecret: async (name, call = {}) => {
       await transport.callJson({ method: "DELETE", path: secretPath(name), signal: call.signal });
     },
-    requestImage: (blobs, call) => post("/v1/images", { blobs }, call),
+    findMissingBlobs: (blobs, call) => post("/v1/images", { blobs }, call),
+    uploadBlob: (digest, bytes, call) => post(uploadPath(digest), { bytes }, call),
+    linkBlobParts: (digest, uploadId, parts, call) => post(`${uploadPath(digest)}/parts`, { uploadId, parts }, call),
+    completeBlob: async (digest, sent, call) => {
+      await post(`${uploadPath(digest)}/complete`, sent, call);
+    },
+    eachImageBlob: async function* (call) {
+      const limit = limits.pageSize;
+      const pages = eachPage((cursor) => get<ImageBlobPage>("/v1/images", { limit, cursor }, call));
+      for await (const page of pages) yield* page.blobs;
+    },
+    pruneImages: (wish, call) => post("/v1/images/prune", wish, call),
   };
   return client;
 }
@@ -239,6 +269,10 @@ function jobPath(job: string): string {
 /** A name is one part of the path, also where it has slashes. */
 function secretPath(name: string): string {
   return `/v1/secrets/${encodeURIComponent(name)}`;
+}
+
+function uploadPath(digest: string): string {
+  return `/v1/images/${encodeURIComponent(digest)}/upload`;
 }
 
 function taskPath(job: string, task: string): string {

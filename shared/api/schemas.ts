@@ -12,7 +12,7 @@ import {
 import { explainBadSecretValue } from "../domain/secret-rules.ts";
 import { taskStates } from "../domain/task-state.ts";
 import { whyCodes, whyFactSchema } from "../domain/why-facts.ts";
-import { digestPattern, jobSpecSchema } from "../jobfile/job-spec.ts";
+import { jobSpecSchema } from "../jobfile/job-spec.ts";
 
 /**
  * Bodies of the HTTP API, one schema each: the server validates with them, the client's types and `/openapi.json`
@@ -196,19 +196,6 @@ export const retriedSchema = z
   .object({ job: z.string(), status: z.literal("retrying"), tasks: z.array(z.string()), dependants: z.number().int() })
   .meta({ id: "Retried" });
 export type Retried = z.infer<typeof retriedSchema>;
-
-export const imageRequestSchema = z
-  .object({ blobs: z.array(z.string().regex(digestPattern)).min(1).max(limits.imageBlobs) })
-  .meta({ id: "ImageRequest" });
-
-/**
- * Which blobs of an image the bucket lacks, and where to PUT each, compressed with zstd. A blob is called by the digest
- * of what it is compressed from: the image's configuration, or the archive (tar) of a layer.
- */
-export const imageStatusSchema = z
-  .object({ missing: z.array(z.object({ digest: z.string(), uploadUrl: z.string() })) })
-  .meta({ id: "ImageStatus" });
-export type ImageStatus = z.infer<typeof imageStatusSchema>;
 
 /** A secret as far as it may be told. */
 export const secretSchema = z

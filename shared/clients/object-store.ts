@@ -1,13 +1,20 @@
 import type { Readable } from "node:stream";
 import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
+  ListPartsCommand,
   NoSuchKey,
   NotFound,
   PutObjectCommand,
   S3Client,
+  type S3ClientConfig,
   S3ServiceException,
+  UploadPartCommand,
 } from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
@@ -26,6 +33,15 @@ export interface StreamOptions {
   signal?: AbortSignal;
 }
 
+/** A part of an upload in parts; the entity tag is in hexadecimal, without quotes. */
+export interface UploadedPart {
+  part: number;
+  etag: string;
+}
+
+/** How completing an upload in parts ended: `gone` where there is no such upload (any more). */
+export type CompletedUpload = "completed" | "gone" | "other_parts";
+
 /** The bucket. A missing object is `undefined`, never an exception; an aborted signal ends a call with an error. */
 export interface ObjectStore {
   put(key: string, body: Uint8Array | string, contentType: string, signal?: AbortSignal): Promise<void>;
@@ -35,7 +51,10 @@ export interface ObjectStore {
   putStream(key: string, body: Readable, options: StreamOptions): Promise<void>;
   get(key: string, signal?: AbortSignal): Promise<Uint8Array | undefined>;
   getStream(key: string): Promise<Readable | undefined>;
-  exists(key: string): Promise<boolean>;
+  /** Bytes of an object. */
+  size(key: string): Promise<number | undefined>;
+  /** Removes an object, if there is one. */
+  remove(key: string): Promise<void>;
   /** One page of the objects under a prefix in key order, after `startAfter`; `more` says that others follow. */
   list(
     prefix: string,
@@ -45,13 +64,32 @@ export interface ObjectStore {
   listFolders(prefix: string): Promise<string[]>;
   presignGet(key: string, options: { expiresSeconds: number; fileName?: string }): Promise<string>;
   presignPut(key: string, options: { expiresSeconds: number }): Promise<string>;
+  /** Begins an upload in parts that others send by presigned links; answers its id. */
+  beginParts(key: string): Promise<string>;
+  /** The parts that have arrived; undefined where there is no such upload. */
+  listParts(key: string, uploadId: string): Promise<UploadedPart[] | undefined>;
+  presignPart(key: string, uploadId: string, part: number, options: { expiresSeconds: number }): Promise<string>;
+  /** Makes an object of parts, in their order, where they are those that arrived and have so many bytes together. */
+  completeParts(key: string, uploadId: string, parts: readonly UploadedPart[], bytes: number): Promise<CompletedUpload>;
+  /** Gives an upload up, if there is one; its parts are removed. */
+  abortParts(key: string, uploadId: string): Promise<void>;
 }
 
 const partBytes = 8 * 1024 * 1024;
 const parallelParts = 4;
 
+/**
+ * For clients that make links to upload by: by default the SDK signs the checksum of an empty body into each, and
+ * begins uploads whose every part must carry one.
+ */
+export const presigningOptions = {
+  requestChecksumCalculation: "WHEN_REQUIRED",
+} as const satisfies S3ClientConfig;
+
 /** The S3 client of this process. Path style, because an embedded endpoint has no host name per bucket. */
-export function createS3Client(options: AwsClientOptions = awsClientOptions): S3Client {
+export function createS3Client(
+  options: AwsClientOptions & Pick<S3ClientConfig, "requestChecksumCalculation"> = awsClientOptions,
+): S3Client {
   return withoutCallLogging(new S3Client({ ...options, forcePathStyle: true }));
 }
 
@@ -108,14 +146,17 @@ export function createObjectStore(client: S3Client, bucket: string): ObjectStore
       const body = await getBody(client, bucket, key);
       return body as Readable | undefined;
     },
-    async exists(key) {
+    async size(key) {
       try {
-        await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
-        return true;
+        const head = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
+        return head.ContentLength ?? 0;
       } catch (error) {
-        if (error instanceof NotFound) return false;
+        if (error instanceof NotFound) return undefined;
         throw error;
       }
+    },
+    async remove(key) {
+      await client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }));
     },
     async list(prefix, { startAfter, limit = 1000 } = {}) {
       const answer = await client.send(
@@ -144,7 +185,75 @@ export function createObjectStore(client: S3Client, bucket: string): ObjectStore
     presignPut(key, { expiresSeconds }) {
       return getSignedUrl(client, new PutObjectCommand({ Bucket: bucket, Key: key }), { expiresIn: expiresSeconds });
     },
+    ...createPartStore(client, bucket),
   };
+}
+
+type PartStore = Pick<ObjectStore, "beginParts" | "listParts" | "presignPart" | "completeParts" | "abortParts">;
+
+/** Uploads in parts whose bytes pass by: others send them. */
+function createPartStore(client: S3Client, bucket: string): PartStore {
+  return {
+    async beginParts(key) {
+      const { UploadId } = await client.send(new CreateMultipartUploadCommand({ Bucket: bucket, Key: key }));
+      if (UploadId === undefined) throw new Error(`S3 began an upload of ${key} without an id`);
+      return UploadId;
+    },
+    async listParts(key, uploadId) {
+      const parts: UploadedPart[] = [];
+      let marker: string | undefined;
+      try {
+        do {
+          const page = await client.send(
+            new ListPartsCommand({ Bucket: bucket, Key: key, UploadId: uploadId, PartNumberMarker: marker }),
+          );
+          for (const { PartNumber = 0, ETag = "" } of page.Parts ?? []) {
+            parts.push({ part: PartNumber, etag: ETag.replaceAll('"', "") });
+          }
+          marker = page.IsTruncated ? page.NextPartNumberMarker : undefined;
+        } while (marker !== undefined);
+      } catch (error) {
+        if (isNoSuchUpload(error)) return undefined;
+        throw error;
+      }
+      return parts;
+    },
+    presignPart(key, uploadId, part, { expiresSeconds }) {
+      const command = new UploadPartCommand({ Bucket: bucket, Key: key, UploadId: uploadId, PartNumber: part });
+      return getSignedUrl(client, command, { expiresIn: expiresSeconds });
+    },
+    async completeParts(key, uploadId, parts, bytes) {
+      const Parts = parts.map(({ part, etag }) => ({ PartNumber: part, ETag: `"${etag}"` }));
+      try {
+        await client.send(
+          new CompleteMultipartUploadCommand({
+            Bucket: bucket,
+            Key: key,
+            UploadId: uploadId,
+            MultipartUpload: { Parts },
+            MpuObjectSize: bytes,
+          }),
+        );
+        return "completed";
+      } catch (error) {
+        if (isNoSuchUpload(error)) return "gone";
+        const isRefused = error instanceof S3ServiceException && error.$metadata.httpStatusCode === 400;
+        if (isRefused && /^(InvalidPart|InvalidRequest|EntityTooSmall)/.test(error.name)) return "other_parts";
+        throw error;
+      }
+    },
+    async abortParts(key, uploadId) {
+      try {
+        await client.send(new AbortMultipartUploadCommand({ Bucket: bucket, Key: key, UploadId: uploadId }));
+      } catch (error) {
+        if (!isNoSuchUpload(error)) throw error;
+      }
+    },
+  };
+}
+
+function isNoSuchUpload(error: unknown): boolean {
+  return error instanceof S3ServiceException && error.name === "NoSuchUpload";
 }
 
 /** Tells whether what went wrong with a call may pass: the bucket was not reached, failed or throttled; it did not refuse. */

@@ -22,6 +22,18 @@ export const limits = {
   claimsPerCall: 10,
   /** Blobs of one image: Docker takes 127 layers, and there is its configuration. */
   imageBlobs: 200,
+  /** Bytes of an image's blob that is sent in one piece; a larger one is sent in parts, so that it can be resumed. */
+  imagePieceBytes: 8 * 1024 * 1024,
+  /** Parts of one blob. S3 takes 10,000 and lists 1,000 at once. */
+  imageParts: 1_000,
+  /** Links to parts of a blob that are asked for in one call. */
+  imagePartLinks: 100,
+  /** Days for which an image is kept after a job used it, come what may: for so long the job can be retried. */
+  imageRetryDays: 7,
+  /** Days without use after which an image is removed. May be set. */
+  imageDays: 30,
+  /** Gigabytes of images; above, those that were unused longest are removed. May be set. */
+  imageGigabytes: 500,
   /** Results of attempts that a worker may report in one call. */
   resultsPerCall: 10,
   /** Items of one page of a list: tasks, events. May be lowered. */
@@ -47,6 +59,8 @@ export interface ConfiguredLimits {
   logPageLines: number;
   logPageBytes: number;
   followSeconds: number;
+  imageDays: number;
+  imageGigabytes: number;
 }
 
 /** The limits of an installation that sets none. */
@@ -60,4 +74,6 @@ export const defaultLimits: ConfiguredLimits = {
   logPageLines: limits.logPageLines,
   logPageBytes: limits.logPageBytes,
   followSeconds: limits.followSeconds,
+  imageDays: limits.imageDays,
+  imageGigabytes: limits.imageGigabytes,
 };

@@ -85,10 +85,11 @@ export function parseLogChunkName(name: string): LogChunkName | undefined {
 
 /**
  * Key of a blob of shipped images, compressed with zstd, by the digest (`sha256:<hex>`) of what it was compressed from:
- * an image's configuration, whose digest is the image's id, or the archive of one of its layers.
+ * an image's configuration, whose digest is the image's id, or the archive of one of its layers. A blob that was removed
+ * and is shipped again gets another `nonce`: a removal that comes late can only meet what it was meant for.
  */
-export function imageBlobKey(digest: string): string {
-  return `${objectPrefixes.images}${digest.replace(":", "-")}.zst`;
+export function imageBlobKey(digest: string, nonce: string): string {
+  return `${objectPrefixes.images}${digest.replace(":", "-")}/${nonce}.zst`;
 }
 
 /** Key of the task list of a job that is expanded after the submit was answered. */

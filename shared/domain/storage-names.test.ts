@@ -23,7 +23,7 @@ describe("keys of objects", () => {
 
   it("of a job's task list cannot be one of a task: no task is called so", () => {
     expect(taskListKey("j")).toBe("jobs/j/tasks.json");
-    expect(imageBlobKey("sha256:abc")).toBe("images/sha256-abc.zst");
+    expect(imageBlobKey("sha256:abc", "n1")).toBe("images/sha256-abc/n1.zst");
   });
 });
 

@@ -26,7 +26,7 @@ const retentionRules: readonly LifecycleRule[] = retentionDays.map((days) => ({
   tag: { key: retentionTag, value: String(days) },
 }));
 
-/** The bucket's lifecycle, a rule for each prefix. Images have no age: any job may name an old one. */
+/** The bucket's lifecycle, a rule for each prefix. Images have no age here: the control plane knows which are in use. */
 export const bucketLifecycle: readonly LifecycleRule[] = [
   ...Object.entries(objectPrefixes).map(([id, prefix]) => ({
     id,

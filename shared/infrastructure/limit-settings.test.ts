@@ -23,6 +23,8 @@ describe("the limits of an installation", () => {
       SLUICE_LIMITS_LOG_PAGE_LINES: "17",
       SLUICE_LIMITS_LOG_PAGE_BYTES: "1800",
       SLUICE_LIMITS_FOLLOW_SECONDS: "19",
+      SLUICE_LIMITS_IMAGE_DAYS: "20",
+      SLUICE_LIMITS_IMAGE_GIGABYTES: "21",
     };
     const parsed = parseLimits(env);
     expect(parsed.ok && Object.values(parsed.limits).sort()).toEqual(Object.values(env).map(Number).sort());

@@ -15,6 +15,8 @@ const settings: Record<string, { limit: keyof ConfiguredLimits; min: number; max
   SLUICE_LIMITS_LOG_PAGE_LINES: { limit: "logPageLines", min: 1, max: limits.logPageLines },
   SLUICE_LIMITS_LOG_PAGE_BYTES: { limit: "logPageBytes", min: 1024, max: limits.logPageBytes },
   SLUICE_LIMITS_FOLLOW_SECONDS: { limit: "followSeconds", min: 1, max: limits.followSeconds },
+  SLUICE_LIMITS_IMAGE_DAYS: { limit: "imageDays", min: limits.imageRetryDays, max: 3_650 },
+  SLUICE_LIMITS_IMAGE_GIGABYTES: { limit: "imageGigabytes", min: 1, max: 1_000_000 },
 };
 
 const prefix = "SLUICE_LIMITS_";

@@ -106,7 +106,7 @@ describe("toJobSpec", () => {
 describe("listImageBuilds", () => {
   it("lists the builds that dockerfile steps need", () => {
     expect(listImageBuilds(parse(full))).toEqual([
-      { stepIndex: 0, dockerfile: "./Dockerfile", context: ".", options: ["--pull"] },
+      { stepIndex: 0, stepName: "step-1", dockerfile: "./Dockerfile", context: ".", options: ["--pull"] },
     ]);
   });
 });

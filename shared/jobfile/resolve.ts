@@ -6,6 +6,7 @@ import { parseDuration, parseSize } from "./units.ts";
 export interface ImageBuild {
   /** 0-based index of the step that runs in it. */
   stepIndex: number;
+  stepName: string;
   dockerfile: string;
   context: string;
   options: string[];
@@ -19,9 +20,11 @@ export interface BuiltImage {
 
 /** The images that a job's dockerfile steps need, in the order of the steps. */
 export function listImageBuilds(job: JobDocument): ImageBuild[] {
-  return job.steps.flatMap(({ dockerfile, context = ".", options = [] }, stepIndex) =>
-    dockerfile === undefined ? [] : [{ stepIndex, dockerfile, context, options }],
-  );
+  return job.steps.flatMap((step, stepIndex) => {
+    const { dockerfile, context = ".", options = [] } = step;
+    if (dockerfile === undefined) return [];
+    return [{ stepIndex, stepName: nameStep(step, stepIndex), dockerfile, context, options }];
+  });
 }
 
 /**
@@ -55,7 +58,7 @@ export function toJobSpec(job: JobDocument, builtImages: ReadonlyMap<number, Bui
 
 function toStepSpec(step: StepDocument, index: number, builtImages: ReadonlyMap<number, BuiltImage>): StepSpec {
   const common = {
-    name: step.name ?? `step-${index + 1}`,
+    name: nameStep(step, index),
     env: step.env,
     ...timeoutOf(step),
     ...(step.workdir !== undefined && { workdir: step.workdir }),
@@ -69,6 +72,10 @@ function toStepSpec(step: StepDocument, index: number, builtImages: ReadonlyMap<
   if (step.image !== undefined) return { kind: "container", image: step.image, shipped: false, entry, ...common };
   if (entry === null) throw new Error(`steps[${index}] has neither an image nor a command`);
   return { kind: "process", entry, ...common };
+}
+
+function nameStep({ name }: StepDocument, index: number): string {
+  return name ?? `step-${index + 1}`;
 }
 
 function entryOf(step: StepDocument): StepEntry | null {

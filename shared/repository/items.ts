@@ -45,6 +45,8 @@ export interface JobDigest {
   retry?: UserRetryPolicy;
   /** Set where tasks of the job need others. */
   graph?: true;
+  /** Set where steps of the job run in shipped images. */
+  images?: true;
   /** Set until every message of the job is known to have been sent. */
   dispatchPending?: boolean;
   check?: JobCheck;

@@ -183,6 +183,7 @@ async function createJob(table: Table, job: NewJob): Promise<CreateJobOutcome> {
     ...(job.spec.timeoutMs === undefined ? {} : { timeoutAt: new Date(job.nowMs + job.spec.timeoutMs).toISOString() }),
     ...(job.spec.retry ? { retry: job.spec.retry } : {}),
     ...(pending > 0 ? { graph: true as const } : {}),
+    ...(job.spec.steps.some((step) => step.kind === "container" && step.shipped) ? { images: true as const } : {}),
     ...(whole ? { dispatchPending: true } : {}),
   };
   const absent = { TableName: table.name, ConditionExpression: "attribute_not_exists(pk)" };

@@ -50,6 +50,18 @@ export function deadLetterKey(pool: string, messageId: string): ItemKey {
   return { pk: `DEADLETTER#${pool}#${messageId}`, sk: "DEADLETTER" };
 }
 
+export function imageBlobItemKey(digest: string): ItemKey {
+  return { pk: `IMAGEBLOB#${digest}`, sk: "IMAGEBLOB" };
+}
+
+/** The item that brings the retention of images before the sweep. */
+export const imageRetentionKey: ItemKey = { pk: "IMAGES", sk: "RETENTION" };
+
+/** Index attributes of the list of image blobs, by last use. Size and digest are read off the entry itself. */
+export function imageBlobListEntry(usedAt: string, digest: string, bytes: number): { listPk: string; listSk: string } {
+  return { listPk: "IMAGEBLOBS", listSk: `${usedAt}#${digest}#${bytes}` };
+}
+
 /** Tokens are found by their SHA-256: the table never holds one. */
 export function tokenKey(tokenSha256: string): ItemKey {
   return { pk: `TOKEN#${tokenSha256}`, sk: "TOKEN" };

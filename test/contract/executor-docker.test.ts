@@ -400,9 +400,12 @@ async function saveBlobs(name: string): Promise<Map<string, Buffer>> {
   const archive = (await docker.getImage(name).get()) as unknown as Readable;
   await splitSavedImage(
     archive,
-    folder,
-    async ({ digest, file }) => {
-      blobs.set(digest, await readFile(file));
+    {
+      folder,
+      wants: () => true,
+      takeBlob: async ({ digest, file }) => {
+        blobs.set(digest, await readFile(file));
+      },
     },
     never,
   );

@@ -330,13 +330,13 @@ describe("Ctrl-C", () => {
 
 describe("images", () => {
   /** A docker that builds an image and saves it as an archive that a test has put together. */
-  async function writeDocker(image: SavedImage): Promise<NodeJS.ProcessEnv> {
+  async function writeDocker(image: SavedImage, described: object = {}): Promise<NodeJS.ProcessEnv> {
     await writeFile(join(folder, "saved.tar"), image.archive);
     const script = `#!/bin/sh
 echo "$@" >> ${join(folder, "calls")}
 case "$1" in
   build) printf '%s' '${image.imageId}' > "$3"; echo 'Step 1/1 : FROM scratch' ;;
-  image) echo '${JSON.stringify(image.layers)}' ;;
+  image) echo '${JSON.stringify({ RootFS: { Layers: image.layers }, ...described })}' ;;
   save) cat '${join(folder, "saved.tar")}' ;;
 esac
 `;
@@ -417,6 +417,42 @@ esac
     for (const { body } of jobs) await docker.getImage(JSON.parse(body).spec.steps[0].image).remove({ force: true });
   });
 
+  it("are built at the same time, and the first that fails ends the others and is told alone", async () => {
+    // The slow build ends only by being stopped, so both were under way.
+    const script = `#!/bin/sh
+case "$*" in
+  *slow*) echo begun > '${folder}/slow-began'; exec sleep 60 ;;
+  *) until [ -e '${folder}/slow-began' ]; do sleep 0.1; done; echo 'no rule to make' >&2; exit 3 ;;
+esac
+`;
+    await writeFile(join(folder, "docker"), script, { mode: 0o755 });
+    for (const name of ["slow.Dockerfile", "bad.Dockerfile"]) await writeJob(name, "FROM scratch\n");
+    const steps = "[{ dockerfile: slow.Dockerfile }, { dockerfile: bad.Dockerfile, name: compile }]";
+    // By its absolute path, from another folder: what it names is found beside it.
+    const file = await writeJob("build.yaml", `name: built\nsteps: ${steps}\ntasks: [a]\n`);
+    const env = { PATH: `${folder}:${process.env.PATH}`, TMPDIR: folder };
+    const cli = startCli(fake, ["run", file], { env, cwd: "/" });
+    expect(await cli.end()).toBe(2);
+    expect(cli.stderr.split("\n").slice(-3)).toEqual([
+      "error: docker build of bad.Dockerfile for step compile failed with exit code 3; its last lines:",
+      "  no rule to make",
+      "",
+    ]);
+    expect((await readdir(folder)).filter((name) => name.startsWith("sluice-"))).toEqual([]);
+  });
+
+  it("are found in the archive of a Docker that keeps them in containerd, whatever it calls them", async () => {
+    const image = await makeSavedImage(["first layer", "second layer"], "oci-index");
+    const env = await writeDocker({ ...image, imageId: `sha256:${"e".repeat(64)}` }, { Descriptor: { size: 1 } });
+    fake.onSubmit = (job) => endTasks(job);
+    const file = await writeJob("build.yaml", "name: built\nsteps: [{ dockerfile: ./Dockerfile }]\ntasks: [a]\n");
+    for (let twice = 0; twice < 2; twice++) expect(await startCli(fake, ["run", file], { env }).end()).toBe(0);
+    expect([...fake.images.keys()].sort()).toEqual([image.imageId, ...image.layers].sort());
+    expect(fake.requests.filter(({ method }) => method === "PUT")).toHaveLength(3);
+    const submits = fake.requests.filter(({ method, path }) => method === "POST" && path === "/v1/jobs");
+    for (const { body } of submits) expect(JSON.parse(body).spec.steps).toMatchObject([{ image: image.imageId }]);
+  });
+
   it("that do not build stop the run with the build's last lines and exit code 2", async () => {
     const env = await writeDocker(await makeSavedImage([]));
     await writeFile(
@@ -426,7 +462,7 @@ esac
     const file = await writeJob("build.yaml", "name: built\nsteps: [{ dockerfile: ./Dockerfile }]\ntasks: [a]\n");
     const cli = startCli(fake, ["run", file], { env });
     expect(await cli.end()).toBe(2);
-    expect(cli.stderr).toMatch(/docker build of \.\/Dockerfile failed with exit code 1/);
+    expect(cli.stderr).toMatch(/docker build of \.\/Dockerfile for step step-1 failed with exit code 1/);
     expect(cli.stderr).toContain("no rule to make");
     expect(existsSync(join(folder, "calls"))).toBe(false);
   });

@@ -5,6 +5,7 @@ import { timing } from "../../shared/domain/timing.ts";
 import { createClaimReader } from "../../shared/repository/claim-reads.ts";
 import { noopJob } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
+import { shipBlob } from "../support/control-plane-images.ts";
 import { completed } from "../support/control-plane-worker.ts";
 
 const plane = useControlPlane();
@@ -151,6 +152,7 @@ describe("a claim that is sent again because nobody answered it", () => {
 describe("a claim whose answer cannot be put together", () => {
   it("takes no lease, so that another worker can claim the task at once", async () => {
     const imageId = `sha256:${"a".repeat(64)}`;
+    await shipBlob(plane(), imageId);
     const steps = [{ kind: "container" as const, name: "test", image: imageId, shipped: true }];
     const jobId = await plane().submit(noopJob(["a"], { steps }));
     const broken = plane().startProcess();

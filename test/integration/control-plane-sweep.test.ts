@@ -110,6 +110,7 @@ describe("the sweep, on attempts", () => {
         dispatched: 0,
         timedOut: 0,
         rescued: 0,
+        blobsRemoved: 0,
         failed: 0,
       });
     }

@@ -1,13 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type {
-  ArtifactList,
-  EventPage,
-  ImageStatus,
-  Job,
-  SubmittedJob,
-  Task,
-  WorkerPage,
-} from "../../shared/api/schemas.ts";
+import type { ArtifactList, EventPage, Job, SubmittedJob, Task, WorkerPage } from "../../shared/api/schemas.ts";
 import { artifactKey } from "../../shared/domain/object-keys.ts";
 import { reasonFor } from "../../shared/domain/reason.ts";
 import { timing } from "../../shared/domain/timing.ts";
@@ -173,27 +165,6 @@ describe("artifacts", () => {
     expect(await plane().call(path)).toEqual({ attempt: 0, artifacts: [] });
     expect((await plane().request(`${path}?attempt=1`)).status).toBe(404);
     expect((await plane().request(`${path}?attempt=0`)).status).toBe(400);
-  });
-});
-
-describe("images", () => {
-  it("are uploaded by blobs, each once and by a link", async () => {
-    const blobs = ["a", "b", "b"].map((digit) => `sha256:${digit.repeat(64)}`);
-    const ask = () => plane().call<ImageStatus>("/v1/images", { body: { blobs }, role: "submitter" });
-    const { missing } = await ask();
-    expect(missing.map(({ digest }) => digest)).toEqual(blobs.slice(0, 2));
-    const put = await fetch(missing[0]?.uploadUrl ?? "", { method: "PUT", body: "blob" });
-    expect(put.status).toBe(200);
-    expect((await ask()).missing).toMatchObject([{ digest: blobs[1] }]);
-  });
-
-  it("have blobs that are named by their digest, or are refused", async () => {
-    const response = await plane().request("/v1/images", { body: { blobs: ["../../etc/passwd"] } });
-    expect(await response.json()).toMatchObject({
-      status: 400,
-      code: "invalid_request",
-      problems: [{ path: "blobs[0]" }],
-    });
   });
 });
 

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { workOnChores } from "../../functions/consumers/chores.ts";
 import { foldRecords } from "../../functions/consumers/fold.ts";
 import { matchesAnyPattern } from "../../local/lambda/event-filter.ts";
+import type { BlobUpload } from "../../shared/api/image-schemas.ts";
 import type { DeadLetterPage } from "../../shared/api/schemas.ts";
 import { createSsmSecretStore } from "../../shared/clients/ssm-secret-store.ts";
 import { maxReceiveCount, timing } from "../../shared/domain/timing.ts";
@@ -12,6 +13,7 @@ import { streamConsumers } from "../../shared/infrastructure/table.ts";
 import { grants } from "../../stacks/grants.ts";
 import { noopJob, taskNames } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
+import { shipBlob } from "../support/control-plane-images.ts";
 import { failedWith, released } from "../support/control-plane-worker.ts";
 import { type IamAction, listIamActions } from "../support/iam-actions.ts";
 
@@ -19,6 +21,8 @@ const plane = useControlPlane();
 const choreMs = 60_000;
 /** More tasks than a submit creates itself: the rest is an `expand` chore. */
 const largeJob = 150;
+const largeBytes = 9 * 1024 * 1024;
+const dayMs = 24 * 3600_000;
 
 /** What workers and the platform's pollers ask of queues; no function takes messages itself. */
 const ofQueueReaders = /^(ReceiveMessage|DeleteMessage|ChangeMessageVisibility)(Batch)?$/;
@@ -118,7 +122,19 @@ describe("the grants of the functions", () => {
 
     // Images: one that is there, one that is not, one that a claim links to.
     const imageId = `sha256:${"1".repeat(64)}`;
+    const largeId = `sha256:${"2".repeat(64)}`;
+    const upload = (digest: string, step: string, body: unknown) =>
+      api<BlobUpload>(`/v1/images/${digest}/upload${step}`, body);
     await api("/v1/images", { blobs: [imageId] });
+    await as("api", () => shipBlob(plane(), imageId));
+    // One in parts, whose upload is given up by the bucket's rule, and is begun again.
+    const begun = await upload(largeId, "", { bytes: largeBytes });
+    if (begun.status !== "parts") throw new Error(`it is sent otherwise: ${begun.status}`);
+    await upload(largeId, "", { bytes: largeBytes });
+    const parts = { uploadId: begun.uploadId, sent: [{ part: 1, etag: "0".repeat(32) }] };
+    await as("api", () =>
+      plane().request(`/v1/images/${largeId}/upload/complete`, { body: { bytes: largeBytes, parts } }),
+    );
     await submit(["i"], {
       steps: [{ kind: "container", name: "s", image: imageId, shipped: true, entry: { command: ["true"] } }],
     });
@@ -157,6 +173,18 @@ describe("the grants of the functions", () => {
     expect(deadLetters.length).toBeGreaterThan(0);
     await api("/v1/admin/redrive", { pool: "default", apply: true });
     await consume();
+
+    // Images that nobody has used for long: removed by hand, and by themselves.
+    plane().clock.advance(6.9 * dayMs);
+    for (let round = 0; round < 3; round++) await sweep();
+    plane().clock.advance(0.2 * dayMs);
+    await sweep();
+    await api("/v1/images?limit=1");
+    await api("/v1/images/prune", { unusedDays: 7, apply: true });
+    const unused = `sha256:${"3".repeat(64)}`;
+    await upload(unused, "", { bytes: largeBytes });
+    plane().clock.advance(31 * dayMs);
+    for (let round = 0; round < 3; round++) await sweep();
 
     const names = Object.keys(grants) as FunctionName[];
     const made = names.map((name) => [name, [...calls[name]].sort()]);

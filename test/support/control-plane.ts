@@ -22,6 +22,7 @@ import { createS3Server } from "../../local/s3/index.ts";
 import { createSqsServer, type SqsServerOptions } from "../../local/sqs/index.ts";
 import { type PoolQueues, provisionBucket, provisionPool, provisionTable } from "../../local/stack/provision.ts";
 import { createLocalSecretStore } from "../../shared/clients/local-secret-store.ts";
+import { presigningOptions } from "../../shared/clients/object-store.ts";
 import { PlainJsonProtocol } from "../../shared/clients/plain-json.ts";
 import { type ConfiguredLimits, defaultLimits } from "../../shared/domain/limits.ts";
 import type { Role } from "../../shared/domain/roles.ts";
@@ -129,7 +130,7 @@ export async function createControlPlane(
   const dynamoDb = new DynamoDBClient({ ...json, endpoint: cloud.endpoints.dynamodb });
   const streams = new DynamoDBStreamsClient({ ...base, endpoint: cloud.endpoints.dynamodb });
   const sqs = new SQSClient({ ...json, endpoint: cloud.endpoints.sqs });
-  const s3 = new S3Client({ ...base, endpoint: cloud.endpoints.s3, forcePathStyle: true });
+  const s3 = new S3Client({ ...base, ...presigningOptions, endpoint: cloud.endpoints.s3, forcePathStyle: true });
   const streamArn = await provisionTable(dynamoDb, tableName);
   await provisionBucket(s3, bucketName);
   const queueUrls: Record<string, string> = {};

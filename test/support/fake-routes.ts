@@ -197,10 +197,21 @@ function cancelTask(job: FakeJob, task: Task): FakeAnswer {
   return json({ job: job.id, task: task.task, status }, 202);
 }
 
-function shipImage(fake: FakeApi, { body }: RecordedRequest): FakeAnswer {
-  const { blobs }: { blobs: string[] } = JSON.parse(body);
-  const missing = [...new Set(blobs)].filter((digest) => !fake.images.has(digest));
-  return json({ missing: missing.map((digest) => ({ digest, uploadUrl: `${fake.url}/upload/${digest}` })) });
+/** Blobs are sent in one piece here, whatever their size: parts are the real control plane's. */
+function shipImage(fake: FakeApi, { path, body }: RecordedRequest): FakeAnswer {
+  const [digest, , step] = path.split("/").slice(3).map(decodeURIComponent);
+  if (digest === undefined) {
+    const { blobs }: { blobs: string[] } = JSON.parse(body);
+    const missing = [...new Set(blobs)].filter((blob) => !fake.images.has(blob));
+    return json({ missing: missing.map((blob) => ({ digest: blob })) });
+  }
+  if (step === undefined) {
+    if (fake.images.has(digest)) return json({ status: "stored" });
+    return json({ status: "piece", url: `${fake.url}/upload/${digest}` });
+  }
+  const { bytes }: { bytes: number } = JSON.parse(body);
+  if (fake.images.get(digest)?.length !== bytes) throw new Refusal("conflict", "that was not sent");
+  return json({ status: "stored" });
 }
 
 function wantsStream({ headers }: RecordedRequest): boolean {

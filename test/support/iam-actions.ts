@@ -15,6 +15,14 @@ const transactionActions: Record<string, string> = {
   ConditionCheck: "ConditionCheckItem",
 };
 
+/** What IAM calls an operation on an object, where that differs. */
+const objectActions: Record<string, string> = {
+  HeadObject: "GetObject",
+  CreateMultipartUpload: "PutObject",
+  CompleteMultipartUpload: "PutObject",
+  ListParts: "ListMultipartUploadParts",
+};
+
 /** The permissions that one request to AWS needs; `missing` says that it met nothing. */
 export function listIamActions({ service, operation, input }: CloudRequest, missing: boolean): IamAction[] {
   switch (service) {
@@ -38,11 +46,11 @@ function listDynamoDbActions(operation: string, input: Record<string, unknown>):
 }
 
 function listS3Actions(operation: string, input: Record<string, unknown>, missing: boolean): IamAction[] {
-  if (operation.startsWith("List")) return ["s3:ListBucket on bucket"];
+  const action = objectActions[operation] ?? operation;
+  if (action.startsWith("List") && input.Key === undefined) return ["s3:ListBucket on bucket"];
   const key = String(input.Key);
   const prefix = Object.values(objectPrefixes).find((known) => key.startsWith(known));
   if (prefix === undefined) throw new Error(`${key} is under no prefix of the bucket`);
-  const action = operation.replace(/^HeadObject$/, "GetObject");
   // Without the right to list, S3 answers "forbidden" where it means "not there".
   return [`s3:${action} on objects:${prefix}`, ...(missing ? (["s3:ListBucket on bucket"] as const) : [])];
 }

@@ -57,7 +57,8 @@ export async function countLateManifests(objects: ObjectStore, record: JobRecord
   for (const task of record.tasks) {
     for (const { attempt, outcome } of task.attempts.slice(0, -1)) {
       const lost = outcome?.reason?.code === "worker_lost";
-      if (lost && (await objects.exists(manifestKey(task.job, task.task, attempt)))) late += 1;
+      if (!lost) continue;
+      if ((await objects.size(manifestKey(task.job, task.task, attempt))) !== undefined) late += 1;
     }
   }
   return late;
