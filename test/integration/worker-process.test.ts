@@ -1,16 +1,13 @@
-import { type ChildProcess, fork } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ContainerStepSpec, ProcessStepSpec, StepSpec } from "../../shared/jobfile/job-spec.ts";
 import { killQuietly } from "../../workers/executors/process/stray-processes.ts";
 import { listLeftovers, needDocker } from "../support/docker.ts";
 import { eventually } from "../support/eventually.ts";
 import { type BenchTimes, WorkerBench } from "../support/worker-bench.ts";
-
-const mainFile = fileURLToPath(new URL("../../workers/main.ts", import.meta.url));
+import { WorkerProcess } from "../support/worker-process.ts";
 
 function hostStep(run: string): ProcessStepSpec {
   return { kind: "process", name: "step 1", entry: { run }, env: {} };
@@ -18,35 +15,6 @@ function hostStep(run: string): ProcessStepSpec {
 
 function containerStep(run: string, name = "step 1"): ContainerStepSpec {
   return { kind: "container", name, image: "busybox:stable", shipped: false, entry: { run }, env: {} };
-}
-
-/** A worker in a process of its own. */
-class WorkerProcess {
-  readonly child: ChildProcess;
-  readonly ready: Promise<string>;
-  readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
-  text = "";
-
-  constructor(env: Record<string, string>) {
-    this.child = fork(mainFile, { env, stdio: ["ignore", "pipe", "pipe", "ipc"], execArgv: [] });
-    this.child.stdout?.on("data", (data) => this.#collect(data));
-    this.child.stderr?.on("data", (data) => this.#collect(data));
-    this.ready = new Promise((resolve) => {
-      this.child.on("message", (message: { workerId: string }) => resolve(message.workerId));
-    });
-    this.exited = new Promise((resolve) => {
-      this.child.on("exit", (code, signal) => resolve({ code, signal }));
-    });
-    onTestFinished(async () => {
-      this.child.kill("SIGKILL");
-      await this.exited;
-    });
-  }
-
-  #collect(data: Buffer): void {
-    this.text += data.toString();
-    if (process.env.LOG_LEVEL) process.stderr.write(data);
-  }
 }
 
 describe("a worker process", () => {
