@@ -14,6 +14,7 @@ import { measureIdle } from "./idle.ts";
 import { measureLatency } from "./latency.ts";
 import { measureMasking } from "./masking.ts";
 import { measureReads, measureRequests } from "./requests.ts";
+import { measureSteps } from "./steps.ts";
 import { printFigures } from "./support/statistics.ts";
 import { measureProcessThroughput, measureThroughput } from "./throughput.ts";
 import { measureWorkerLoss } from "./worker-loss.ts";
@@ -50,12 +51,16 @@ if (isWanted("steps")) {
       ...(await measureLatency(stack, short ? 3 : 30)),
       ...(hasImage ? await measureLatency(stack, short ? 3 : 30, image) : []),
     ]);
-    const containers = { tasks: short ? 8 : 40, rounds: short ? 1 : 3, slots };
-    printFigures("Throughput", [
-      ...(hasImage ? await measureThroughput(stack, image, containers) : []),
-      ...(await measureProcessThroughput(stack, short ? [50] : [100, 1000])),
-    ]);
+    if (hasImage) printFigures("Steps in containers", await measureSteps(stack, image, short ? 2 : 20));
+    printFigures("Throughput", await measureProcessThroughput(stack, short ? [50] : [100, 1000]));
   });
+  for (const concurrency of short ? [slots] : [1, 2, 4, 8]) {
+    await onStack({ slots: concurrency }, async (stack) => {
+      if (!(await prepareImage())) return;
+      const load = { tasks: short ? 8 : 10 * (concurrency + 1), rounds: short ? 1 : 3, slots: concurrency };
+      printFigures("Throughput of containers", await measureThroughput(stack, image, load));
+    });
+  }
 }
 
 if (isWanted("plane")) {
