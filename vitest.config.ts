@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import { LongestFirst } from "./test/support/longest-first.ts";
 
@@ -6,6 +7,9 @@ import { LongestFirst } from "./test/support/longest-first.ts";
  * for leases that run out and for messages that show again: four files at once keep two cores busy.
  */
 const maxWorkers = 4;
+
+// The suite starts hundreds of processes that load the same code: what one has compiled the others need not.
+process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL("node_modules/.cache/compile", import.meta.url));
 
 export default defineConfig({
   test: {

@@ -76,6 +76,7 @@ export class WorkerBench {
   workerEnv(more: Record<string, string> = {}): Record<string, string> {
     return {
       PATH: process.env.PATH ?? "/usr/bin:/bin",
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? "",
       SLUICE_URL: this.plane.url,
       SLUICE_TOKEN: this.plane.token,
       SLUICE_SLOTS: "2",
