@@ -8,6 +8,7 @@ import { CliError, exitCodes } from "../errors.ts";
 import { followAttempt } from "../logs/follow-attempt.ts";
 import { type LogPlace, type LogPlaceOptions, parseLogPlace } from "../logs/log-place.ts";
 import { createLogPrinter } from "../logs/log-printer.ts";
+import { outlast } from "../logs/outlast.ts";
 import { printLogBytes } from "../logs/print-log-bytes.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import { viewTask } from "../watch/job-view.ts";
@@ -136,7 +137,7 @@ async function followTask(reading: Reading, first: Task): Promise<void> {
       noted = waits;
       await delay(waitMs, undefined, { signal });
     }
-    task = await api.getTask(job, name, { signal });
+    task = await outlast(() => api.getTask(job, name, { signal }), signal);
     if (shown !== toldEndOf) noteLostEnd(context, task, shown);
     toldEndOf = shown;
     if (options.attempt !== undefined) return;

@@ -1,5 +1,6 @@
 import type { ApiLogLine } from "../../shared/api/schemas.ts";
-import type { ApiClient, StreamStatus } from "../../shared/api-client/index.ts";
+import type { ApiClient, LogQuery, PageQuery, StreamStatus } from "../../shared/api-client/index.ts";
+import { isPassingAbsence, outlast } from "./outlast.ts";
 
 /** Which log to follow and whom to give its lines. */
 export interface FollowAttemptOptions {
@@ -41,7 +42,9 @@ export async function followAttempt(api: ApiClient, options: FollowAttemptOption
     if (overSeen) return over.abort(new LogIsOver());
     overSeen = await options.isOver();
   };
-  const timer = setInterval(() => check().catch((error: unknown) => over.abort(error)), checkMs);
+  // How long an absence is borne is the stream's to decide.
+  const giveUp = (error: unknown) => isPassingAbsence(error) || over.abort(error);
+  const timer = setInterval(() => check().catch(giveUp), checkMs);
   try {
     const follow = { signal: AbortSignal.any([signal, over.signal]), onStatus: options.onStatus };
     for await (const followed of api.followLog(job, task, { attempt, step, service, tail, since }, follow)) {
@@ -51,9 +54,15 @@ export async function followAttempt(api: ApiClient, options: FollowAttemptOption
     }
   } catch (error) {
     if (!(error instanceof LogIsOver)) throw error;
-    const query = cursor === undefined ? { tail, since } : { cursor };
-    for await (const page of api.eachLogPage(job, task, { attempt, step, service, ...query }, { signal })) {
+    const choice = { attempt, step, service };
+    for (
+      let query: LogQuery & PageQuery = cursor === undefined ? { tail, since } : { cursor }, isLast = false;
+      !isLast;
+    ) {
+      const page = await outlast(() => api.readLog(job, task, { ...choice, ...query }, { signal }), signal);
       page.lines.forEach(onLine);
+      query = { cursor: page.cursor };
+      isLast = page.complete || page.lines.length === 0;
     }
   } finally {
     clearInterval(timer);

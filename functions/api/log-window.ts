@@ -23,7 +23,7 @@ export async function checkFirstLine(reader: LogReader, log: OneLog, { first }: 
   if (first === 0) return;
   const { lines } = await reader.measure(log);
   if (first <= lines) return;
-  throw new AppError("range_not_satisfiable", `line ${first} is not there: the log has ${lines} lines, counted from 0`);
+  throw new AppError("range_not_satisfiable", `the log has ${lines} lines: it ends before the first that is asked for`);
 }
 
 /** Bytes of a log's text that a request asks for: `[start, end)` of `total`. */

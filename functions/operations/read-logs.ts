@@ -46,6 +46,8 @@ export interface LogReader {
   findLine(log: OneLog, line: number): Promise<LogPosition>;
   /** Where the first line of that time or later is. */
   findTime(attempt: number, atMs: number): Promise<LogPosition>;
+  /** The text from a position on, chunk by chunk, up to the end or to line `lastLine` of its log. */
+  readText(from: LogPosition, lastLine?: number): AsyncGenerator<Uint8Array>;
   /** The bytes `[start, end)` of a log's text. */
   readBytes(log: OneLog, start: number, end: number): AsyncGenerator<Uint8Array>;
 }
@@ -68,6 +70,7 @@ export function createLogReader(deps: ReaderDeps, source: LogSource): LogReader 
       return chunk ? positionIn(chunk, log.attempt, line - chunk.firstLine) : logStart(log.attempt, source);
     },
     findTime: (attempt, atMs) => findTime(parts, attempt, atMs),
+    readText: (from, lastLine = Number.POSITIVE_INFINITY) => readText(parts, from, lastLine),
     readBytes: (log, start, end) => readBytes(parts, log, start, end),
   };
 }
@@ -199,17 +202,32 @@ async function findTime(parts: Parts, attempt: number, atMs: number): Promise<Lo
   return logStart(attempt, parts.source);
 }
 
+async function* readText(parts: Parts, from: LogPosition, lastLine: number): AsyncGenerator<Uint8Array> {
+  for await (const chunk of eachChunk(parts, from)) {
+    if (chunk.firstLine > lastLine) return;
+    const isFirst = chunk.step === from.step && chunk.sequence === from.sequence;
+    const rows = await parts.readRows(chunk);
+    yield rowsText(rows.slice(isFirst ? from.skip : 0, lastLine - chunk.firstLine + 1));
+  }
+}
+
 async function* readBytes(parts: Parts, log: OneLog, start: number, end: number): AsyncGenerator<Uint8Array> {
   const first = await parts.index.findLast(log, ({ firstByte }) => firstByte <= start);
-  for (let sequence = first?.sequence; sequence !== undefined; ) {
-    const { chunks, more } = await parts.index.list({ ...log, sequence });
-    for (const chunk of chunks) {
-      if (chunk.step !== log.step || chunk.firstByte >= end) return;
-      const text = Buffer.from((await parts.readRows(chunk)).map(rowText).join(""));
-      yield text.subarray(Math.max(0, start - chunk.firstByte), end - chunk.firstByte);
-    }
+  if (first === undefined) return;
+  for await (const chunk of eachChunk(parts, positionIn(first, log.attempt, 0))) {
+    if (chunk.step !== log.step || chunk.firstByte >= end) return;
+    const text = rowsText(await parts.readRows(chunk));
+    yield text.subarray(Math.max(0, start - chunk.firstByte), end - chunk.firstByte);
+  }
+}
+
+/** The chunks from a position on, as far as there are any now. */
+async function* eachChunk({ index }: Parts, from: LogPosition): AsyncGenerator<LogChunk> {
+  for (let at: LogPosition | undefined = from; at !== undefined; ) {
+    const { chunks, more }: Awaited<ReturnType<LogChunkIndex["list"]>> = await index.list(at);
+    yield* chunks;
     const last = chunks.at(-1);
-    sequence = more && last ? last.lastSequence + 1 : undefined;
+    at = more && last ? positionAfter(last, from.attempt) : undefined;
   }
 }
 
@@ -218,8 +236,8 @@ export function lineText({ text, partial }: Pick<ApiLogLine, "text" | "partial">
   return partial ? text : `${text}\n`;
 }
 
-function rowText(row: string): string {
-  return lineText(parseLogLine(row));
+function rowsText(rows: readonly string[]): Buffer {
+  return Buffer.from(rows.map((row) => lineText(parseLogLine(row))).join(""));
 }
 
 function positionIn(chunk: LogChunk, attempt: number, skip: number): LogPosition {

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import type { Job } from "../../shared/api/schemas.ts";
+import { createApiClient } from "../../shared/api-client/index.ts";
 import { findByRole, type ProcessEntry, type StackRole, signalProcess } from "../support/chaos/processes.ts";
 import { eventually } from "../support/eventually.ts";
 import { callApi, step, submit, waitForJob } from "../support/jobs.ts";
@@ -20,6 +21,20 @@ async function killRole(running: RunningStack, role: StackRole): Promise<Process
   return found;
 }
 
+const talkerLines = 600;
+
+/** A task that prints its way through the kills, and every line of it as a follower gets them. */
+async function followTalker({ url, token, ...running }: RunningStack): Promise<string[]> {
+  const run = `i=0; while [ $i -lt ${talkerLines} ]; do echo "$i"; i=$((i+1)); sleep 0.02; done`;
+  const jobId = await submit(
+    { url, token, ...running },
+    { name: "talker", steps: [step({ run })], tasks: [{ name: "t" }] },
+  );
+  const lines: string[] = [];
+  for await (const { line } of createApiClient({ url, token }).followLog(jobId, "t")) lines.push(line.text);
+  return lines;
+}
+
 describe("a local stack that is started for the first time", () => {
   // Twice each: the second start of a process is the one that has to know what the first one was given.
   it.for(["cloud", "dynamodb", "functions"] as const)(
@@ -27,6 +42,7 @@ describe("a local stack that is started for the first time", () => {
     { timeout: 180_000 },
     async (role) => {
       stack = await startLocalStack({ slots: 2 });
+      const followed = followTalker(stack);
       const jobId = await submit(stack, {
         name: "survivor",
         steps: [step({ run: "sleep 0.5" })],
@@ -46,6 +62,7 @@ describe("a local stack that is started for the first time", () => {
       }
       const job = await eventually(() => waitForJob(stack as RunningStack, jobId), "the end of the job", 120_000);
       expect(job).toMatchObject({ status: "completed", counts: { completed: 10, queued: 0, running: 0 } });
+      expect(await followed).toEqual(Array.from({ length: talkerLines }, (_, index) => String(index)));
     },
   );
 });

@@ -1,7 +1,7 @@
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { Task, Worker } from "../../shared/api/schemas.ts";
+import type { LogPage, Task, Worker } from "../../shared/api/schemas.ts";
 import { manifestKey } from "../../shared/domain/object-keys.ts";
 import { openBucket } from "../support/chaos/bucket-checks.ts";
 import { type FaultStack, greet, planCompleting, useFaultStacks } from "../support/chaos/fault-fixture.ts";
@@ -26,7 +26,7 @@ async function untilRunning(running: FaultStack, jobId: string, task: string, at
 }
 
 describe("a worker that is killed", () => {
-  it("loses its task, of host processes or of containers, to another worker, with worker_lost on record", {
+  it("loses its task, of host processes or of containers, to another worker, with worker_lost on record and its log so far", {
     timeout: 240_000,
   }, async (context) => {
     if (!(await needDocker(context))) return;
@@ -43,8 +43,18 @@ describe("a worker that is killed", () => {
         workerId: await untilRunning(running, jobId, plan.tasks[0]?.name ?? "", 1),
       })),
     );
+    const readLog = ({ jobId, plan }: (typeof victims)[number]) =>
+      running.read<LogPage>(`/v1/jobs/${jobId}/tasks/${plan.tasks[0]?.name}/logs?attempt=1`);
+    const stored = await Promise.all(
+      victims.map((victim) =>
+        eventually(async () => {
+          const { lines } = await readLog(victim);
+          return lines.length > 0 && lines;
+        }, "a flush of the log"),
+      ),
+    );
     for (const { workerId } of victims) await running.signalWorker(workerId, "SIGKILL");
-    for (const { plan, jobId, workerId } of victims) {
+    for (const [index, { plan, jobId, workerId }] of victims.entries()) {
       const { tasks, events } = await running.expectSound(plan, jobId);
       const [first, second, ...more] = tasks[0]?.attempts ?? [];
       expect(more).toEqual([]);
@@ -52,6 +62,8 @@ describe("a worker that is killed", () => {
       expect(first?.outcome?.reason?.detail).toContain(workerId);
       expect(second?.outcome).toMatchObject({ state: "completed", exitCode: 0 });
       expect(second?.workerId).not.toBe(workerId);
+      const log = await readLog({ plan, jobId, workerId });
+      expect(log).toMatchObject({ lines: stored[index], complete: true, endLost: true });
       const moves = events.flatMap((event) => (event.type === "task.transition" ? [`${event.from} ${event.to}`] : []));
       expect(moves).toEqual(["queued running", "running queued", "queued running", "running completed"]);
     }

@@ -97,6 +97,13 @@ describe("what is read of a log", () => {
 
         const line = own.length === 0 ? 0 : seed % own.length;
         expect(await readAll(one, await one.findLine(stepOne, line), 7)).toEqual(own.slice(line));
+        const rest = await Array.fromAsync(one.readText(await one.findLine(stepOne, line), line + 3));
+        expect(Buffer.concat(rest).toString()).toBe(
+          own
+            .slice(line, line + 4)
+            .map(lineText)
+            .join(""),
+        );
         const { entries } = await one.readTail(1, line);
         expect(entries.map((entry) => entry.line)).toEqual(line === 0 ? [] : own.slice(-line));
         const [start, end] = [seed % (text.length + 1), text.length - (seed % 3)];

@@ -19,7 +19,6 @@ import { createRouter, jsonAnswer, securedRoute, taskParam } from "../route.ts";
 import { wantsEventStream } from "../sse.ts";
 
 const linesPerPage = 1000;
-const linesPerText = 20_000;
 
 const logsRoute = securedRoute("viewer", {
   method: "get",
@@ -206,7 +205,7 @@ async function findStart(reader: LogReader, { attempt, choice, since, lines, one
 }
 
 /** What of the logs is wanted; `count` bounds the lines from `from` on, `lastLine` the last of them. */
-interface TextWindow {
+interface LogWindow {
   from: LogPosition;
   tail: number | undefined;
   count: number;
@@ -216,7 +215,7 @@ interface TextWindow {
 /** A page without what is behind the last line that is wanted; `cut` tells that it has come. */
 async function readWindow(
   reader: LogReader,
-  { from, count, lastLine }: TextWindow,
+  { from, count, lastLine }: LogWindow,
   limit: number,
 ): Promise<LogLines & { cut: boolean }> {
   const page = await reader.readPage(from, Math.min(limit, count));
@@ -251,21 +250,14 @@ function nameFile(task: string, { step, service }: LogChoice): Record<string, st
   return { "content-disposition": `inline; filename="${task}-${part}.log"`, "accept-ranges": "bytes" };
 }
 
-/** The text page by page. */
-async function* readText(reader: LogReader, window: TextWindow): AsyncGenerator<Uint8Array> {
-  const encode = ({ entries }: Pick<LogLines, "entries">) =>
-    Buffer.from(entries.map(({ line }) => lineText(line)).join(""));
-  const { from, tail } = window;
-  if (tail !== undefined) {
-    yield encode(await reader.readTail(from.attempt, tail));
+/** The text, or its last lines. */
+async function* readText(reader: LogReader, { from, tail, lastLine }: LogWindow): AsyncGenerator<Uint8Array> {
+  if (tail === undefined) {
+    yield* reader.readText(from, lastLine);
     return;
   }
-  for (let position = from, isOver = false; !isOver; ) {
-    const page = await readWindow(reader, { ...window, from: position }, linesPerText);
-    if (page.entries.length > 0) yield encode(page);
-    position = page.next;
-    isOver = page.cut || page.exhausted;
-  }
+  const { entries } = await reader.readTail(from.attempt, tail);
+  yield Buffer.from(entries.map(({ line }) => lineText(line)).join(""));
 }
 
 /** A fault breaks the text off, so that half a log cannot be taken for a whole one. */
