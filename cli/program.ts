@@ -133,7 +133,9 @@ function addTaskCommands(program: Command, act: Act): void {
     .action((job, task) => act(async (context) => (await import("./commands/why.ts")).why(context, job, task)));
   program
     .command("artifact <job> [tasks...]")
-    .description("fetch artifacts, checked: of all tasks where none is named")
+    .description(
+      "fetch artifacts, checked: of all tasks where none is named; of running ones, what they have written so far",
+    )
     .requiredOption("-o, --output <folder>", "where to put them")
     .option("--attempt <number>", "of this attempt, not the newest", integer(1, 999_999))
     .option("--extract", "unpack them, each into a folder of its own")

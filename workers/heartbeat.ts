@@ -1,4 +1,4 @@
-import type { Heartbeat, HeartbeatAnswer } from "../shared/api/worker-schemas.ts";
+import type { Heartbeat, HeartbeatAnswer, LiveWish } from "../shared/api/worker-schemas.ts";
 import type { Logger } from "../shared/log.ts";
 import type { Lease } from "./attempt/lease.ts";
 import { ControlPlaneError } from "./control-plane-call.ts";
@@ -21,6 +21,8 @@ export interface HeartbeatOptions {
   onCancel: (attemptId: string, cancel: Cancel) => void;
   /** Whether somebody watches the logs of an attempt. */
   onWatched: (attemptId: string, watched: boolean) => void;
+  /** Told again with every beat until the wish's time is over. */
+  onLive: (attemptId: string, live: LiveWish) => void;
   onDrain: () => void;
   /** The control plane does not know this worker (any more). */
   onUnknown: () => void;
@@ -92,6 +94,7 @@ export class HeartbeatLoop {
       if (told.lease === "lost") lease.lose("the control plane gave the task to somebody else or ended it");
       else lease.renew(sentAtMs);
       this.#options.onWatched(told.attemptId, told.watched);
+      if (told.live !== undefined && told.lease === "renewed") this.#options.onLive(told.attemptId, told.live);
       if (told.cancel !== undefined && told.lease === "renewed") this.#options.onCancel(told.attemptId, told.cancel);
     }
     if (answer.drain) this.#options.onDrain();

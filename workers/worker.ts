@@ -259,6 +259,7 @@ export class Worker {
       onCancel: (attemptId, { cause, detail }) =>
         this.#attempts.get(attemptId)?.attempt.interrupt({ kind: "cancelled", cause, detail }),
       onWatched: (attemptId, watched) => this.#attempts.get(attemptId)?.attempt.noteWatched(watched),
+      onLive: (attemptId, live) => this.#attempts.get(attemptId)?.attempt.storeLive(live),
       onDrain: () => void this.drain("the control plane asked for it"),
       onUnknown: () => this.#registerAgain(),
     });

@@ -1,11 +1,13 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import pLimit from "p-limit";
+import type { ArtifactList } from "../../shared/api/schemas.ts";
 import type { ApiClient } from "../../shared/api-client/index.ts";
 import { CliError, exitCodes } from "../errors.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import { fetchFile } from "../transfer/fetch-file.ts";
 import { extractArchive } from "./extract.ts";
+import { requestLive } from "./request-live.ts";
 
 /** An artifact that was fetched. */
 export interface FetchedArtifact {
@@ -17,12 +19,25 @@ export interface FetchedArtifact {
   sha256: string;
   /** Where it is: the file, or the folder it was extracted to. */
   path: string;
+  /** Of a task that still ran: when its worker began to pack it. */
+  liveAt?: string;
+  /** What of the task's output it lacks, and why. */
+  incomplete?: string;
   /** Files taken out of it, where it was extracted. */
   files?: number;
   /** Members that were left out. */
   refused?: string[];
   /** Members that got another path than they had. */
   renamed?: string[];
+}
+
+/** An artifact that the job wanted to be kept for a time that is over. */
+export interface ExpiredArtifact {
+  task: string;
+  attempt: number;
+  name: string;
+  /** When it expired. */
+  keptUntil: string;
 }
 
 /** What to fetch, and where to. */
@@ -35,33 +50,49 @@ export interface FetchArtifactsOptions {
   extract: boolean;
   signal: AbortSignal;
   onFetched: (artifact: FetchedArtifact) => void;
+  /** A running task was asked for what it has written so far. */
+  onLive: (task: string) => void;
 }
 
 /** What became of it. */
 export interface FetchedArtifacts {
   fetched: FetchedArtifact[];
-  /** Tasks that left none. */
+  /** Tasks that left none, or have written nothing yet. */
   without: string[];
+  expired: ExpiredArtifact[];
+  /** Running tasks that what they have written so far could not be had of. */
+  failed: { task: string; detail: string }[];
+}
+
+type LinkedArtifact = ArtifactList["artifacts"][number];
+
+/** An artifact of an attempt; links run out, `link` gets a new one each time. */
+interface WantedArtifact {
+  task: string;
+  attempt: number;
+  name: string;
+  liveAt?: string;
+  link: () => Promise<LinkedArtifact | undefined>;
 }
 
 const parallelDownloads = 4;
 const tries = 3;
 
-/** Fetches the artifacts of tasks into a folder, a few at a time, each checked. The first that fails ends it. */
-export async function fetchArtifacts(api: ApiClient, options: FetchArtifactsOptions): Promise<FetchedArtifacts> {
-  await makeFolder(options.folder);
+/**
+ * Fetches the artifacts of tasks into a folder, a few at a time, each checked; of running tasks what they have written
+ * so far. The first that fails ends it.
+ */
+export async function fetchArtifacts(api: ApiClient, given: FetchArtifactsOptions): Promise<FetchedArtifacts> {
+  await makeFolder(given.folder);
   const limit = pLimit(parallelDownloads);
   const stop = new AbortController();
-  const signal = AbortSignal.any([options.signal, stop.signal]);
-  const fetched: FetchedArtifact[] = [];
-  const without: string[] = [];
+  const options = { ...given, signal: AbortSignal.any([given.signal, stop.signal]) };
+  const found: FetchedArtifacts = { fetched: [], without: [], expired: [], failed: [] };
   const fetchTask = async (task: string): Promise<void> => {
-    signal.throwIfAborted();
-    const names = await listNames(api, { ...options, signal }, task);
-    if (names.length === 0) without.push(task);
-    for (const name of names) {
-      const artifact = await fetchOne(api, { ...options, signal }, task, name);
-      fetched.push(artifact);
+    options.signal.throwIfAborted();
+    for (const wanted of await findArtifacts(api, options, task, found)) {
+      const artifact = await fetchOne(options, wanted);
+      found.fetched.push(artifact);
       options.onFetched(artifact);
     }
   };
@@ -74,33 +105,60 @@ export async function fetchArtifacts(api: ApiClient, options: FetchArtifactsOpti
     await Promise.allSettled(all);
     throw error;
   }
-  return { fetched, without };
+  return found;
 }
 
-async function listNames(api: ApiClient, options: FetchArtifactsOptions, task: string): Promise<string[]> {
-  const { job, attempt, signal } = options;
-  const { artifacts } = await api.listArtifacts(job, task, { attempt }, { signal });
-  return artifacts.map(({ name }) => name);
-}
-
-async function fetchOne(
+/** What there is to fetch of a task; notes in `found` what there is not. */
+async function findArtifacts(
   api: ApiClient,
   options: FetchArtifactsOptions,
   task: string,
-  name: string,
-): Promise<FetchedArtifact> {
-  const { job, folder, signal } = options;
+  found: FetchedArtifacts,
+): Promise<WantedArtifact[]> {
+  const { job, attempt, signal } = options;
+  const list = () => api.listArtifacts(job, task, { attempt }, { signal });
+  let listed = await list();
+  if (listed.status === "running" && attempt === undefined) {
+    options.onLive(task);
+    const live = await requestLive(api, job, task, signal);
+    switch (live.status) {
+      case "stored": {
+        const link = async () => (await live.look()).artifact;
+        return [{ task, attempt: live.attempt, name: live.name, liveAt: live.at, link }];
+      }
+      case "failed":
+        found.failed.push({ task, detail: live.detail });
+        return [];
+      case "empty":
+        found.without.push(task);
+        return [];
+      case "ended":
+        listed = await list();
+    }
+  }
+  for (const { name, keptUntil = "" } of listed.expired) {
+    found.expired.push({ task, attempt: listed.attempt, name, keptUntil });
+  }
+  if (listed.artifacts.length + listed.expired.length === 0) found.without.push(task);
+  return listed.artifacts.map(({ name }) => {
+    const link = async () => (await list()).artifacts.find((artifact) => artifact.name === name);
+    return { task, attempt: listed.attempt, name, link };
+  });
+}
+
+async function fetchOne(options: FetchArtifactsOptions, wanted: WantedArtifact): Promise<FetchedArtifact> {
+  const { folder, signal } = options;
+  const { task, attempt, name, liveAt } = wanted;
   const target = join(folder, checkFileName(name));
   for (let tried = 1; ; tried++) {
-    // Links run out; a new try gets a new one.
-    const list = await api.listArtifacts(job, task, { attempt: options.attempt }, { signal });
-    const listed = list.artifacts.find((artifact) => artifact.name === name);
+    const listed = await wanted.link();
     if (!listed)
       throw new CliError(exitCodes.notFound, `task ${oneLine(task)} has no artifact ${oneLine(name)} any more`);
-    const { size, sha256, url } = listed;
+    const { size, sha256, url, incomplete } = listed;
     const result = await fetchFile({ url, target, size, sha256, signal }).catch(explainDisk);
     if (result.ok) {
-      const artifact = { task, attempt: list.attempt, name, size, sha256, path: target };
+      const told = { ...(liveAt === undefined ? {} : { liveAt }), ...(incomplete === undefined ? {} : { incomplete }) };
+      const artifact = { task, attempt, name, size, sha256, path: target, ...told };
       return options.extract ? extractOne(artifact, folder, signal) : artifact;
     }
     if (!result.retry || tried >= tries) {

@@ -1,3 +1,4 @@
+import { formatLocalTime } from "../terminal/format.ts";
 import type { Style } from "../terminal/style.ts";
 import { pad } from "../terminal/text.ts";
 
@@ -14,8 +15,5 @@ export function renderFields(fields: readonly Field[], style: Style, indent = ""
 /** A moment in the user's own time zone, with how long ago it was: `2026-03-01 14:05:09 (3 min ago)`. */
 export function formatMoment(iso: string | undefined, describeAge: (agoMs: number) => string, nowMs: number) {
   if (iso === undefined) return undefined;
-  const atMs = Date.parse(iso);
-  // Swedish writes dates as ISO 8601 does.
-  const local = new Date(atMs).toLocaleString("sv-SE");
-  return `${local} (${describeAge(nowMs - atMs)})`;
+  return `${formatLocalTime(iso)} (${describeAge(nowMs - Date.parse(iso))})`;
 }

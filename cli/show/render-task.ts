@@ -1,6 +1,6 @@
 import type { Attempt, Task } from "../../shared/api/schemas.ts";
 import type { LogSummary } from "../../shared/domain/manifest.ts";
-import { formatAge, formatBytes, formatDuration, formatNumber } from "../terminal/format.ts";
+import { formatAge, formatBytes, formatDuration, formatLocalTime, formatNumber } from "../terminal/format.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import type { Style } from "../terminal/style.ts";
 import { renderTable } from "../terminal/table.ts";
@@ -69,8 +69,13 @@ function renderAttempt(attempt: Attempt, task: Task, { style, nowMs, width }: Sh
   const columns = [{}, { shrinkTo: 10 }, { align: "right" as const }, {}, { align: "right" as const }];
   const table = columns.map((column) => ({ heading: "", ...column }));
   lines.push(...renderTable(table, rows, { width, style, headings: false, indent: 3 }));
-  for (const { name, size } of attempt.artifacts ?? []) {
-    lines.push(`   artifact ${oneLine(name)}  ${style("dim", formatBytes(size))}`);
+  for (const { name, size, keptUntil, incomplete } of attempt.artifacts ?? []) {
+    const isOver = keptUntil !== undefined && Date.parse(keptUntil) <= nowMs;
+    const until =
+      keptUntil === undefined ? "" : `, ${isOver ? "expired on" : "kept until"} ${formatLocalTime(keptUntil)}`;
+    lines.push(`   artifact ${oneLine(name)}  ${style("dim", `${formatBytes(size)}${until}`)}`);
+    if (incomplete !== undefined)
+      lines.push(...wrap(`lacks ${oneLine(incomplete)}`, width - 5).map((line) => `     ${line}`));
   }
   return lines;
 }

@@ -43,3 +43,9 @@ export function formatBytes(bytes: number): string {
   const digits = unit === 0 || value >= 9.95 ? 0 : 1;
   return `${value.toFixed(digits)} ${units[unit]}`;
 }
+
+/** A moment in the user's own time zone: `2026-03-01 14:05:09`. */
+export function formatLocalTime(iso: string): string {
+  // Swedish writes dates as ISO 8601 does.
+  return new Date(iso).toLocaleString("sv-SE");
+}

@@ -67,7 +67,9 @@ async function download(options: FetchFileOptions, partial: string): Promise<Dow
     const response = await fetch(url, { signal: ends });
     if (!response.ok) {
       await response.body?.cancel();
-      return { ok: false, message: `the store answered ${response.status}`, retry: true };
+      const message =
+        response.status === 404 ? "it is not in the store any more" : `the store answered ${response.status}`;
+      return { ok: false, message, retry: response.status !== 404 };
     }
     const body = response.body ? Readable.fromWeb(response.body as WebStream) : Readable.from([]);
     await pipeline(body, tap, createWriteStream(partial, { mode: 0o644 }), { signal: ends });

@@ -9,6 +9,7 @@ import { renderDocs } from "./docs-page.ts";
 import { answerMissingRoute } from "./missing-route.ts";
 import { answerError, answerProblem } from "./problem.ts";
 import { createRouter } from "./route.ts";
+import { artifactRoutes } from "./routes/artifacts.ts";
 import { deadLetterRoutes } from "./routes/dead-letters.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -64,6 +65,7 @@ export function createApp(deps: Deps) {
   for (const routes of [
     jobRoutes,
     taskRoutes,
+    artifactRoutes,
     eventRoutes,
     logRoutes,
     imageRoutes,

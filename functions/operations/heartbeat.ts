@@ -23,12 +23,14 @@ async function renewAttempt(
   const { attemptId, leaseToken } = held;
   const key = parseAttemptId(attemptId);
   const move = key && (await deps.tasks.renewLease(key, leaseToken, nowMs));
-  if (!move?.moved) return { attemptId, lease: "lost", watched: false };
-  const { cancel, watchedUntilMs = 0 } = move.task;
+  if (!key || !move?.moved) return { attemptId, lease: "lost", watched: false };
+  const { cancel, live, watchedUntilMs = 0 } = move.task;
+  const wantsLive = live?.attempt === key.attempt && live.untilMs > nowMs;
   return {
     attemptId,
     lease: "renewed",
     watched: watchedUntilMs > nowMs,
+    ...(wantsLive ? { live: { id: live.id, forMs: live.untilMs - nowMs } } : {}),
     ...(cancel ? { cancel: { cause: cancel.cause, detail: cancel.detail } } : {}),
   };
 }

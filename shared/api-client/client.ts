@@ -16,6 +16,8 @@ import type {
   EventPage,
   Job,
   JobPage,
+  LiveArtifact,
+  LiveRequested,
   LogPage,
   Retried,
   SecretDescription,
@@ -118,6 +120,10 @@ export interface ApiClient {
     query?: { attempt?: number | undefined },
     options?: CallOptions,
   ): Promise<ArtifactList>;
+  /** Asks for what a running task has written so far. */
+  requestLiveArtifact(job: string, task: string, options?: CallOptions): Promise<LiveRequested>;
+  /** How far such a request has come. */
+  getLiveArtifact(job: string, task: string, id: string, options?: CallOptions): Promise<LiveArtifact>;
   /** Sets a secret or replaces its value; no call ever answers one. */
   putSecret(name: string, value: string, options?: CallOptions): Promise<SecretDescription>;
   listSecrets(query?: PageQuery, options?: CallOptions): Promise<SecretPage>;
@@ -235,6 +241,9 @@ export function createApiClient(options: TransportOptions): ApiClient {
       }
     },
     listArtifacts: (job, task, query = {}, call) => get(`${taskPath(job, task)}/artifacts`, { ...query }, call),
+    requestLiveArtifact: (job, task, call) => post(`${taskPath(job, task)}/artifacts/live`, {}, call),
+    getLiveArtifact: (job, task, id, call) =>
+      get(`${taskPath(job, task)}/artifacts/live/${encodeURIComponent(id)}`, {}, call),
     putSecret: (name, value, call = {}) =>
       transport.callJson({ method: "PUT", path: secretPath(name), body: { value }, signal: call.signal }),
     listSecrets: (query = {}, call) => get("/v1/secrets", { ...query }, call),

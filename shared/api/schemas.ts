@@ -173,13 +173,41 @@ export const logPageSchema = z
   .meta({ id: "LogPage" });
 export type LogPage = z.infer<typeof logPageSchema>;
 
+const linkedArtifactSchema = artifactSchema.omit({ key: true }).extend({ url: z.string(), expiresAt: z.string() });
+
 export const artifactListSchema = z
   .object({
     attempt: z.number().int(),
-    artifacts: z.array(artifactSchema.omit({ key: true }).extend({ url: z.string(), expiresAt: z.string() })),
+    /** Of the task: where it is running, what it has written so far can be asked for. */
+    status: z.enum(taskStates),
+    artifacts: z.array(linkedArtifactSchema),
+    /** Those whose time is over (`keptUntil`): there are no links to them. */
+    expired: z.array(artifactSchema.omit({ key: true })),
   })
   .meta({ id: "ArtifactList" });
 export type ArtifactList = z.infer<typeof artifactListSchema>;
+
+/** A request for what a running task has written so far. What is not stored at `until` will not be. */
+export const liveRequestedSchema = z
+  .object({ id: z.string(), attempt: z.number().int(), until: z.string() })
+  .meta({ id: "LiveRequested" });
+export type LiveRequested = z.infer<typeof liveRequestedSchema>;
+
+/**
+ * How far such a request has come: `empty` = the task has written nothing yet, `ended` = its attempt is over, fetch its
+ * artifact, `failed` and `lost` = it cannot be had, see `detail`.
+ */
+export const liveArtifactSchema = z
+  .discriminatedUnion("status", [
+    z.object({ status: z.literal("pending") }),
+    z.object({ status: z.literal("stored"), at: z.string(), artifact: linkedArtifactSchema }),
+    z.object({ status: z.literal("empty"), at: z.string() }),
+    z.object({ status: z.literal("ended") }),
+    z.object({ status: z.literal("failed"), at: z.string(), detail: z.string() }),
+    z.object({ status: z.literal("lost"), detail: z.string() }),
+  ])
+  .meta({ id: "LiveArtifact" });
+export type LiveArtifact = z.infer<typeof liveArtifactSchema>;
 
 export const cancelledSchema = z
   .object({ job: z.string(), task: z.string().optional(), status: z.enum(["cancelling", "already_ended"]) })

@@ -46,6 +46,9 @@ export const heartbeatSchema = z
   .meta({ id: "Heartbeat" });
 export type Heartbeat = z.infer<typeof heartbeatSchema>;
 
+const liveWishSchema = z.object({ id: z.string(), forMs: z.number() });
+export type LiveWish = z.infer<typeof liveWishSchema>;
+
 /** For each attempt told: its lease was renewed, or it is lost and the worker must stop it and report nothing. */
 export const heartbeatAnswerSchema = z
   .object({
@@ -56,6 +59,8 @@ export const heartbeatAnswerSchema = z
         lease: z.enum(["renewed", "lost"]),
         cancel: z.object({ cause: z.enum(["user", "abort_policy", "job_timeout"]), detail: z.string() }).optional(),
         watched: z.boolean(),
+        /** Somebody wants what the attempt has written so far, within this time. Told until then, also when it is done. */
+        live: liveWishSchema.optional(),
       }),
     ),
   })

@@ -134,6 +134,10 @@ export function createObjectStore(client: S3Client, bucket: string): ObjectStore
       signal?.addEventListener("abort", abort, { once: true });
       try {
         await upload.done();
+      } catch (error) {
+        // Why it was given up says more than that it was.
+        signal?.throwIfAborted();
+        throw error;
       } finally {
         signal?.removeEventListener("abort", abort);
       }

@@ -16,6 +16,16 @@ export function artifactKey(jobId: string, task: string, attempt: number): strin
   return `${attemptPrefix(jobId, task, attempt)}artifact.tar.zst`;
 }
 
+/** Key of what a running attempt had written when somebody asked for it. */
+export function liveArtifactKey(jobId: string, task: string, attempt: number, id: string): string {
+  return `${attemptPrefix(jobId, task, attempt)}live/${id}.tar.zst`;
+}
+
+/** Key of what its worker says about that: written after it. */
+export function liveReportKey(jobId: string, task: string, attempt: number, id: string): string {
+  return `${attemptPrefix(jobId, task, attempt)}live/${id}.json`;
+}
+
 /** Prefix of the logs of an attempt: a folder for each step or service that wrote something. */
 export function attemptLogPrefix(jobId: string, task: string, attempt: number): string {
   return `${attemptPrefix(jobId, task, attempt)}logs/`;

@@ -1,6 +1,7 @@
 import type { JobEvent, Unsequenced } from "../../events/index.ts";
 import type { Announcement } from "../domain/announcement.ts";
 import type { JobState } from "../domain/job-state.ts";
+import type { LiveRequest } from "../domain/live-artifact.ts";
 import type { Artifact, AttemptOutcome, LogSummary, StepResult } from "../domain/manifest.ts";
 import type { UserRetryPolicy } from "../domain/retry-policy.ts";
 import type { TaskCounts } from "../domain/task-counts.ts";
@@ -126,6 +127,8 @@ export interface TaskItem {
   queuedAt?: string;
   cancel?: CancelRequest;
   watchedUntilMs?: number;
+  /** Somebody wants what the attempt that it names has written so far. */
+  live?: LiveRequest;
   createdAt: string;
   startedAt?: string;
   endedAt?: string;

@@ -1,5 +1,6 @@
 import type { Announcement } from "../domain/announcement.ts";
 import type { AttemptKey } from "../domain/ids.ts";
+import type { LiveRequest } from "../domain/live-artifact.ts";
 import type { UserRetryPolicy } from "../domain/retry-policy.ts";
 import { isTerminalTaskState } from "../domain/task-state.ts";
 import { timing } from "../domain/timing.ts";
@@ -7,6 +8,7 @@ import type { TaskSpec } from "../jobfile/job-spec.ts";
 import { endPending, meetNeeds, waitAgain } from "./graph-moves.ts";
 import type { CancelRequest, TaskItem, TaskTransition } from "./items.ts";
 import { dueEntry, taskKey } from "./keys.ts";
+import { requestLive } from "./live-requests.ts";
 import { foldDueMs, type TaskAddress, type TaskMove } from "./move-task.ts";
 import { getItems, type Table } from "./table.ts";
 import { listTasks, type TaskListPage } from "./task-list.ts";
@@ -62,6 +64,8 @@ export interface TaskRepository {
   noteDue(task: TaskItem, dueAtMs: number | undefined): Promise<TaskMove>;
   /** Notes when a waiting task that was just announced is announced again; refused where it has moved since. */
   noteAnnounced(task: TaskItem, next: Announcement): Promise<TaskMove>;
+  /** Notes on a running task that somebody wants what it has written so far. */
+  requestLive(task: TaskItem, request: LiveRequest): Promise<{ noted: boolean; task?: TaskItem }>;
   /** Notes that somebody follows the task's log until then. */
   noteWatched(task: TaskAddress, untilMs: number): Promise<void>;
 }
@@ -131,6 +135,7 @@ export function createTaskRepository(table: Table): TaskRepository {
     requestCancel: (task, cancel) => requestTaskCancel(table, task, cancel),
     noteDue: (task, dueAtMs) => noteTaskDue(table, task, dueAtMs),
     noteAnnounced: (task, next) => noteTaskAnnounced(table, task, next),
+    requestLive: (task, request) => requestLive(table, task, request),
     noteWatched: (task, untilMs) => noteWatched(table, task, untilMs),
   };
 }

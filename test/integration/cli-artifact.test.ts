@@ -88,6 +88,8 @@ describe("sluice artifact", () => {
         },
       ],
       without: [],
+      expired: [],
+      failed: [],
     });
   });
 
@@ -123,6 +125,40 @@ describe("sluice artifact", () => {
     fake.fail({ path: /store/, cutAnswer: true });
     expect((await fetchArtifacts("-o", "out")).code).toBe(0);
     expect(await readFile(join(folder, "out/unit.tar.zst"), "utf8")).toBe("good!");
+  });
+
+  it("says of an artifact whose time is over when it expired, with exit code 5 where it was asked for by name", async () => {
+    const expired = { name: "unit.tar.zst", size: 1, sha256: "0".repeat(64), keptUntil: "2026-03-01T10:00:00.000Z" };
+    job.expired.set("unit", [expired]);
+    const { code, stderr } = await fetchArtifacts("unit", "-o", "out");
+    expect(code).toBe(5);
+    expect(stderr).toMatch(/unit\.tar\.zst expired on 2026-0[23]-\d\d .*artifacts\.retention/);
+  });
+
+  it("names what is missing in the store, and what an artifact lacks", async () => {
+    job.addArtifact("unit", createFakeArtifact("unit.tar.zst", Buffer.from("good!")));
+    fake.objects.set(`/store/${job.id}/unit/unit.tar.zst`, Buffer.alloc(0));
+    fake.fail({ path: /store/, code: "not_found" });
+    const { code, stderr } = await fetchArtifacts("-o", "out");
+    expect(code).toBe(1);
+    expect(stderr).toContain("unit.tar.zst could not be fetched: it is not in the store any more");
+  });
+
+  it("fetches what running tasks have written so far", async () => {
+    for (const task of ["unit", "smoke", "none"]) job.move(task, "running");
+    job.live.set("unit", [{ status: "pending" }, createFakeArtifact("unit.tar.zst", Buffer.from("so far"))]);
+    job.live.set("smoke", [{ status: "empty", at: new Date().toISOString() }]);
+    // It ends in the meantime: its artifact is fetched instead.
+    job.addArtifact("none", createFakeArtifact("none.tar.zst", Buffer.from("the end")));
+    const { code, stderr } = await fetchArtifacts("-o", "out");
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/unit is running: asking its worker[\s\S]*unit\.tar\.zst {2}6 B {2}as it was at /);
+    expect(await readFile(join(folder, "out/unit.tar.zst"), "utf8")).toBe("so far");
+    expect((await readdir(join(folder, "out"))).sort()).toEqual(["none.tar.zst", "unit.tar.zst"]);
+    job.live.set("unit", [{ status: "lost", detail: "its worker w-1 does not answer any more" }]);
+    const lost = await fetchArtifacts("unit", "-o", "out");
+    expect(lost.code).toBe(1);
+    expect(lost.stderr).toContain("what unit has written so far could not be had: its worker w-1 does not answer");
   });
 
   it("says what is in the way of its folder", async () => {

@@ -162,7 +162,7 @@ describe("artifacts", () => {
   it("are none before the first attempt, and not found for an attempt that was not", async () => {
     const jobId = await plane().submit(noopJob(["a"]));
     const path = `/v1/jobs/${jobId}/tasks/a/artifacts`;
-    expect(await plane().call(path)).toEqual({ attempt: 0, artifacts: [] });
+    expect(await plane().call(path)).toEqual({ attempt: 0, status: "queued", artifacts: [], expired: [] });
     expect((await plane().request(`${path}?attempt=1`)).status).toBe(404);
     expect((await plane().request(`${path}?attempt=0`)).status).toBe(400);
   });

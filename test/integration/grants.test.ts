@@ -99,6 +99,8 @@ describe("the grants of the functions", () => {
     const small = await submit(["a", "b", "c"]);
     await api("/v1/jobs", { spec: noopJob(["a"]) });
     const first = await as("api", () => worker.claimOne());
+    const { id: liveId } = await api<{ id: string }>(`/v1/jobs/${first.jobId}/tasks/${first.task}/artifacts/live`, {});
+    await api(`/v1/jobs/${first.jobId}/tasks/${first.task}/artifacts/live/${liveId}`);
     await as("api", () => worker.beat([first]));
     await as("api", () => worker.report(first, failedWith(1)));
     await as("api", () => worker.runAll(() => failedWith(1)));

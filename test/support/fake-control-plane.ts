@@ -13,6 +13,7 @@ import {
   type Heartbeat,
   type HeartbeatAnswer,
   heartbeatSchema,
+  type LiveWish,
   type RegisterWorker,
   type ResultAnswer,
   registerWorkerSchema,
@@ -41,6 +42,8 @@ interface FakeTask {
   attempts: FakeAttempt[];
   ended: boolean;
   cancel?: NonNullable<HeartbeatAnswer["attempts"][number]["cancel"]>;
+  /** Told with every heartbeat from then on. */
+  live?: LiveWish;
 }
 
 /** The routes that workers use, in memory: leases, attempts and answers as the real control plane gives them. */
@@ -154,9 +157,9 @@ export class FakeControlPlane {
       const [task, attempt] = this.#find(attemptId);
       const renewed = attempt?.leaseToken === leaseToken && !task?.ended;
       if (renewed && attempt) attempt.leaseUntilMs = Date.now() + this.#settings.leaseMs;
-      const cancel = task?.cancel;
+      const { cancel, live } = task ?? {};
       const lease = renewed ? ("renewed" as const) : ("lost" as const);
-      return { attemptId, lease, watched: false, ...(cancel === undefined ? {} : { cancel }) };
+      return { attemptId, lease, watched: false, ...(cancel && { cancel }), ...(live && { live }) };
     });
     return { drain: this.#drain, attempts };
   }

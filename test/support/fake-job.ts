@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { EventEmitter } from "node:events";
 import type { JobEvent } from "../../events/index.ts";
-import type { ApiLogLine, Job, Task, TaskSummary } from "../../shared/api/schemas.ts";
+import type { ApiLogLine, ArtifactList, Job, LiveArtifact, Task, TaskSummary } from "../../shared/api/schemas.ts";
 import { newJobId } from "../../shared/domain/ids.ts";
 import { decideJobOutcome, isTerminalJobState } from "../../shared/domain/job-state.ts";
 import type { Reason } from "../../shared/domain/reason.ts";
@@ -32,6 +32,10 @@ export interface FakeJob {
   /** Emits `change` after each event, log line and end of a log. */
   readonly changes: EventEmitter;
   readonly artifacts: Map<string, FakeArtifact[]>;
+  /** Artifacts by task whose time is over. */
+  readonly expired: Map<string, ArtifactList["expired"]>;
+  /** What looks at a request for a running task's output find, one after the other; the last one stays. */
+  readonly live: Map<string, (LiveArtifact | FakeArtifact)[]>;
   lines(task: string): ApiLogLine[];
   isLogComplete(task: string): boolean;
   move(task: string, to: TaskState, move?: FakeMove): void;
@@ -57,6 +61,8 @@ export function createFakeJob(name: string, taskNames: readonly string[], submit
   const events: JobEvent[] = [];
   const logs = new Map<string, ApiLogLine[]>();
   const artifacts = new Map<string, FakeArtifact[]>();
+  const expired: FakeJob["expired"] = new Map();
+  const live: FakeJob["live"] = new Map();
   const total = taskNames.length;
   const counts = taskCounts({ queued: total });
   const job: Job = {
@@ -94,6 +100,8 @@ export function createFakeJob(name: string, taskNames: readonly string[], submit
     events,
     changes,
     artifacts,
+    expired,
+    live,
     lines: (task) => logs.get(task) ?? [],
     isLogComplete: (task) => isTerminalTaskState(taskOf(task).status),
     move: (name, to, move = {}) => {

@@ -4,7 +4,7 @@ import { isTerminalJobState } from "../../shared/domain/job-state.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import type { JobSpec } from "../../shared/jobfile/job-spec.ts";
 import type { FakeApi, RecordedRequest } from "./fake-api.ts";
-import type { FakeJob } from "./fake-job.ts";
+import type { FakeArtifact, FakeJob } from "./fake-job.ts";
 
 /** One message of a stream and where a reader that has it goes on. */
 export interface FakeMessage {
@@ -67,7 +67,10 @@ function answerTask(
 ): FakeAnswer {
   if (part === undefined) return json(task);
   if (part === "logs") return readLog(job, task, request);
-  if (part === "artifacts") return listArtifacts(fake, job, task);
+  if (part === "artifacts") {
+    if (request.method === "POST") return requestLive(task);
+    return request.path.includes("/live/") ? readLive(fake, job, task) : listArtifacts(fake, job, task);
+  }
   if (part === "cancel") return cancelTask(job, task);
   throw new Refusal("not_found", `there is no ${request.path}`);
 }
@@ -175,13 +178,29 @@ function readLog(job: FakeJob, task: Task, request: RecordedRequest): FakeAnswer
 }
 
 function listArtifacts(fake: FakeApi, job: FakeJob, task: Task): FakeAnswer {
-  const artifacts = (job.artifacts.get(task.task) ?? []).map(({ name, body, sha256 }) => {
-    const path = `/store/${job.id}/${task.task}/${encodeURIComponent(name)}`;
-    if (!fake.objects.has(path)) fake.objects.set(path, body);
-    const expiresAt = new Date(Date.now() + 900_000).toISOString();
-    return { name, size: body.length, sha256, url: `${fake.url}${path}?signature=x`, expiresAt };
-  });
-  return json({ attempt: Math.max(1, task.attempt), artifacts });
+  const artifacts = (job.artifacts.get(task.task) ?? []).map((artifact) => linkArtifact(fake, job, task, artifact));
+  const expired = job.expired.get(task.task) ?? [];
+  return json({ attempt: Math.max(1, task.attempt), status: task.status, artifacts, expired });
+}
+
+function linkArtifact(fake: FakeApi, job: FakeJob, task: Task, { name, body, sha256 }: FakeArtifact) {
+  const path = `/store/${job.id}/${task.task}/${encodeURIComponent(name)}`;
+  if (!fake.objects.has(path)) fake.objects.set(path, body);
+  const expiresAt = new Date(Date.now() + 900_000).toISOString();
+  return { name, size: body.length, sha256, url: `${fake.url}${path}?signature=x`, expiresAt };
+}
+
+function requestLive(task: Task): FakeAnswer {
+  if (task.status !== "running") throw new Refusal("conflict", `task ${task.task} has ended`);
+  const until = new Date(Date.now() + 600_000).toISOString();
+  return json({ id: `${task.attempt}-${"0".repeat(26)}`, attempt: task.attempt, until }, 202);
+}
+
+function readLive(fake: FakeApi, job: FakeJob, task: Task): FakeAnswer {
+  const [now, ...later] = job.live.get(task.task) ?? [];
+  if (later.length > 0) job.live.set(task.task, later);
+  if (now === undefined || "status" in now) return json(now ?? { status: "ended" });
+  return json({ status: "stored", at: new Date().toISOString(), artifact: linkArtifact(fake, job, task, now) });
 }
 
 function cancelJob(fake: FakeApi, job: FakeJob): FakeAnswer {

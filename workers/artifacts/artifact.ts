@@ -18,6 +18,8 @@ export interface ArtifactOptions {
   patterns: OutputPatterns;
   /** How long it is to be kept, in milliseconds; without it, as long as the bucket keeps what jobs leave. */
   keepMs?: number | undefined;
+  /** Takes secrets out of what is told of the output's names. */
+  mask: (text: string) => string;
   signal: AbortSignal;
 }
 
@@ -71,7 +73,7 @@ export async function storeArtifact(options: ArtifactOptions): Promise<StoredArt
     size,
     sha256: hash.digest("hex"),
     ...(keptUntil === undefined ? {} : { keptUntil }),
-    ...(incomplete === undefined ? {} : { incomplete }),
+    ...(incomplete === undefined ? {} : { incomplete: options.mask(incomplete) }),
   };
   return { artifact, problems };
 }

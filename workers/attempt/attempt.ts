@@ -1,4 +1,4 @@
-import type { AttemptResult } from "../../shared/api/worker-schemas.ts";
+import type { AttemptResult, LiveWish } from "../../shared/api/worker-schemas.ts";
 import type { ObjectStore } from "../../shared/clients/object-store.ts";
 import type { AttemptOutcome, LogSummary, StepResult } from "../../shared/domain/manifest.ts";
 import { artifactKey, serviceLogPrefix, stepLogPrefix } from "../../shared/domain/object-keys.ts";
@@ -28,6 +28,7 @@ import { commitManifest, reportResult } from "./commit.ts";
 import { AttemptInterrupted, formatDuration, type Interrupt } from "./interrupt.ts";
 import { type KeptArtifact, keepArtifact } from "./keep-artifact.ts";
 import type { Lease } from "./lease.ts";
+import { LiveArtifacts } from "./live-artifacts.ts";
 import { runSteps } from "./steps.ts";
 import { joinProblems, type UploadProblem, withUploadProblems } from "./upload-problem.ts";
 
@@ -78,6 +79,7 @@ export class Attempt {
   #workspace: Workspace | undefined;
   #servicesStopped: Promise<void> | undefined;
   #watched = false;
+  #live: LiveArtifacts | undefined;
 
   constructor(deps: AttemptDeps, claimed: WorkerTask, lease: Lease) {
     this.#deps = deps;
@@ -98,6 +100,11 @@ export class Attempt {
   /** Tells whether somebody watches its logs now. */
   noteWatched(watched: boolean): void {
     this.#watched = watched;
+  }
+
+  /** Stores what has been written so far, beside the steps; before there is a place to write to there is nothing. */
+  storeLive(wish: LiveWish): void {
+    this.#live?.store(wish);
   }
 
   /** Runs the attempt to its end and tells what becomes of its message. Never throws. */
@@ -162,6 +169,7 @@ export class Attempt {
       images,
       workspace,
     };
+    this.#live = this.#openLive();
     const services = this.#openServices(context);
     try {
       const end = await runSteps({
@@ -179,7 +187,15 @@ export class Attempt {
       return services === undefined ? end : { ...end, outcome: await blameServices(services, end.outcome) };
     } finally {
       this.#stopServices(services);
+      // Before the output is packed for good, and before it is removed.
+      await this.#live?.close();
     }
+  }
+
+  #openLive(): LiveArtifacts | undefined {
+    const options = this.#artifactOptions();
+    if (options === undefined) return undefined;
+    return new LiveArtifacts({ ...options, attempt: this.#claimed, signal: this.#endSignal(), log: this.#log });
   }
 
   #openServices(context: TaskContext): ServiceSet | undefined {
@@ -322,7 +338,8 @@ export class Attempt {
     const { task, artifacts } = this.#claimed;
     const outputDir = this.#workspace?.output;
     if (outputDir === undefined) return undefined;
-    return { objects: this.#deps.objects, name: `${task}.tar.zst`, outputDir, patterns: artifacts };
+    const mask = (text: string) => maskText(this.secretMatcher, text);
+    return { objects: this.#deps.objects, name: `${task}.tar.zst`, outputDir, patterns: artifacts, mask };
   }
 
   async #commit(ended: Ended): Promise<Ended> {

@@ -1,13 +1,5 @@
 import * as z from "zod";
-import {
-  artifactListSchema,
-  cancelledSchema,
-  retriedSchema,
-  taskPageSchema,
-  taskSchema,
-  whySchema,
-} from "../../../shared/api/schemas.ts";
-import { AppError } from "../../../shared/domain/errors.ts";
+import { cancelledSchema, retriedSchema, taskPageSchema, taskSchema, whySchema } from "../../../shared/api/schemas.ts";
 import { limits } from "../../../shared/domain/limits.ts";
 import { taskStates } from "../../../shared/domain/task-state.ts";
 import type { Deps } from "../../deps.ts";
@@ -26,8 +18,6 @@ import {
   taskParam,
 } from "../route.ts";
 import { summarizeTask, viewTask } from "../views.ts";
-
-const downloadSeconds = 900;
 
 const listRoute = securedRoute("viewer", {
   method: "get",
@@ -74,15 +64,7 @@ const retryRoute = securedRoute("submitter", {
   responses: { 202: jsonAnswer(retriedSchema, "It is being queued, or waits for what it needs.") },
 });
 
-const artifactsRoute = securedRoute("viewer", {
-  method: "get",
-  path: "/v1/jobs/{job}/tasks/{task}/artifacts",
-  summary: "List a task's artifacts with links to fetch them",
-  request: { params: taskParam, query: z.object({ attempt: z.coerce.number().int().min(1).optional() }) },
-  responses: { 200: jsonAnswer(artifactListSchema, "The artifacts of the newest attempt, or of the one named.") },
-});
-
-/** Routes on tasks: read, cancel, retry, artifacts. */
+/** Routes on tasks: read, cancel, retry. */
 export function taskRoutes(deps: Deps) {
   return createRouter()
     .openapi(listRoute, async (c) => {
@@ -118,20 +100,5 @@ export function taskRoutes(deps: Deps) {
       const by = c.var.principal.name;
       const wish = { jobId: job, by, tasks: [task], ...(idempotencyKey ? { idempotencyKey } : {}) };
       return c.json({ job, status: "retrying" as const, ...(await retryTasks(deps, wish)) }, 202);
-    })
-    .openapi(artifactsRoute, async (c) => {
-      const { job, task: name } = c.req.valid("param");
-      const { task } = await findTask(deps, job, name);
-      const attempt = c.req.valid("query").attempt ?? task.attempt;
-      if (attempt > task.attempt) throw new AppError("not_found", `task ${name} has no attempt ${attempt}`);
-      const stored = task.attempts[attempt - 1]?.artifacts ?? [];
-      const expiresAt = new Date(deps.now() + downloadSeconds * 1000).toISOString();
-      const artifacts = await Promise.all(
-        stored.map(async ({ key, ...artifact }) => {
-          const options = { expiresSeconds: downloadSeconds, fileName: artifact.name };
-          return { ...artifact, url: await deps.objects.presignGet(key, options), expiresAt };
-        }),
-      );
-      return c.json({ attempt, artifacts }, 200);
     });
 }
