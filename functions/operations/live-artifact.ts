@@ -50,7 +50,8 @@ function checkRunning({ state, task }: TaskItem): void {
 async function findOpenRequest(deps: Deps, task: TaskItem, nowMs: number): Promise<LiveRequest | undefined> {
   const { live, attempt } = task;
   if (live?.attempt !== attempt || live.untilMs - nowMs < liveArtifactMs / 2) return undefined;
-  return (await deps.objects.exists(liveReportKey(task.jobId, task.task, attempt, live.id))) ? undefined : live;
+  const report = await deps.objects.get(liveReportKey(task.jobId, task.task, attempt, live.id));
+  return report === undefined ? live : undefined;
 }
 
 /** How far a request has come, by what its worker left in the bucket and by where the task is. */
