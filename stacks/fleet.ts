@@ -1,4 +1,5 @@
 import { objectPrefixes } from "../shared/domain/object-keys.ts";
+import { accountResource } from "./account.ts";
 import type { Network } from "./network.ts";
 import type { PoolQueues } from "./pools.ts";
 import type { Stage } from "./stage.ts";
@@ -43,8 +44,8 @@ export function createFleetBase(
 
 /**
  * A worker takes messages of its pool's queue and writes what its attempts leave behind. It cannot list, and of what is
- * stored it can read manifests only: one that finds its attempt committed has to know how it ended. All else it asks of
- * the API, whose answers depend on its leases.
+ * stored it can read manifests only: one that finds its attempt committed has to know how it ended. It pulls from the
+ * private repositories of its account and region. All else it asks of the API, whose answers depend on its leases.
  */
 function createWorkerRole(stage: Stage, component: string, bucket: sst.aws.Bucket, pool: PoolQueues) {
   const statements = [
@@ -63,6 +64,13 @@ function createWorkerRole(stage: Stage, component: string, bucket: sst.aws.Bucke
       Effect: "Allow",
       Action: ["s3:GetObject"],
       Resource: $interpolate`${bucket.arn}/${objectPrefixes.jobs}*/result.json`,
+    },
+    // A token says only whose it is; what may be pulled with it is the next statement. It knows no resources.
+    { Effect: "Allow", Action: ["ecr:GetAuthorizationToken"], Resource: "*" },
+    {
+      Effect: "Allow",
+      Action: ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+      Resource: accountResource("ecr", "repository/*"),
     },
   ];
   return new aws.iam.Role(`${component}Role`, {

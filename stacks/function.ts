@@ -1,4 +1,5 @@
 import { type FunctionName, functionLimits } from "../shared/infrastructure/functions.ts";
+import { accountResource } from "./account.ts";
 import { type GrantTarget, grants } from "./grants.ts";
 import { type Links, secretsPath } from "./links.ts";
 import type { PoolQueues } from "./pools.ts";
@@ -96,11 +97,4 @@ function resolveTarget(
   if (target === "pool-queues") return pools.map(({ queue }) => queue.arn);
   if (target.startsWith("index:")) return [$interpolate`${table.arn}/index/${target.slice("index:".length)}`];
   return [$interpolate`${bucket.arn}/${target.slice("objects:".length)}*`];
-}
-
-function accountResource(service: string, resource: string): $util.Output<string> {
-  const { partition } = aws.getPartitionOutput();
-  const { region } = aws.getRegionOutput();
-  const { accountId } = aws.getCallerIdentityOutput();
-  return $interpolate`arn:${partition}:${service}:${region}:${accountId}:${resource}`;
 }

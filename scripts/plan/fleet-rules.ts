@@ -12,6 +12,9 @@ const workerActions: Record<string, RegExp> = {
   "s3:PutObjectTagging": new RegExp(`^arn:aws:s3:::[^/*]+/${objectPrefixes.jobs}\\*$`),
   "s3:AbortMultipartUpload": new RegExp(`^arn:aws:s3:::[^/*]+/${objectPrefixes.jobs}\\*$`),
   "s3:GetObject": new RegExp(`^arn:aws:s3:::[^/*]+/${objectPrefixes.jobs}\\*/result\\.json$`),
+  "ecr:GetAuthorizationToken": /^\*$/,
+  "ecr:BatchGetImage": /^arn:aws:ecr:[a-z0-9-]+:\d+:repository\/.+$/,
+  "ecr:GetDownloadUrlForLayer": /^arn:aws:ecr:[a-z0-9-]+:\d+:repository\/.+$/,
 };
 
 /** What costs money by the hour, whether it is used or not. */
@@ -63,7 +66,7 @@ export const fleetRules: readonly Rule[] = [
     },
   },
   {
-    name: "a worker's credentials take messages of its pool and write its outputs, nothing else",
+    name: "a worker's credentials take messages of its pool, write its outputs and pull images, nothing else",
     check(plan, check) {
       const profiles = only(plan, "aws:iam/instanceProfile:InstanceProfile");
       const queues = new Set(only(plan, "aws:sqs/queue:Queue").map(({ outputs }) => outputs.arn));

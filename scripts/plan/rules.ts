@@ -18,8 +18,8 @@ import { type Check, differences, expect, only, type Rule, type Violation } from
 /** SQS makes a message visible again while its function still runs unless it hides this many times as long. */
 const visibilityFactor = 6;
 
-/** Actions that AWS allows on everything only: traces, and the names of parameters (without values). */
-const knowsNoResources = /^(xray:|ssm:DescribeParameters$)/;
+/** Actions that AWS allows on everything only: traces, names of parameters (without values), tokens for registries. */
+const knowsNoResources = /^(xray:|ssm:DescribeParameters$|ecr:GetAuthorizationToken$)/;
 
 /** Everything that a plan must hold. Each rule is proven by a planted mistake (test/stacks/rules.test.ts). */
 export const rules: readonly Rule[] = [

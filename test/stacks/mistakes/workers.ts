@@ -17,11 +17,13 @@ export const workerMistakes: Mistakes = {
       { protocol: "tcp", fromPort: 22, toPort: 22, cidrBlocks: ["0.0.0.0/0"] },
     ]),
   },
-  "a worker's credentials take messages of its pool and write its outputs, nothing else": {
+  "a worker's credentials take messages of its pool, write its outputs and pull images, nothing else": {
     "a worker that may send messages": changeGrant("Worker", { Action: ["sqs:SendMessage"] }),
     "a worker that may read every output": addGrant("Worker", "s3:GetObject", "arn:aws:s3:::bucket/jobs/*"),
     "a worker that may take dead letters": (plan) =>
       changeGrant("Worker", { Resource: find(plan, queue, "Dead").outputs.arn })(plan),
+    "a worker that may push images": addGrant("Worker", "ecr:PutImage", "arn:aws:ecr:us-east-1:1:repository/*"),
+    "a worker that may pull from anybody": addGrant("Worker", "ecr:BatchGetImage", "*"),
     "a worker that cannot delete its messages": changeGrant("Worker", { Action: ["sqs:ReceiveMessage"] }),
   },
   "nothing costs money by the hour while idle": {
