@@ -8,6 +8,7 @@ import {
   explainBadArtifactExclude,
   explainBadArtifactPath,
   explainBadServiceName,
+  explainBadTmpfs,
   explainUnenforcedResources,
   explainUnreachableServices,
   findRepeats,
@@ -119,6 +120,11 @@ const healthSpecSchema = z.strictObject({
   startPeriodMs: z.int().min(0).max(jobRules.timeoutMs).default(0),
 });
 
+const tmpfsSchema = named(jobRules.tmpfs).superRefine((mount, context) => {
+  const problem = explainBadTmpfs(mount);
+  if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
+});
+
 /** A container that runs beside the steps of a task; without `health` it is ready once it has started. */
 const serviceSpecSchema = z.strictObject({
   image: named(jobRules.image),
@@ -126,7 +132,7 @@ const serviceSpecSchema = z.strictObject({
   command: commandSchema.optional(),
   env: envSchema.default({}),
   /** Folders in memory: `/path:options`. */
-  tmpfs: z.array(named(jobRules.tmpfs)).max(jobRules.tmpfsMounts).default([]),
+  tmpfs: z.array(tmpfsSchema).max(jobRules.tmpfsMounts).default([]),
   health: healthSpecSchema.optional(),
 });
 

@@ -252,7 +252,7 @@ services:
   Redis: { image: redis }
   localhost: { image: redis }
   "127": { image: redis }
-  a: { image: redis, tmpfs: ["data", "/data:size=lots", "/ok:size=64m,mode=1777"], env: { SLUICE_TASK: x } }
+  a: { image: redis, tmpfs: ["data", "/data:size=lots", "/ok:size=64m,mode=1777", "//sys:ro", "/a/..", "/dev/shm:size=1g"], env: { SLUICE_TASK: x } }
   b: { image: redis, health: { interval: 1s } }
   c: { image: redis, health: { tcp: 1, log: up } }
   d: { image: redis, health: { tpc: 1 } }
@@ -265,7 +265,9 @@ services:
       '7:3 services["127"] invalid_value',
       "8:30 services.a.tmpfs[0] invalid_value",
       "8:38 services.a.tmpfs[1] invalid_value",
-      "8:91 services.a.env.SLUICE_TASK invalid_value",
+      "8:83 services.a.tmpfs[3] invalid_value",
+      "8:95 services.a.tmpfs[4] invalid_value",
+      "8:132 services.a.env.SLUICE_TASK invalid_value",
       "9:22 services.b.health missing_key",
       "10:40 services.c.health.log conflicting_keys",
       "11:32 services.d.health.tpc unknown_key",

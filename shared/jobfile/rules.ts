@@ -2,7 +2,7 @@ import { limits } from "../domain/limits.ts";
 import { secretRules } from "../domain/secret-rules.ts";
 
 const tmpfsOption =
-  "(size=\\d+[kmgKMG%]?|mode=[0-7]{3,4}|[ug]id=\\d+|nr_inodes=\\d+[kmgKMG]?|rw|ro|exec|noexec|nosuid|nodev|noatime)";
+  "(size=\\d{1,12}[kmgKMG%]?|mode=[0-7]{3,4}|[ug]id=\\d+|nr_inodes=\\d+[kmgKMG]?|rw|ro|exec|noexec|nosuid|nodev|noatime)";
 
 /**
  * What names and sizes a job may have. The job file's schema and the API's schema are both built from these, so that
@@ -107,6 +107,16 @@ export function explainBadServiceName(name: string): string | undefined {
   // `getaddrinfo` takes them for IPv4 addresses and never asks for a name.
   if (/^(\d+|0x[0-9a-f]*)$/.test(name)) return "reads as a network address; add a letter";
   return undefined;
+}
+
+/** Says why a service cannot have something in memory at a path, or undefined where it can. */
+export function explainBadTmpfs(mount: string): string | undefined {
+  const path = mount.replace(/:.*$/, "");
+  if (path.split("/").some((part) => part === "." || part === ".."))
+    return "must be a plain path, without '.' and '..'";
+  // Without what the kernel and Docker put there, containers do not start, or not rightly.
+  const system = /^\/+(proc|sys|dev)(\/|$)|^\/+$/.test(path) && !/^\/+dev\/+shm(\/|$)/.test(path);
+  return system ? "takes the place of what the system needs there; name a folder of the service" : undefined;
 }
 
 /** Says why nobody could use a job's services, or undefined where steps can. */

@@ -6,6 +6,7 @@ import {
   explainBadArtifactExclude,
   explainBadArtifactPath,
   explainBadServiceName,
+  explainBadTmpfs,
   jobRules,
 } from "./rules.ts";
 import { durationPattern, parseDuration, parseSize, sizePattern } from "./units.ts";
@@ -152,6 +153,11 @@ const healthSchema = z.strictObject({
     .describe("Time after the start in which failed checks do not count."),
 });
 
+const tmpfsMount = named(jobRules.tmpfs, "is not a mount in memory; write one such as /data:size=64m").refine(
+  (mount) => explainBadTmpfs(mount) === undefined,
+  { error: (issue) => `${quote(issue.input)} ${explainBadTmpfs(String(issue.input))}` },
+);
+
 const serviceSchema = z.strictObject({
   image: named(jobRules.image, "is not an image reference; write one such as redis:7").describe(
     "Image that the worker pulls.",
@@ -159,7 +165,7 @@ const serviceSchema = z.strictObject({
   command: command.describe("Arguments for the image's entrypoint, instead of the image's own command.").optional(),
   env: env.default({}),
   tmpfs: z
-    .array(named(jobRules.tmpfs, "is not a mount in memory; write one such as /data:size=64m"))
+    .array(tmpfsMount)
     .max(jobRules.tmpfsMounts)
     .default([])
     .describe("Folders kept in memory, each with its mount options."),

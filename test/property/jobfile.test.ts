@@ -31,8 +31,15 @@ steps:
   - command: [ls, -l]
 tasks:
   - unit
-  - { name: heavy, slots: 8, timeout: 2h, env: {SHARD: "1"} }
-artifacts: { paths: ["**"], retention: 30d }
+  - { name: heavy, slots: "8", timeout: 1h30m, env: {SHARD: "1"}, needs: [unit] }
+secrets: { TOKEN: prod/token }
+registry_auth: ci/registries
+retry: { attempts: 2, on: [exit_code, timed_out] }
+services:
+  redis: { image: redis:7, command: [redis-server], tmpfs: ["/data:size=64m"], env: , health: { cmd: [redis-cli, ping] } }
+  web: { image: "web:1", env: { A1: x }, health: { http: ":8080/ready", timeout: 5s, interval: 1s, retries: 10, start_period: 0s } }
+resources: { cpus: 1.5, memory: 4g }
+artifacts: { paths: ["**"], exclude: ["*.tmp"], retention: 30d }
 `;
 
 /** Pieces that mean something to YAML or to the schema; in any order they reach far into the parser. */
@@ -59,7 +66,10 @@ const yamlPieces = [
   ...[
     "dockerfile: z",
     "timeout: 5m",
-    "services: {}",
+    "services: { a: { image: b, health: { tcp: 80 } } }",
+    "tmpfs: [/a:ro]",
+    "resources: { cpus: 1 }",
+    "null",
     "needs: [a]",
     "artifacts: {}",
     "__proto__: 1",

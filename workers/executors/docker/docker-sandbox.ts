@@ -26,6 +26,7 @@ import type { ImageLoader, ImageName } from "./images.ts";
 import type { Namespace } from "./namespace.ts";
 import type { NamespacePool } from "./namespace-pool.ts";
 import type { CgroupSetup } from "./oom-watch.ts";
+import { explainRefusal, type Launched } from "./refusals.ts";
 import { removeLabelled } from "./remains.ts";
 import { removeContainer } from "./removal.ts";
 import { buildServiceContainer, ContainerService } from "./service-container.ts";
@@ -57,6 +58,9 @@ export interface DockerSandboxOptions {
   labels: Readonly<Record<string, string>>;
   log: Logger;
 }
+
+/** Of what a fault is told. */
+const theStep: Launched = { name: "the step", isService: false };
 
 /** An image, and what to create from it in the attempt's namespace. */
 interface ContainerPlan extends ImageName {
@@ -95,12 +99,12 @@ export class DockerSandbox implements TaskSandbox {
     const spec = step.spec as ContainerStepSpec;
     const either = AbortSignal.any([signal, this.#stop.signal]);
     const plan = this.#planStep(step, spec);
-    let container = await this.#guard(either, "the step", () => this.#createAttached(plan, either));
+    let container = await this.#guard(either, theStep, () => this.#createAttached(plan, either));
     this.#lastImage = spec;
     this.#bringAhead();
     return {
       start: (output) =>
-        this.#guard(this.#stop.signal, "the step", async () => {
+        this.#guard(this.#stop.signal, theStep, async () => {
           try {
             return await this.#start(container, output);
           } catch (error) {
@@ -121,7 +125,7 @@ export class DockerSandbox implements TaskSandbox {
       build: ({ networkId }) => buildServiceContainer({ task: this.#task, service, networkId, labels }),
     };
     const either = AbortSignal.any([signal, this.#stop.signal]);
-    const what = `service ${service.name}`;
+    const what = { name: `service ${service.name}`, isService: true };
     const container = await this.#guard(either, what, () => this.#createAttached(plan, either));
     return {
       start: (output) =>
@@ -176,7 +180,7 @@ export class DockerSandbox implements TaskSandbox {
   }
 
   /** Runs something that `close` must wait for, and puts what the daemon says into the task's words. */
-  async #guard<T>(signal: AbortSignal, what: string, work: () => Promise<T>): Promise<T> {
+  async #guard<T>(signal: AbortSignal, what: Launched, work: () => Promise<T>): Promise<T> {
     const run = work().catch(async (error: unknown) => {
       if (signal.aborted) throw signal.reason;
       throw await this.#toFault(error, what);
@@ -189,12 +193,10 @@ export class DockerSandbox implements TaskSandbox {
     }
   }
 
-  async #toFault(error: unknown, what: string): Promise<Error> {
+  async #toFault(error: unknown, what: Launched): Promise<Error> {
     if (error instanceof StepFault) return error;
-    const detail = isConnectionError(error)
-      ? await this.#options.explainAway()
-      : `Docker refused to run ${what}: ${dockerMessage(error)}`;
-    return new StepFault(reasonFor("internal", detail), error);
+    if (!isConnectionError(error)) return new StepFault(explainRefusal(error, what), error);
+    return new StepFault(reasonFor("internal", await this.#options.explainAway()), error);
   }
 
   #planStep(step: StepLaunch, spec: ContainerStepSpec): ContainerPlan {
