@@ -144,6 +144,13 @@ describe("the docker executor with a real daemon", () => {
     });
   });
 
+  it("tells the user what Docker refuses to run, wherever it is tried", () =>
+    inTask(async (sandbox) => {
+      await expect(run(sandbox, step("true", { workdir: "/etc/passwd" }))).rejects.toMatchObject({
+        reason: { code: "exit_code", fault: "user", detail: expect.stringContaining("not a directory") },
+      });
+    }));
+
   it("lets any user of the image write to the workspace, and removes what root wrote", async () => {
     const image = await makeImage(["USER 12345:12345"]);
     const root = await inTask(async (sandbox, task) => {
