@@ -76,11 +76,16 @@ async function unlockAndRemove(path: string): Promise<boolean> {
   }
 }
 
+/** The removal that failed may still be taking other entries away. */
 async function unlock(path: string): Promise<void> {
-  const stats = await lstat(path).catch(() => undefined);
-  if (!stats?.isDirectory() || stats.uid !== process.getuid?.()) return;
-  await chmod(path, 0o700);
-  for (const name of await readdir(path)) await unlock(join(path, name));
+  try {
+    const stats = await lstat(path);
+    if (!stats.isDirectory() || stats.uid !== process.getuid?.()) return;
+    await chmod(path, 0o700);
+    for (const name of await readdir(path)) await unlock(join(path, name));
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+  }
 }
 
 /** Folders in a work folder whose worker is dead. */

@@ -166,6 +166,14 @@ describe("the docker executor with a real daemon", () => {
     await expect(stat(root)).rejects.toThrow("ENOENT");
   });
 
+  it("hands the output to the worker's user, whoever wrote it, with its modes", () =>
+    inTask(async (sandbox, task) => {
+      await run(sandbox, step("umask 077; mkdir $SLUICE_OUTPUT/deep; echo y > $SLUICE_OUTPUT/deep/file"));
+      await sandbox.takeOutput?.({ uid: 12_345, gid: 12_345 });
+      const { uid, mode } = await stat(join(task.workspace.output, "deep", "file"));
+      expect({ uid, mode: mode & 0o777 }).toEqual({ uid: 12_345, mode: 0o600 });
+    }));
+
   it("clears a workspace by a container where its own user may not", () =>
     inTask(async (sandbox, task) => {
       await run(sandbox, step("mkdir -m 700 $SLUICE_OUTPUT/deep; echo y > $SLUICE_OUTPUT/deep/file"));

@@ -330,8 +330,17 @@ export class Attempt {
       keepMs: this.#claimed.artifacts.retentionMs,
       signal: AbortSignal.any([this.#endSignal(), this.#deps.stopKeeping]),
       deadlineMs: this.#deps.uploadDeadlineMs,
+      takeOutput: this.#findOutputTaker(),
       log: this.#log,
     });
+  }
+
+  /** A worker that is not root may not read all that users of images leave; root reads everything anyway. */
+  #findOutputTaker(): (() => Promise<void>) | undefined {
+    const [uid, gid] = [process.getuid?.(), process.getgid?.()];
+    const sandbox = this.#sandboxes.get("docker");
+    if (!uid || gid === undefined || sandbox?.takeOutput === undefined) return undefined;
+    return () => sandbox.takeOutput?.({ uid, gid }) ?? Promise.resolve();
   }
 
   #artifactOptions() {

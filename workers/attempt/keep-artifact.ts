@@ -20,19 +20,31 @@ export interface KeptArtifact {
  * rest is kept all the same. Never throws.
  */
 export async function keepArtifact(
-  options: ArtifactOptions & { deadlineMs: number; log: Logger },
+  options: ArtifactOptions & {
+    deadlineMs: number;
+    /** Makes output of other users readable; called where some is not, and then everything is stored again. */
+    takeOutput?: (() => Promise<void>) | undefined;
+    log: Logger;
+  },
 ): Promise<KeptArtifact> {
-  const { signal, deadlineMs, log } = options;
+  const { signal, deadlineMs, takeOutput, log } = options;
   let refusals = 0;
   try {
-    const { artifact, problems } = await retryWithBackoff(() => storeArtifact(options), {
-      signal,
-      maxElapsedMs: deadlineMs,
-      firstDelayMs: 500,
-      isRetryable: (error) =>
-        !(error instanceof UnreadableOutput) && (isPassingFault(error) || ++refusals <= artifactRetries),
-      onFailure: (error) => log.warn({ reason: error.message }, "an artifact was not stored"),
-    });
+    const store = () =>
+      retryWithBackoff(() => storeArtifact(options), {
+        signal,
+        maxElapsedMs: deadlineMs,
+        firstDelayMs: 500,
+        isRetryable: (error) =>
+          !(error instanceof UnreadableOutput) && (isPassingFault(error) || ++refusals <= artifactRetries),
+        onFailure: (error) => log.warn({ reason: error.message }, "an artifact was not stored"),
+      });
+    let stored = await store();
+    if (takeOutput !== undefined && stored.problems.some(({ kind }) => kind === "unreadable")) {
+      await takeOutput();
+      stored = await store();
+    }
+    const { artifact, problems } = stored;
     for (const problem of problems.slice(0, 100)) log.warn(problem, "output is missing in an artifact");
     const unreadable = tellProblems(problems.filter(({ kind }) => kind === "unreadable"));
     return {

@@ -88,6 +88,11 @@ export interface TaskSandbox {
   prepareService?(service: ServiceLaunch, signal: AbortSignal): Promise<PreparedService>;
   /** Prepares a step, also while the one before runs. The signal ends waits for images and networks. */
   prepareStep(step: StepLaunch, signal: AbortSignal): Promise<PreparedStep>;
+  /**
+   * Makes a user of this machine the owner of the task's output, which may belong to any user of an image; absent where
+   * steps run as the worker's own.
+   */
+  takeOutput?(user: { uid: number; gid: number }): Promise<void>;
   /** Ends and removes everything that was made for the attempt; resolves when it is gone. */
   close(): Promise<void>;
   /** After `close`: removes files of the workspace that belong to other users than the worker's. */

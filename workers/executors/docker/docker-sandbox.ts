@@ -39,7 +39,7 @@ import {
 } from "./step-container.ts";
 
 const createDeadlineMs = 60_000;
-const clearDeadlineMs = 60_000;
+const cleanerDeadlineMs = 60_000;
 
 /** A daemon that answers, and what the worker keeps there. */
 export interface DockerConnection {
@@ -156,24 +156,35 @@ export class DockerSandbox implements TaskSandbox {
     namespaces.release(namespace, clean ? "clean" : "dirty");
   }
 
+  async takeOutput({ uid, gid }: { uid: number; gid: number }): Promise<void> {
+    const { path, output } = this.#task.workspace;
+    await this.#runAsRoot(path, (inside) => ["chown", "-R", `${uid}:${gid}`, `${inside}/${basename(output)}`]);
+  }
+
   async clearWorkspace(): Promise<void> {
+    const { root, path } = this.#task.workspace;
+    await this.#runAsRoot(root, (inside) => ["rm", "-rf", `${inside}/${basename(path)}`]);
+  }
+
+  /** Runs a program of the last step's image on a folder of the workspace, as the one user who may do anything there. */
+  async #runAsRoot(folder: string, command: (inside: string) => string[]): Promise<void> {
     if (this.#connection === undefined || this.#lastImage === undefined) return;
     const { docker, images } = this.#connection;
     const inside = "/sluice-remains";
     const container = await docker.createContainer({
       Image: images.nameOf(this.#lastImage),
       User: "0",
-      Entrypoint: ["rm", "-rf", `${inside}/${basename(this.#task.workspace.path)}`],
+      Entrypoint: command(inside),
       Labels: { ...this.#options.labels, [dockerLabels.role]: "cleaner" },
       HostConfig: {
         NetworkMode: "none",
         LogConfig: { Type: "none", Config: {} },
-        Mounts: [{ Type: "bind", Source: this.#task.workspace.root, Target: inside }],
+        Mounts: [{ Type: "bind", Source: folder, Target: inside }],
       },
     });
     try {
       await startContainer(docker, container.id);
-      await withDeadline(container.wait({ condition: "not-running" }), clearDeadlineMs, "clearing a workspace");
+      await withDeadline(container.wait({ condition: "not-running" }), cleanerDeadlineMs, "tidying up a workspace");
     } finally {
       await removeContainer(docker, container.id, this.#options.log);
     }
