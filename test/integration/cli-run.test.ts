@@ -10,6 +10,7 @@ import type { JobEvent } from "../../events/index.ts";
 import type { TaskState } from "../../shared/domain/task-state.ts";
 import { startCli } from "../support/cli-child.ts";
 import { needDocker } from "../support/docker.ts";
+import { eventually } from "../support/eventually.ts";
 import { type FakeApi, startFakeApi } from "../support/fake-api.ts";
 import { createFakeArtifact, type FakeJob } from "../support/fake-job.ts";
 import { digestOf, makeSavedImage, type SavedImage } from "../support/saved-image.ts";
@@ -389,6 +390,29 @@ esac
     expect(await cli.end()).toBe(0);
     expect(fake.requests.filter(({ method }) => method === "PUT")).toHaveLength(4);
     expect(fake.images.size).toBe(2);
+  });
+
+  it("go on where they were when the command was killed in the middle of its upload", async () => {
+    const image = await makeSavedImage([randomBytes(55_000)]);
+    const env = await writeDocker(image);
+    const file = await writeJob("build.yaml", "name: built\nsteps: [{ dockerfile: ./Dockerfile }]\ntasks: [a]\n");
+    fake.onSubmit = (job) => endTasks(job);
+    fake.pieceBytes = 10_000;
+    for (const part of [3, 5, 6]) fake.fail({ method: "PUT", path: new RegExp(`/${part}$`), stalls: true });
+    const killed = startCli(fake, ["run", file], { env });
+    await eventually(async () => fake.parts.size === 3, "the parts that arrive");
+    killed.signal("SIGKILL");
+    expect(await killed.end()).toBe("SIGKILL");
+    const before = [...fake.parts.keys()];
+    const cli = startCli(fake, ["run", file], { env });
+    expect(await cli.end()).toBe(0);
+    expect(cli.stderr).toMatch(/30 kB had arrived before/);
+    const sent = fake.requests.filter(({ method, path }) => method === "PUT" && /\/\d$/.test(path));
+    // Three that arrived, three that never did, and these again.
+    expect(sent).toHaveLength(9);
+    for (const part of before) expect(sent.filter(({ path }) => path.endsWith(part))).toHaveLength(1);
+    const [layer = ""] = image.layers;
+    expect(digestOf(zstdDecompressSync(fake.images.get(layer) ?? Buffer.alloc(0)))).toBe(layer);
   });
 
   it("cost no more than a tenth above the changed layer when a line of them was changed", async (context) => {

@@ -21,6 +21,8 @@ export interface Fault {
   /** Answers with this error and these headers … */
   code?: ErrorCode;
   headers?: Record<string, string>;
+  /** … or never answers, and does nothing … */
+  stalls?: boolean;
   /** … or does what was asked and cuts the connection before the answer … */
   cutAnswer?: boolean;
   /** … or cuts a stream after so many messages. */
@@ -39,6 +41,9 @@ export interface FakeApi {
   readonly jobs: FakeJob[];
   /** Blobs of images, as they were uploaded, by digest. */
   readonly images: Map<string, Buffer>;
+  /** Parts of blobs that are being uploaded, by path; those of a larger blob than `pieceBytes` come in parts. */
+  readonly parts: Map<string, Buffer>;
+  pieceBytes: number;
   /** Objects behind presigned links by path; a test may put something else there than was promised. */
   readonly objects: Map<string, Buffer>;
   /** Called once a new job was answered; moves its tasks. */
@@ -68,6 +73,8 @@ export async function startFakeApi(): Promise<FakeApi> {
     requests: [],
     jobs: [],
     images: new Map(),
+    parts: new Map(),
+    pieceBytes: Number.POSITIVE_INFINITY,
     objects: new Map(),
     onSubmit: () => undefined,
     onCancel: () => undefined,
@@ -101,6 +108,7 @@ async function serve(
   const at = faults.findIndex((candidate) => (candidate.method ?? method) === method && candidate.path.test(path));
   const fault = at < 0 ? undefined : faults.splice(at, 1)[0];
   try {
+    if (fault?.stalls) return;
     if (fault?.code) throw new Refusal(fault.code, "a fault that the test asked for");
     const answer = isStore ? answerStore(fake, recorded, body) : answerApi(fake, submissions, recorded);
     if (fault?.cutAnswer) response.destroy();

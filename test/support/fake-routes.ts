@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { Task } from "../../shared/api/schemas.ts";
 import type { ErrorCode } from "../../shared/domain/errors.ts";
 import { isTerminalJobState } from "../../shared/domain/job-state.ts";
@@ -95,7 +96,8 @@ export function answerStore(fake: FakeApi, request: RecordedRequest, upload: Buf
   if (request.headers.authorization !== undefined) return bytes(400, "authorised twice");
   if (request.method === "PUT") {
     if (request.headers["content-length"] === undefined) return bytes(411);
-    fake.images.set(request.path.replace("/upload/", ""), upload);
+    const blob = request.path.replace("/upload/", "");
+    (blob.includes("/") ? fake.parts : fake.images).set(blob, upload);
     return bytes(200);
   }
   const object = fake.objects.get(request.path);
@@ -216,21 +218,30 @@ function cancelTask(job: FakeJob, task: Task): FakeAnswer {
   return json({ job: job.id, task: task.task, status }, 202);
 }
 
-/** Blobs are sent in one piece here, whatever their size: parts are the real control plane's. */
+/** What the control plane says of blobs and their parts; entity tags are MD5s, as the store's. */
 function shipImage(fake: FakeApi, { path, body }: RecordedRequest): FakeAnswer {
   const [digest, , step] = path.split("/").slice(3).map(decodeURIComponent);
+  const sent = JSON.parse(body);
   if (digest === undefined) {
-    const { blobs }: { blobs: string[] } = JSON.parse(body);
-    const missing = [...new Set(blobs)].filter((blob) => !fake.images.has(blob));
+    const missing = [...new Set<string>(sent.blobs)].filter((blob) => !fake.images.has(blob));
     return json({ missing: missing.map((blob) => ({ digest: blob })) });
   }
-  if (step === undefined) {
-    if (fake.images.has(digest)) return json({ status: "stored" });
-    return json({ status: "piece", url: `${fake.url}/upload/${digest}` });
+  const url = `${fake.url}/upload/${digest}`;
+  if (step === "parts") return json({ links: sent.parts.map((part: number) => ({ part, url: `${url}/${part}` })) });
+  if (step === "complete") {
+    const parts: { part: number }[] = sent.parts?.sent ?? [];
+    const whole = Buffer.concat(parts.map(({ part }) => fake.parts.get(`${digest}/${part}`) ?? Buffer.alloc(0)));
+    if (parts.length > 0) fake.images.set(digest, whole);
+    if (fake.images.get(digest)?.length !== sent.bytes) throw new Refusal("conflict", "that was not sent");
+    return json({ status: "stored" });
   }
-  const { bytes }: { bytes: number } = JSON.parse(body);
-  if (fake.images.get(digest)?.length !== bytes) throw new Refusal("conflict", "that was not sent");
-  return json({ status: "stored" });
+  if (fake.images.has(digest)) return json({ status: "stored" });
+  if (sent.bytes <= fake.pieceBytes) return json({ status: "piece", url });
+  const own = [...fake.parts].filter(([key]) => key.startsWith(`${digest}/`));
+  const arrived = own.map(([key, content]) => {
+    return { part: Number(key.split("/")[1]), etag: createHash("md5").update(content).digest("hex") };
+  });
+  return json({ status: "parts", uploadId: "upload-1", partBytes: fake.pieceBytes, arrived });
 }
 
 function wantsStream({ headers }: RecordedRequest): boolean {
