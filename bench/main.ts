@@ -11,6 +11,7 @@ import { measureColdStarts } from "./cold-start.ts";
 import { measureControlPlane } from "./control-plane.ts";
 import { measureCosts } from "./cost.ts";
 import { measureIdle } from "./idle.ts";
+import { measureImages } from "./images.ts";
 import { measureLatency } from "./latency.ts";
 import { measureMasking } from "./masking.ts";
 import { measureReads, measureRequests } from "./requests.ts";
@@ -21,14 +22,14 @@ import { measureWorkerLoss } from "./worker-loss.ts";
 
 /**
  * `npm run bench` prints the figures; `npm run bench -- --short` runs each measurement once, quickly, as a check.
- * `--only plane` (or `masking`, `steps`, `requests`, `loss`, `cold`, `cost`) measures a part. Cold starts need the bundles of
+ * `--only plane` (or `masking`, `steps`, `requests`, `loss`, `images`, `cold`, `cost`) measures a part. Cold starts need the bundles of
  * `npm run plan`; `--only cost` writes what the cost model is computed from.
  */
 const { values } = parseArgs({
   options: { short: { type: "boolean", default: false }, only: { type: "string", multiple: true } },
 });
 const { short, only } = values;
-const isWanted = (part: "masking" | "steps" | "plane" | "requests" | "loss" | "cold") =>
+const isWanted = (part: "masking" | "steps" | "plane" | "requests" | "loss" | "images" | "cold") =>
   only === undefined || only.includes(part);
 const slots = 4;
 /** Enough that the worker never waits for a slot: what is measured is the control plane. */
@@ -68,6 +69,12 @@ if (isWanted("plane")) {
   await onStack({ workers: 0 }, async (stack) => {
     const figures = await measureControlPlane(stack, { sizes, slots: planeSlots });
     printFigures(`Control plane, one worker of ${planeSlots} slots, ${availableParallelism()} cores`, figures);
+  });
+}
+
+if (isWanted("images") && (await prepareImage())) {
+  await onStack({ workers: 0 }, async (stack) => {
+    printFigures("Shipping an image", await measureImages(stack, image, short ? 10 : 300));
   });
 }
 
