@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Readable } from "node:stream";
+import { stripVTControlCharacters } from "node:util";
 import { CliError, exitCodes } from "../errors.ts";
 
 /** How a docker command is run. */
@@ -92,12 +93,17 @@ function explainNoDocker(cause: Error): CliError {
 /** Lines of a stream; what a progress bar overwrites by `\r` counts as a line of its own. */
 async function readLines(stream: Readable, onLine: (line: string) => void): Promise<void> {
   let rest = "";
+  // Builders colour what a program said on stderr.
+  const take = (text: string): void => {
+    const line = stripVTControlCharacters(text);
+    if (line !== "") onLine(line);
+  };
   stream.setEncoding("utf8");
   for await (const chunk of stream) {
     const lines = (rest + chunk).split(/\r\n|[\r\n]/);
     // A program that writes no line ends must not fill the memory.
     rest = (lines.pop() ?? "").slice(-65_536);
-    for (const line of lines) if (line !== "") onLine(line);
+    for (const line of lines) take(line);
   }
-  if (rest !== "") onLine(rest);
+  take(rest);
 }

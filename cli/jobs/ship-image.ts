@@ -127,18 +127,20 @@ class Shipment {
     const failed = new AbortController();
     const signal = AbortSignal.any([this.#deps.signal, failed.signal]);
     const { stdout, ended } = openDocker(["save", localId], { folder: scratch, signal });
-    const uploads: Promise<void>[] = [];
+    const uploads = new Map<string, Promise<void>>();
     const splitting = splitSavedImage(
       stdout,
       {
         folder: scratch,
         // A layer that is there is only read past; a configuration is always of use.
         wants: (digest) => !layers.includes(digest) || missing.has(digest),
-        takeBlob: (blob) => {
-          if (!missing.has(blob.digest)) return;
-          const upload = blobs(() => this.#upload(blob, signal));
-          upload.catch((error: unknown) => failed.abort(error));
-          uploads.push(upload);
+        takeBlob: async (blob) => {
+          const { digest, file } = blob;
+          if (missing.has(digest) && !uploads.has(digest)) {
+            const upload = blobs(() => this.#upload(blob, signal));
+            upload.catch((error: unknown) => failed.abort(error));
+            uploads.set(digest, upload);
+          } else if (layers.includes(digest)) await rm(file, { force: true });
         },
       },
       signal,
@@ -147,10 +149,10 @@ class Shipment {
     const [saved, split] = await Promise.allSettled([ended, splitting]);
     if (saved.status === "rejected") failed.abort(saved.reason);
     if (split.status === "rejected") failed.abort(split.reason);
-    await Promise.allSettled(uploads);
+    await Promise.allSettled(uploads.values());
     signal.throwIfAborted();
     if (split.status === "rejected") throw split.reason;
-    const lost = [...missing].find((digest) => !this.#uploads.has(digest));
+    const lost = [...missing].find((digest) => !uploads.has(digest));
     if (lost !== undefined) throw new Error(`docker save did not write ${lost}, which is part of the image`);
     const { config } = split.value;
     // Where the image's id is another, nobody could ask for its configuration before.
