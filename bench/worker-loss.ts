@@ -69,7 +69,7 @@ async function loseWorker(stack: RunningStack, signal: NodeJS.Signals): Promise<
 async function awaitTwoWorkers(stack: RunningStack): Promise<Map<string, number>> {
   return eventually(
     async () => {
-      const entries = await findByRole(stack.pid, "worker");
+      const entries = findByRole(stack.pid, "worker");
       const pids = await Promise.all(
         entries.map(async (entry) => [await findWorkerId(stack.dataDir, entry), entry.pid] as const),
       );

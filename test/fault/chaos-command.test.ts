@@ -19,14 +19,14 @@ it("stops everything it started at Ctrl-C, and exits with 130", { timeout: 180_0
     text += data.toString();
   });
   await eventually(() => text.includes("3/105 "), "three kills");
-  const family = listFamily(await listProcesses(), child.pid ?? 0);
+  const family = listFamily(listProcesses(), child.pid ?? 0);
   expect(family.length).toBeGreaterThan(5);
   child.kill("SIGINT");
   expect(await exited).toBe(130);
   expect(text).toContain("no verdict");
   const before = new Set(family.map(({ pid, startTicks }) => `${pid}/${startTicks}`));
   const isOfFamily = ({ pid, startTicks }: { pid: number; startTicks: string }) => before.has(`${pid}/${startTicks}`);
-  await eventually(async () => !(await listProcesses()).some(isOfFamily), "the end of all its processes");
+  await eventually(async () => !listProcesses().some(isOfFamily), "the end of all its processes");
 });
 
 it("says what is wrong with its options, and exits with 2", () => {

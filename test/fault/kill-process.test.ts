@@ -15,7 +15,7 @@ afterEach(async () => {
 });
 
 async function killRole(running: RunningStack, role: StackRole): Promise<ProcessEntry> {
-  const [found] = await findByRole(running.pid, role);
+  const [found] = findByRole(running.pid, role);
   if (!found) throw new Error(`no process of the stack is its ${role}`);
   signalProcess(found.pid, "SIGKILL");
   return found;
@@ -56,7 +56,7 @@ describe("a local stack that is started for the first time", () => {
         }, `${completed} tasks completed`);
         const dead = await killRole(running, role);
         await eventually(async () => {
-          const [next] = await findByRole(running.pid, role);
+          const [next] = findByRole(running.pid, role);
           return next && next.pid !== dead.pid;
         }, `another ${role}`);
       }

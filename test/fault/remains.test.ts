@@ -172,7 +172,7 @@ it(`leaves nothing of ${taskCount} tasks that are cancelled, time out or lose th
     volumes: (await listUnusedVolumes()).filter((volume) => !volumesBefore.has(volume)),
     workspaces: await readdir(join(bench.folder, "work"), { recursive: true }),
     temporary: await readdir(temporary),
-    processes: (await findProcessesOf(bench.folder)).map(({ pid, command }) => `${pid}: ${command}`),
+    processes: findProcessesOf(bench.folder).map(({ pid, command }) => `${pid}: ${command}`),
   });
   const nothing = { containers: [], volumes: [], temporary: [] };
   const workerId = await worker.ready;

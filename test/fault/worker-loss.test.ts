@@ -152,7 +152,7 @@ describe("a worker that sleeps past its lease (SIGSTOP) and wakes up again", () 
 });
 
 async function isAlive(pid: number): Promise<boolean> {
-  return (await listProcesses()).some((entry) => entry.pid === pid);
+  return listProcesses().some((entry) => entry.pid === pid);
 }
 
 function hasNoWork(workers: readonly Worker[], workerIds: readonly string[], since: string): boolean {

@@ -1,12 +1,18 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Waits until a check passes (or stops throwing) and answers what it answered; at the deadline its last failure is thrown. */
+const firstPauseMs = 50;
+const longestPauseMs = 200;
+
+/**
+ * Waits until a check passes (or stops throwing) and answers what it answered; at the deadline its last failure is
+ * thrown. What takes long is asked for less often: the asking must not keep busy what is waited for.
+ */
 export async function eventually<T>(
   check: () => Promise<T> | T,
   what: string,
   deadlineMs = 60_000,
 ): Promise<NonNullable<T>> {
-  const givesUpAt = Date.now() + deadlineMs;
+  const startedAt = Date.now();
   for (let failure: unknown; ; ) {
     try {
       const answer = await check();
@@ -14,7 +20,8 @@ export async function eventually<T>(
     } catch (error) {
       failure = error;
     }
-    if (Date.now() > givesUpAt) throw new Error(`not in time: ${what}`, { cause: failure });
-    await sleep(50);
+    const waitedMs = Date.now() - startedAt;
+    if (waitedMs > deadlineMs) throw new Error(`not in time: ${what}`, { cause: failure });
+    await sleep(Math.min(longestPauseMs, firstPauseMs + waitedMs / 20));
   }
 }

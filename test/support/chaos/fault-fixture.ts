@@ -72,7 +72,7 @@ export class FaultStack {
   }
 
   async findWorker(workerId: string): Promise<ProcessEntry> {
-    for (const entry of await findByRole(this.stack.pid, "worker")) {
+    for (const entry of findByRole(this.stack.pid, "worker")) {
       if ((await findWorkerId(this.stack.dataDir, entry)) === workerId) return entry;
     }
     throw new Error(`worker ${workerId} does not run`);
@@ -86,18 +86,18 @@ export class FaultStack {
 
   /** Kills the process of a role and waits until there is another. */
   async killAndAwaitNext(role: StackRole): Promise<void> {
-    const [dead] = await findByRole(this.stack.pid, role);
+    const [dead] = findByRole(this.stack.pid, role);
     if (!dead) throw new Error(`the stack has no ${role}`);
     signalProcess(dead.pid, "SIGKILL");
     await eventually(async () => {
-      const [next] = await findByRole(this.stack.pid, role);
+      const [next] = findByRole(this.stack.pid, role);
       return next && next.pid !== dead.pid;
     }, `another ${role}`);
   }
 
   /** Stops the stack and tells what is wrong with its end. */
   async end(): Promise<Finding[]> {
-    for (const entry of await findByRole(this.stack.pid, "worker")) signalProcess(entry.pid, "SIGCONT");
+    for (const entry of findByRole(this.stack.pid, "worker")) signalProcess(entry.pid, "SIGCONT");
     const workers = await listWorkers(this.stack, patience);
     for (const { workerId } of workers) this.#workerIds.add(workerId);
     const traces = {

@@ -78,7 +78,7 @@ export class FaultInjector {
   /** A stopped worker is left alone until it goes on: it has to outlive its lease. */
   async #waitForTarget(role: StackRole, pick: number): Promise<ProcessEntry> {
     for (const givesUpAt = Date.now() + comeBackDeadlineMs; Date.now() < givesUpAt; ) {
-      const candidates = (await findByRole(this.#stack.pid, role)).filter(({ pid }) => !this.#paused.has(pid));
+      const candidates = findByRole(this.#stack.pid, role).filter(({ pid }) => !this.#paused.has(pid));
       const target = candidates[Math.floor(pick * candidates.length)];
       if (target) return target;
       await sleep(lookEveryMs, undefined, { signal: this.#signal });

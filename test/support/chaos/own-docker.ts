@@ -100,7 +100,7 @@ export class OwnDocker {
 /** The child of a process that a command's first word names; what binds it to this process is a child too. */
 function findChild(parent: number, program: string): Promise<number> {
   return eventually(async () => {
-    const children = (await listProcesses()).filter((entry) => entry.parent === parent);
+    const children = listProcesses().filter((entry) => entry.parent === parent);
     return children.find(({ command }) => command.startsWith(`${program} `))?.pid;
   }, `the ${program} below process ${parent}`);
 }

@@ -1,4 +1,4 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdirSync, readFileSync } from "node:fs";
 
 /** A process as /proc shows it. `startTicks` tells it from a later one with the same pid. */
 export interface ProcessEntry {
@@ -21,14 +21,15 @@ const signs: Record<StackRole, RegExp> = {
 };
 
 /** All processes that run right now; those that are dead and only not reaped yet do not count. */
-export async function listProcesses(): Promise<ProcessEntry[]> {
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  const entries = await Promise.all(pids.map((pid) => readProcess(Number(pid))));
+export function listProcesses(): ProcessEntry[] {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  const entries = pids.map((pid) => readProcess(Number(pid)));
   return entries.filter((entry) => entry !== undefined);
 }
 
-async function readProcess(pid: number): Promise<ProcessEntry | undefined> {
-  const [stat, command] = await Promise.all([readProcFile(pid, "stat"), readProcFile(pid, "cmdline")]);
+function readProcess(pid: number): ProcessEntry | undefined {
+  const stat = readProcFile(pid, "stat");
+  const command = readProcFile(pid, "cmdline");
   // After the name, which may hold spaces and brackets: state, parent … and as the 20th the start time.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const [state, parent] = fields;
@@ -41,10 +42,13 @@ async function readProcess(pid: number): Promise<ProcessEntry | undefined> {
   };
 }
 
-/** Processes end while they are looked at, and those of other users keep some files to themselves: nothing to see then. */
-async function readProcFile(pid: number, name: string): Promise<string> {
+/**
+ * Processes end while they are looked at, and those of other users keep some files to themselves: nothing to see then.
+ * Read at once: the kernel answers from memory, and a look at all processes several times a second must cost little.
+ */
+function readProcFile(pid: number, name: string): string {
   try {
-    return await readFile(`/proc/${pid}/${name}`, "utf8");
+    return readFileSync(`/proc/${pid}/${name}`, "utf8");
   } catch (error) {
     if (error instanceof Error && "code" in error) return "";
     throw error;
@@ -60,19 +64,19 @@ export function listFamily(processes: readonly ProcessEntry[], supervisorPid: nu
 }
 
 /** The processes of one role that the supervisor of a stack has running right now, the oldest first. */
-export async function findByRole(supervisorPid: number, role: StackRole): Promise<ProcessEntry[]> {
-  const processes = await listProcesses();
+export function findByRole(supervisorPid: number, role: StackRole): ProcessEntry[] {
+  const processes = listProcesses();
   return processes
     .filter((entry) => entry.parent === supervisorPid && signs[role].test(entry.command))
     .sort((a, b) => Number(a.startTicks) - Number(b.startTicks) || a.pid - b.pid);
 }
 
 /** Processes that say by their arguments or environment that they belong to a data folder. */
-export async function findProcessesOf(dataDir: string): Promise<ProcessEntry[]> {
+export function findProcessesOf(dataDir: string): ProcessEntry[] {
   const found: ProcessEntry[] = [];
-  for (const entry of await listProcesses()) {
+  for (const entry of listProcesses()) {
     if (entry.pid === process.pid) continue;
-    const environment = await readProcFile(entry.pid, "environ");
+    const environment = readProcFile(entry.pid, "environ");
     if (entry.command.includes(dataDir) || environment.includes(dataDir)) found.push(entry);
   }
   return found;
@@ -103,22 +107,22 @@ export class FamilyRecord {
 
   /** Looks now, and from now on every `everyMs` milliseconds. */
   start(everyMs: number): void {
-    this.#timer = setInterval(() => void this.look(), everyMs);
-    void this.look();
+    this.#timer = setInterval(() => this.look(), everyMs);
+    this.look();
   }
 
   stop(): void {
     clearInterval(this.#timer);
   }
 
-  async look(): Promise<void> {
-    const family = listFamily(await listProcesses(), this.#supervisorPid);
+  look(): void {
+    const family = listFamily(listProcesses(), this.#supervisorPid);
     for (const entry of family) this.#seen.set(`${entry.pid}/${entry.startTicks}`, entry);
   }
 
   /** Those of the remembered that run right now. */
-  async listAlive(): Promise<ProcessEntry[]> {
-    const processes = await listProcesses();
+  listAlive(): ProcessEntry[] {
+    const processes = listProcesses();
     return processes.filter((entry) => this.#seen.has(`${entry.pid}/${entry.startTicks}`));
   }
 }

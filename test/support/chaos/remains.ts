@@ -28,14 +28,14 @@ export async function judgeRemains(traces: StackTraces): Promise<Finding[]> {
 async function listProcesses(traces: StackTraces): Promise<string[]> {
   let alive: ProcessEntry[] = [];
   for (const givesUpAt = Date.now() + processDeadlineMs; Date.now() < givesUpAt; await sleep(lookEveryMs)) {
-    alive = await findAlive(traces);
+    alive = findAlive(traces);
     if (alive.length === 0) return [];
   }
   return alive.map(({ pid, command }) => `process ${pid}: ${command.slice(0, 200)}`);
 }
 
-async function findAlive({ family, dataDir }: StackTraces): Promise<ProcessEntry[]> {
-  const found = [...(await family.listAlive()), ...(await findProcessesOf(dataDir))];
+function findAlive({ family, dataDir }: StackTraces): ProcessEntry[] {
+  const found = [...family.listAlive(), ...findProcessesOf(dataDir)];
   return [...new Map(found.map((entry) => [entry.pid, entry])).values()];
 }
 
@@ -57,7 +57,7 @@ async function listDockerRemains({ workerIds, docker }: StackTraces): Promise<st
 
 /** Removes by force what a stack left that did not stop in order: its processes, then its containers and networks. */
 export async function removeByForce(traces: StackTraces): Promise<void> {
-  for (const { pid } of await findAlive(traces)) {
+  for (const { pid } of findAlive(traces)) {
     signalProcess(pid, "SIGCONT");
     signalProcess(pid, "SIGKILL");
   }

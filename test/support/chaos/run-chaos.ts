@@ -121,7 +121,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosVerdict> {
 
 /** Stops the stack as Ctrl-C does; one that does not end in time is killed. */
 async function stopStack(stack: RunningStack): Promise<Finding[]> {
-  const [supervisor] = listFamily(await listProcesses(), stack.pid);
+  const [supervisor] = listFamily(listProcesses(), stack.pid);
   if (!supervisor) return [{ check: "stack", what: "its supervisor is gone" }];
   const deadline = new AbortController();
   const tooLate = sleep(stopDeadlineMs, undefined, { signal: deadline.signal }).catch(() => undefined);
