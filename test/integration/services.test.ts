@@ -128,8 +128,10 @@ describe("services of a task", () => {
           "sh",
           "-c",
           `until wget -qO- one:8080/ready 2>&1; do sleep 0.1; done; mkdir /w; echo two > /w/ready
+          mount | sed -n 's/^tmpfs on \\(.data\\) .*[(,]\\(size=[^,]*,mode=[0-7]*\\).*/\\1 \\2/p'
           echo "$GREETING"; exec httpd -f -p 8080 -h /w`,
         ],
+        tmpfs: ["/data:size=1m,mode=0750"],
         health: { check: { kind: "log", text: "two is up" } },
       },
     };
@@ -138,7 +140,8 @@ describe("services of a task", () => {
     await send("names", services, script);
     expect(await outcomeOf("names")).toEqual({ state: "completed", exitCode: 0 });
     expect((await readLog("names")).filter((line) => !line.includes("refused"))).toEqual(["one", "two", "+PONG\r"]);
-    expect((await readServiceLog("names", "two")).slice(-2)).toEqual(["one", "two is up"]);
+    const data = "/data size=1024k,mode=750";
+    expect((await readServiceLog("names", "two")).slice(-3)).toEqual(["one", data, "two is up"]);
     const { logs } = await readManifest("names");
     expect(logs.map(({ step: index, service }) => service ?? index).sort()).toEqual([1, "one", "redis", "two"]);
     expect((await readServiceLog("names", "redis")).join("\n")).toMatch(/Ready to accept[\s\S]*bye bye/);
