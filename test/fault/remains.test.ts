@@ -5,11 +5,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import Docker from "dockerode";
 import pLimit from "p-limit";
 import { expect, it, onTestFinished } from "vitest";
-import type { ContainerStepSpec, ServiceSpec, StepSpec } from "../../shared/jobfile/job-spec.ts";
+import type { ContainerStepSpec, StepSpec } from "../../shared/jobfile/job-spec.ts";
 import { findProcessesOf } from "../support/chaos/processes.ts";
 import { pickBetween, pickWeighted, type Random, randomFrom } from "../support/chaos/random.ts";
 import { listLeftovers, needDocker } from "../support/docker.ts";
 import { eventually } from "../support/eventually.ts";
+import type { FakeTaskInput } from "../support/fake-control-plane.ts";
 import { WorkerBench } from "../support/worker-bench.ts";
 import { WorkerProcess } from "../support/worker-process.ts";
 
@@ -42,7 +43,7 @@ function hostStep(run: string): StepSpec {
 }
 
 /** Steps of all kinds, none of which ends by itself. */
-function planSteps(random: Random, image: string): { steps: StepSpec[]; services?: Record<string, ServiceSpec> } {
+function planSteps(random: Random, image: string): Pick<FakeTaskInput, "steps" | "services"> {
   const container = (run: string): ContainerStepSpec => {
     return { kind: "container", name: "container", image, shipped: false, entry: { run }, env: {} };
   };
@@ -97,95 +98,120 @@ async function listUnusedVolumes(): Promise<string[]> {
   return Volumes.map((volume) => volume.Name);
 }
 
+/** One worker process after the other on the same machine. */
+class WorkerLine {
+  readonly #bench: WorkerBench;
+  readonly #temporary: string;
+  readonly #replacing = pLimit(1);
+  #worker: WorkerProcess | undefined;
+
+  constructor(bench: WorkerBench, temporary: string) {
+    this.#bench = bench;
+    this.#temporary = temporary;
+  }
+
+  async start(drainMs = 2_000): Promise<string> {
+    const env = this.#bench.workerEnv({
+      SLUICE_EXECUTORS: "docker,process",
+      SLUICE_SLOTS: String(slots),
+      SLUICE_KILL_GRACE_MS: "300",
+      SLUICE_DRAIN_MS: String(drainMs),
+      TMPDIR: this.#temporary,
+    });
+    const worker = new WorkerProcess(env);
+    this.#worker = worker;
+    const workerId = await Promise.race([worker.ready, worker.exited.then(() => undefined)]);
+    if (workerId === undefined) throw new Error(`a worker did not start: ${worker.text}`);
+    return workerId;
+  }
+
+  async stop(signal: "SIGKILL" | "SIGTERM"): Promise<void> {
+    const worker = this.#worker;
+    worker?.child.kill(signal);
+    const exit = await worker?.exited;
+    if (signal === "SIGTERM") expect(exit, worker?.text).toEqual({ code: 0, signal: null });
+  }
+
+  replace(signal: "SIGKILL" | "SIGTERM"): Promise<string> {
+    return this.#replacing(async () => {
+      await this.stop(signal);
+      return this.start();
+    });
+  }
+}
+
+interface PlannedTask {
+  name: string;
+  ending: Ending;
+  afterMs: number;
+  input: FakeTaskInput;
+}
+
+function planTasks(random: Random, image: string): PlannedTask[] {
+  return Array.from({ length: taskCount }, (_, index) => {
+    const ending = pickWeighted<Ending>(random, endings);
+    const afterMs = pickBetween(random, 0, latestMs);
+    const timeoutMs = ending === "timeout" ? Math.max(1, afterMs) : 600_000;
+    // However few tasks there are, one loses its worker.
+    const isKilled = index === Math.floor(taskCount / 2);
+    return {
+      name: `t${index}`,
+      ending: isKilled ? "kill of the worker" : ending,
+      afterMs,
+      input: { ...planSteps(random, image), timeoutMs: isKilled ? 600_000 : timeoutMs },
+    };
+  });
+}
+
+async function runToItsEnd(bench: WorkerBench, workers: WorkerLine, task: PlannedTask): Promise<void> {
+  const { name, ending, afterMs, input } = task;
+  await bench.send(bench.plane.addTask(name, input));
+  await sleep(afterMs);
+  if (ending === "lost lease") bench.plane.loseLease(name);
+  if (ending === "kill of the worker") await workers.replace("SIGKILL");
+  if (ending === "drain of the worker") await workers.replace("SIGTERM");
+  // What begins again somewhere else ends here.
+  if (ending !== "timeout") bench.plane.cancel(name);
+  await eventually(() => bench.plane.outcome(name), `the end of ${name} by ${ending}`, endDeadlineMs);
+  const state = ending === "timeout" ? "timed_out" : "aborted";
+  expect({ name, ...bench.plane.outcome(name) }).toMatchObject({ name, state });
+}
+
 it(`leaves nothing of ${taskCount} tasks that are cancelled, time out or lose their worker at random (seed ${seed})`, {
   timeout: 120_000 + taskCount * 10_000,
 }, async (context) => {
   if (!(await needDocker(context))) return;
-  const random = randomFrom(seed);
   const image = await makeImage();
   const volumesBefore = new Set(await listUnusedVolumes());
   const bench = await WorkerBench.open({ leaseMs: 3_000, visibilityTimeoutSeconds: 3 });
   onTestFinished(() => bench.close());
   const temporary = join(bench.folder, "tmp");
   await mkdir(temporary);
-
-  const startWorker = async (drainMs = 2_000) => {
-    const env = bench.workerEnv({
-      SLUICE_EXECUTORS: "docker,process",
-      SLUICE_SLOTS: String(slots),
-      SLUICE_KILL_GRACE_MS: "300",
-      SLUICE_DRAIN_MS: String(drainMs),
-      TMPDIR: temporary,
-    });
-    const started = new WorkerProcess(env);
-    const exited = started.exited.then(() => Promise.reject(new Error(`a worker did not start: ${started.text}`)));
-    await Promise.race([started.ready, exited]);
-    exited.catch(() => undefined);
-    return started;
-  };
-  let worker = await startWorker();
-  const replacing = pLimit(1);
-  const stopWorker = async (signal: "SIGKILL" | "SIGTERM") => {
-    worker.child.kill(signal);
-    const exit = await worker.exited;
-    if (signal === "SIGTERM") expect(exit, worker.text).toEqual({ code: 0, signal: null });
-  };
-  const replaceWorker = (signal: "SIGKILL" | "SIGTERM") =>
-    replacing(async () => {
-      await stopWorker(signal);
-      worker = await startWorker();
-    });
-
-  const endTask = async (name: string, ending: Ending, afterMs: number) => {
-    await sleep(afterMs);
-    if (ending === "lost lease") bench.plane.loseLease(name);
-    if (ending === "kill of the worker") await replaceWorker("SIGKILL");
-    if (ending === "drain of the worker") await replaceWorker("SIGTERM");
-    // What begins again somewhere else ends here.
-    if (ending !== "timeout") bench.plane.cancel(name);
-  };
+  const workers = new WorkerLine(bench, temporary);
+  await workers.start();
   const atOnce = pLimit(slots + 2);
-  const planned = Array.from({ length: taskCount }, (_, index) => {
-    return {
-      name: `t${index}`,
-      ending: pickWeighted<Ending>(random, endings),
-      afterMs: pickBetween(random, 0, latestMs),
-      ...planSteps(random, image),
-    };
-  });
-  await Promise.all(
-    planned.map(({ name, ending, afterMs, ...input }) =>
-      atOnce(async () => {
-        const timeoutMs = ending === "timeout" ? Math.max(1, afterMs) : 600_000;
-        await bench.send(bench.plane.addTask(name, { ...input, timeoutMs }));
-        await endTask(name, ending, afterMs);
-        await eventually(() => bench.plane.outcome(name), `the end of ${name} by ${ending}`, endDeadlineMs);
-        const states = { timeout: "timed_out" } as Partial<Record<Ending, string>>;
-        expect({ name, ...bench.plane.outcome(name) }).toMatchObject({ name, state: states[ending] ?? "aborted" });
-      }),
-    ),
-  );
+  const planned = planTasks(randomFrom(seed), image);
+  await Promise.all(planned.map((task) => atOnce(() => runToItsEnd(bench, workers, task))));
 
-  const owned = () => bench.plane.registrations.map(({ workerId }) => `sluice.worker=${workerId}`);
+  const owned = () => bench.plane.registrations.map(({ workerId }) => workerId);
+  const listAll = async (list: (label: string) => Promise<string[]>) =>
+    (await Promise.all(owned().map((workerId) => list(`sluice.worker=${workerId}`)))).flat();
   const listRemains = async () => ({
-    containers: (await Promise.all(owned().map(listTaskContainers))).flat(),
+    containers: await listAll(listTaskContainers),
     volumes: (await listUnusedVolumes()).filter((volume) => !volumesBefore.has(volume)),
     workspaces: await readdir(join(bench.folder, "work"), { recursive: true }),
     temporary: await readdir(temporary),
     processes: findProcessesOf(bench.folder).map(({ pid, command }) => `${pid}: ${command}`),
   });
   const nothing = { containers: [], volumes: [], temporary: [] };
-  const workerId = await worker.ready;
-  // While the worker lives, before anything is removed for being of a dead one.
-  await settle(listRemains, {
-    ...nothing,
-    workspaces: [workerId, join(workerId, "owner")],
-    processes: [expect.stringContaining("workers/main.ts")],
-  });
-  await stopWorker("SIGTERM");
+  // While the last worker lives: before anything is removed for being of a dead one.
+  const last = owned().at(-1) ?? "";
+  const own = { workspaces: [last, join(last, "owner")], processes: [expect.stringContaining("workers/main.ts")] };
+  await settle(listRemains, { ...nothing, ...own });
   // A worker in a hurry leaves what it keeps ready to the next one; that one has time.
-  worker = await startWorker(30_000);
-  await stopWorker("SIGTERM");
+  await workers.stop("SIGTERM");
+  await workers.start(30_000);
+  await workers.stop("SIGTERM");
   await settle(listRemains, { ...nothing, workspaces: [], processes: [] });
-  expect((await Promise.all(owned().map((label) => listLeftovers(label)))).flat()).toEqual([]);
+  expect(await listAll(listLeftovers)).toEqual([]);
 });
