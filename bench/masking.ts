@@ -16,7 +16,7 @@ export async function measureMasking(megabytes: number, rounds: number): Promise
     { name: "no secret", matcher: new SecretMatcher([]) },
     { name: "5 tokens", matcher: new SecretMatcher(tokens), most: 0.2 },
     { name: "5 tokens, a key of 50 lines", matcher: new SecretMatcher([...tokens, key]) },
-    { name: "5 tokens, one of 4 characters", matcher: new SecretMatcher([...tokens, "q7Zx"]) },
+    { name: "5 tokens, one of 4 characters", matcher: new SecretMatcher([...tokens, "q7Zx"]), most: 0.2 },
   ];
   const output = makeOutput();
   const samples = cases.map((): number[] => []);

@@ -4,30 +4,38 @@ const pairBits = 15;
 const tripleBits = 18;
 const pairMask = (1 << pairBits) - 1;
 const tripleMask = (1 << tripleBits) - 1;
+/** One bit for each place in a window. */
+const longestWindow = 32;
 
 /**
- * Finds where one of many texts may start (Wu and Manber's search): of the last bytes of a window it knows how far the
- * window may move on without passing over a text, so that most bytes are never looked at. The window is as long as the
- * shortest text: the longer that is, the faster.
+ * Finds where one of many texts may start. Every so many bytes it looks at a block of two or three: in a window as long as
+ * the shortest text there is just one such look, so a text cannot be passed over, and most bytes are never looked at. The
+ * looks do not depend on each other, which a processor can do several at a time (a search that moves on by what it saw,
+ * as Wu and Manber's, takes fewer and waits for each: six times as long for texts of four bytes).
  */
 export class WindowSearch {
   readonly #window: number;
-  readonly #shifts: Uint8Array;
+  /** By the hash of a block: 1 where it stands in one of the texts. */
+  readonly #known: Uint8Array;
+  /** By the hash of a block: a bit for each offset in a text at which it ends. */
+  readonly #offsets: Uint32Array;
   readonly #takesTriples: boolean;
 
-  /** Texts of at least three bytes and at most 255; there is at least one. */
+  /** Texts of at least three bytes; there is at least one. */
   constructor(texts: readonly Uint8Array[]) {
-    this.#window = texts.reduce((least, text) => Math.min(least, text.length), 255);
+    this.#window = texts.reduce((least, text) => Math.min(least, text.length), longestWindow);
     this.#takesTriples = texts.length > pairsSuffice;
     const block = this.#takesTriples ? 3 : 2;
-    const shifts = new Uint8Array(1 << (this.#takesTriples ? tripleBits : pairBits)).fill(this.#window - block + 1);
+    const size = 1 << (this.#takesTriples ? tripleBits : pairBits);
+    this.#known = new Uint8Array(size);
+    this.#offsets = new Uint32Array(size);
     for (const text of texts) {
       for (let last = block - 1; last < this.#window; last++) {
         const hash = this.#takesTriples ? hashTriple(text, last) : hashPair(text, last);
-        shifts[hash] = Math.min(shifts[hash] as number, this.#window - 1 - last);
+        this.#known[hash] = 1;
+        this.#offsets[hash] = (this.#offsets[hash] as number) | (1 << last);
       }
     }
-    this.#shifts = shifts;
   }
 
   /** Hands out each place where a text may start, in order; where it hands out none, none starts. */
@@ -36,26 +44,34 @@ export class WindowSearch {
     else this.#findByPairs(source, take);
   }
 
-  // Twice the same loop: with the block's length as a variable it is half as fast.
+  // Twice the same loop, with the hashes of below written out: a call or a variable block length costs half the speed.
   #findByPairs(source: Uint8Array, take: (start: number) => void): void {
-    const shifts = this.#shifts;
-    const toStart = this.#window - 1;
-    const length = source.length;
-    for (let last = toStart; last < length; ) {
-      const shift = shifts[hashPair(source, last)] as number;
-      if (shift !== 0) last += shift;
-      else take(last++ - toStart);
+    const known = this.#known;
+    const step = this.#window - 1;
+    const { length } = source;
+    for (let last = this.#window - 1; last < length; last += step) {
+      const hash = (((source[last - 1] as number) << 7) ^ (source[last] as number)) & pairMask;
+      if (known[hash] === 1) this.#takeStarts(hash, last, take);
     }
   }
 
   #findByTriples(source: Uint8Array, take: (start: number) => void): void {
-    const shifts = this.#shifts;
-    const toStart = this.#window - 1;
-    const length = source.length;
-    for (let last = toStart; last < length; ) {
-      const shift = shifts[hashTriple(source, last)] as number;
-      if (shift !== 0) last += shift;
-      else take(last++ - toStart);
+    const known = this.#known;
+    const step = this.#window - 2;
+    const { length } = source;
+    for (let last = this.#window - 1; last < length; last += step) {
+      const start = (source[last - 2] as number) << 11;
+      const hash = (start ^ ((source[last - 1] as number) << 6) ^ (source[last] as number)) & tripleMask;
+      if (known[hash] === 1) this.#takeStarts(hash, last, take);
+    }
+  }
+
+  /** The texts that hold the block begin so many bytes before its end: the farthest comes first. */
+  #takeStarts(hash: number, last: number, take: (start: number) => void): void {
+    for (let offsets = this.#offsets[hash] as number; offsets !== 0; ) {
+      const offset = 31 - Math.clz32(offsets);
+      take(last - offset);
+      offsets ^= 1 << offset;
     }
   }
 }
