@@ -13,6 +13,7 @@ import { measureCosts } from "./cost.ts";
 import { measureIdle } from "./idle.ts";
 import { measureImages } from "./images.ts";
 import { measureLatency } from "./latency.ts";
+import { measureLogPath } from "./log-path.ts";
 import { measureMasking } from "./masking.ts";
 import { measureReads, measureRequests } from "./requests.ts";
 import { measureSteps } from "./steps.ts";
@@ -22,14 +23,14 @@ import { measureWorkerLoss } from "./worker-loss.ts";
 
 /**
  * `npm run bench` prints the figures; `npm run bench -- --short` runs each measurement once, quickly, as a check.
- * `--only plane` (or `masking`, `steps`, `requests`, `loss`, `images`, `cold`, `cost`) measures a part. Cold starts need the bundles of
+ * `--only plane` (or `masking`, `logs`, `steps`, `requests`, `loss`, `images`, `cold`, `cost`) measures a part. Cold starts need the bundles of
  * `npm run plan`; `--only cost` writes what the cost model is computed from.
  */
 const { values } = parseArgs({
   options: { short: { type: "boolean", default: false }, only: { type: "string", multiple: true } },
 });
 const { short, only } = values;
-const isWanted = (part: "masking" | "steps" | "plane" | "requests" | "loss" | "images" | "cold") =>
+const isWanted = (part: "masking" | "logs" | "steps" | "plane" | "requests" | "loss" | "images" | "cold") =>
   only === undefined || only.includes(part);
 const slots = 4;
 /** Enough that the worker never waits for a slot: what is measured is the control plane. */
@@ -42,6 +43,13 @@ const counter = fileURLToPath(new URL("./support/count-requests.mjs", import.met
 
 if (isWanted("masking")) {
   printFigures("Masking secrets in logs", await measureMasking(short ? 5 : 60, short ? 1 : 3));
+}
+
+if (isWanted("logs") && (await prepareImage())) {
+  await onStack({ slots: 1 }, async (stack) => {
+    const options = { image, folder, megabytes: short ? 2 : 100, rounds: short ? 1 : 3 };
+    printFigures("The way of a log", await measureLogPath(stack, options));
+  });
 }
 
 if (isWanted("steps")) {

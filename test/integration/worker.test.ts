@@ -119,6 +119,36 @@ describe("a worker's tasks", () => {
     expect(summary).toMatchObject({ lines: lines.length });
   });
 
+  it("go on where their log is at its limit, which says so, as does the record", async () => {
+    const bench = await openBench();
+    const script = "seq 1 5000; echo went on > $SLUICE_OUTPUT/x";
+    await bench.send(bench.plane.addTask("t", { steps: [step(script)] }));
+    await startWorker(bench, { env: { SLUICE_STEP_LOG_BYTES: "1000" } });
+    await eventually(() => bench.plane.outcome("t"), "the result");
+    expect(bench.plane.outcome("t")).toEqual({ state: "completed", exitCode: 0 });
+    const lines = (await bench.readLog("t")).map(({ text }) => text);
+    expect(lines.slice(0, 3)).toEqual(["1", "2", "3"]);
+    const notice = "sluice: the log of this step ends here, at its limit of 1000 bytes; the step goes on";
+    expect(lines.at(-1)).toBe(notice);
+    const { logs, artifacts } = await readManifest(bench, "t");
+    const printed = Array.from({ length: 5_000 }, (_, index) => `${index + 1}\n`).join("").length;
+    expect(logs).toMatchObject([{ droppedBytes: printed - 1_000 }]);
+    expect(artifacts).toHaveLength(1);
+  });
+
+  it("store their lines sooner, by more requests, only while somebody watches", async () => {
+    const bench = await openBench();
+    const script = "while :; do echo line; sleep 0.05; done";
+    for (const name of ["watched", "unwatched"]) await bench.send(bench.plane.addTask(name, { steps: [step(script)] }));
+    bench.plane.watch("watched");
+    await startWorker(bench);
+    const countChunks = async (task: string) => (await bench.listAttempt(task)).length;
+    await eventually(async () => (await countChunks("unwatched")) >= 2, "two flushes of the one nobody watches");
+    expect(await countChunks("watched")).toBeGreaterThan(2);
+    for (const name of ["watched", "unwatched"]) bench.plane.cancel(name);
+    await eventually(() => bench.plane.outcome("watched") && bench.plane.outcome("unwatched"), "their ends");
+  });
+
   it("can be read while they run, within the flush time", async () => {
     const bench = await openBench();
     await bench.send(bench.plane.addTask("t", { steps: [step("echo started; while :; do sleep 0.1; done")] }));

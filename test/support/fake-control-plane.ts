@@ -44,6 +44,7 @@ interface FakeTask {
   cancel?: NonNullable<HeartbeatAnswer["attempts"][number]["cancel"]>;
   /** Told with every heartbeat from then on. */
   live?: LiveWish;
+  watched?: boolean;
 }
 
 /** The routes that workers use, in memory: leases, attempts and answers as the real control plane gives them. */
@@ -97,6 +98,11 @@ export class FakeControlPlane {
 
   cancel(name: string, cause: "user" | "abort_policy" | "job_timeout" = "user"): void {
     this.task(name).cancel = { cause, detail: `cancelled by a test (${cause})` };
+  }
+
+  /** Somebody follows the task's log from now on. */
+  watch(name: string): void {
+    this.task(name).watched = true;
   }
 
   /** Takes the lease away, as if it had run out. */
@@ -157,9 +163,9 @@ export class FakeControlPlane {
       const [task, attempt] = this.#find(attemptId);
       const renewed = attempt?.leaseToken === leaseToken && !task?.ended;
       if (renewed && attempt) attempt.leaseUntilMs = Date.now() + this.#settings.leaseMs;
-      const { cancel, live } = task ?? {};
+      const { cancel, live, watched = false } = task ?? {};
       const lease = renewed ? ("renewed" as const) : ("lost" as const);
-      return { attemptId, lease, watched: false, ...(cancel && { cancel }), ...(live && { live }) };
+      return { attemptId, lease, watched, ...(cancel && { cancel }), ...(live && { live }) };
     });
     return { drain: this.#drain, attempts };
   }

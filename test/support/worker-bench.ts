@@ -119,6 +119,8 @@ export class WorkerBench {
     const { objects } = await this.objects.list(stepLogPrefix(benchJobId, task, attempt, step));
     const lines: LogLine[] = [];
     for (const { key } of objects) {
+      // A joined chunk repeats others.
+      if (key.includes("+")) continue;
       const chunk = await this.objects.get(key);
       const text = zstdDecompressSync(chunk ?? Buffer.alloc(0)).toString("utf8");
       for (const line of text.split("\n").slice(0, -1)) lines.push(parseLogLine(line));
