@@ -1,4 +1,4 @@
-import { writeSync } from "node:fs";
+import { realpathSync, writeSync } from "node:fs";
 import { registerHooks } from "node:module";
 import { pathToFileURL } from "node:url";
 import { type CodeOutcome, findErrorPlace } from "../../shared/jobfile/code-job.ts";
@@ -11,7 +11,8 @@ import { toPlainValue } from "../../shared/jobfile/plain-value.ts";
  */
 const [path = "", mark = "", given = "{}"] = process.argv.slice(2);
 const inputs = JSON.parse(given) as Pick<JobInputs, "args" | "params">;
-const fileUrl = pathToFileURL(path).href;
+// Modules are known by the file that a link leads to.
+const fileUrl = pathToFileURL(realpathSync(path)).href;
 const definitionUrl = new URL("../../shared/jobfile/define-job.ts", import.meta.url).href;
 
 registerHooks({
