@@ -101,13 +101,11 @@ export default defineJob(({ params }) => ({
     const source = fc.array(fc.constantFrom(...pieces), { maxLength: 80 }).map((parts) => parts.join(""));
     fc.assert(
       fc.property(fc.oneof(source, fc.string({ unit: "binary" })), fc.constantFrom("key", "value"), (text, part) => {
-        for (const path of [[], ["name"], ["steps", 0, "run"], ["tasks", 1]]) {
-          const at = readCodeSource(text).locate(path, part);
-          expect(at).toBeGreaterThanOrEqual(0);
-          expect(at).toBeLessThanOrEqual(text.length);
-        }
+        const code = readCodeSource(text);
+        const places = [[], ["name"], ["steps", 0, "run"], ["tasks", 1]].map((path) => code.locate(path, part));
+        expect(places.filter((at) => !(at >= 0 && at <= text.length))).toEqual([]);
       }),
-      { numRuns: 1_000 },
+      { numRuns: 500 },
     );
   });
 
