@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pLimit from "p-limit";
@@ -11,6 +11,7 @@ import { oneLine } from "../terminal/one-line.ts";
 import { runDocker } from "./docker.ts";
 import type { LoadedJob } from "./load-job.ts";
 import { createProgressBoard, type ProgressBoard } from "./progress.ts";
+import { makeScratch, removeLeftovers } from "./scratch.ts";
 import { createImageShipper } from "./ship-image.ts";
 
 const parallelBuilds = 3;
@@ -33,13 +34,16 @@ export async function buildImages(
   { job, folder }: LoadedJob,
   outer: AbortSignal,
 ): Promise<Map<number, BuiltImage>> {
+  const builds = shareBuilds(listImageBuilds(job));
+  if (builds.length === 0) return new Map();
+  await removeLeftovers(tmpdir(), context.runtime.now());
   const failed = new AbortController();
   const signal = AbortSignal.any([outer, failed.signal]);
   const board = createProgressBoard(context);
   const shipper = createImageShipper({ api, board, signal });
   const limit = pLimit(parallelBuilds);
   const images = new Map<number, BuiltImage>();
-  const running = shareBuilds(listImageBuilds(job)).map(async (build) => {
+  const running = builds.map(async (build) => {
     try {
       const localId = await limit(() => buildImage(board, folder, build, signal));
       const image = await shipper.ship(localId, oneLine(build.dockerfile));
@@ -73,7 +77,7 @@ async function buildImage(
   signal: AbortSignal,
 ): Promise<string> {
   signal.throwIfAborted();
-  const scratch = await mkdtemp(join(tmpdir(), "sluice-build-"));
+  const scratch = await makeScratch(tmpdir(), "build");
   const progress = board.start(`building ${oneLine(build.dockerfile)}`, { saysMuch: true });
   try {
     const idFile = join(scratch, "image-id");

@@ -1,6 +1,5 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
 import pLimit from "p-limit";
 import type { ApiClient } from "../../shared/api-client/index.ts";
 import type { BuiltImage } from "../../shared/jobfile/resolve.ts";
@@ -10,6 +9,7 @@ import { type BlobProgress, uploadBlob } from "../transfer/upload-blob.ts";
 import { openDocker, runDocker } from "./docker.ts";
 import type { Progress, ProgressBoard } from "./progress.ts";
 import { type SavedBlob, splitSavedImage } from "./saved-image.ts";
+import { makeScratch } from "./scratch.ts";
 
 const parallelImages = 2;
 const parallelBlobs = 4;
@@ -47,7 +47,7 @@ export function createImageShipper({ api, board, signal }: ShipperDeps): ImageSh
       for (const { digest } of answer.missing) missing.add(digest);
     }
     if (isIdOfConfig && missing.size === 0) return { imageId: localId, layers };
-    const scratch = await mkdtemp(join(tmpdir(), "sluice-image-"));
+    const scratch = await makeScratch(tmpdir(), "image");
     const progress = board.start(`shipping ${name}`, { saysMuch: false });
     try {
       const shipment = new Shipment({ api, missing, progress, signal, blobs, transfers });
