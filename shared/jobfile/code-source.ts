@@ -13,7 +13,8 @@ export interface CodeSource {
 /** What stands between two commas of a bracket: a value, with its key in a map. */
 interface Entry {
   keyAt: number;
-  valueAt: number;
+  /** Absent between a key's colon and what follows it. */
+  valueAt: number | undefined;
   key?: string;
   /** The bracket that its value begins with. */
   bracket?: Bracket;
@@ -54,7 +55,7 @@ export function readCodeSource(source: string): CodeSource {
     for (const [depth, step] of path.entries()) {
       const entry = findEntry(bracket, step);
       if (entry === undefined) return at;
-      at = depth === path.length - 1 && part === "key" ? entry.keyAt : entry.valueAt;
+      at = depth === path.length - 1 && part === "key" ? entry.keyAt : (entry.valueAt ?? entry.keyAt);
       bracket = entry.bracket;
     }
     return at;
@@ -121,22 +122,20 @@ function takeToken(top: OpenBracket, token: Token, at: number): void {
   if (token.text === "..." && tokens.length === 0) {
     bracket.counted = Math.min(bracket.counted, bracket.entries.length - 1);
   }
-  if (entry.valueAt < 0) entry.valueAt = at;
+  entry.valueAt ??= at;
   tokens.push(token);
   // Only the first colon after one token makes a key: the others belong to `a ? b : c` and to types.
   if (token.text === ":" && bracket.kind === "{" && entry.key === undefined && tokens.length === 2) {
     entry.key = textOf(tokens[0]);
-    entry.valueAt = -1;
+    entry.valueAt = undefined;
   }
 }
 
 function endEntry(top: OpenBracket): void {
   const { entry, tokens } = top;
-  if (entry !== undefined) {
-    if (entry.valueAt < 0) entry.valueAt = entry.keyAt;
-    // `{ steps }` is short for `{ steps: steps }`.
-    if (entry.key === undefined && tokens.length === 1 && tokens[0]?.kind === "word") entry.key = tokens[0].text;
-  }
+  const [only, ...others] = tokens;
+  // `{ steps }` is short for `{ steps: steps }`.
+  if (entry !== undefined && only?.kind === "word" && others.length === 0) entry.key = only.text;
   top.entry = undefined;
   top.tokens = [];
 }
