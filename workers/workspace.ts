@@ -1,6 +1,8 @@
 import { chmod, lstat, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { hasCode } from "./error-code.ts";
 import { checkOwner, formatOwner, type Owner, parseOwner } from "./owner.ts";
+import { removeDeepTree } from "./remove-deep-tree.ts";
 
 /** The folders of one attempt on this machine. */
 export interface Workspace {
@@ -58,8 +60,11 @@ export async function removeTree(path: string): Promise<boolean> {
     await rm(path, { recursive: true, force: true, maxRetries: 3, retryDelay: 50 });
     return true;
   } catch (error) {
-    const denied = error instanceof Error && "code" in error && ["EACCES", "EPERM"].includes(String(error.code));
-    if (!denied) throw error;
+    if (hasCode(error, "ENAMETOOLONG") && process.platform === "linux") {
+      await removeDeepTree(path);
+      return true;
+    }
+    if (!hasCode(error, "EACCES", "EPERM")) throw error;
   }
   return unlockAndRemove(path);
 }
@@ -71,7 +76,7 @@ async function unlockAndRemove(path: string): Promise<boolean> {
     await rm(path, { recursive: true, force: true });
     return true;
   } catch (error) {
-    if (error instanceof Error && "code" in error && ["EACCES", "EPERM"].includes(String(error.code))) return false;
+    if (hasCode(error, "EACCES", "EPERM")) return false;
     throw error;
   }
 }

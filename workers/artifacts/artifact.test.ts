@@ -1,5 +1,17 @@
 import { createHash } from "node:crypto";
-import { chmod, mkdir, mkdtemp, open, rename, rm, symlink, truncate, utimes, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  rename,
+  rm,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
@@ -7,6 +19,7 @@ import { zstdDecompressSync } from "node:zlib";
 import { extract, type Header } from "tar-stream";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { ObjectStore, StreamOptions } from "../../shared/clients/object-store.ts";
+import { removeTree } from "../workspace.ts";
 import { storeArtifact } from "./artifact.ts";
 import { walkOutput } from "./output-files.ts";
 import { type OutputProblem, UnreadableOutput } from "./output-problem.ts";
@@ -152,8 +165,8 @@ describe("storeArtifact", () => {
     const deepest = [...members.keys()].reduce((a, b) => (a.length > b.length ? a : b));
     expect(deepest.length).toBeGreaterThan(4096);
     expect([...members.values()].some(({ content }) => content.toString() === "deep")).toBe(true);
-    // `rm` walks by handles, too; Node's own does not and would leave it.
-    await import("node:child_process").then(({ execFileSync }) => execFileSync("rm", ["-rf", build]));
+    expect(await removeTree(build)).toBe(true);
+    expect(await readdir(dir)).not.toContain("build");
   });
 
   it("stores a file with holes small and gives it back right", async () => {

@@ -1,7 +1,8 @@
 import { constants, type Dirent } from "node:fs";
 import { type FileHandle, open, readdir } from "node:fs/promises";
+import { hasCode } from "../error-code.ts";
 import { messageOf } from "../retry.ts";
-import { hasCode, type OutputProblem, showName, UnreadableOutput } from "./output-problem.ts";
+import { type OutputProblem, showName, UnreadableOutput } from "./output-problem.ts";
 import { createSelector, type OutputPatterns } from "./output-selector.ts";
 
 /** One member of an artifact, in the order of the archive. Names are bytes: nothing makes a job use UTF-8. */

@@ -40,8 +40,3 @@ export function showName(name: Buffer): string {
   );
   return shown.length > nameLength ? `…${shown.slice(-nameLength)}` : shown;
 }
-
-/** Whether an error of the operating system has one of these codes. */
-export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
-  return error instanceof Error && "code" in error && codes.includes(String(error.code));
-}
