@@ -12,12 +12,15 @@ export interface Extracted {
   files: number;
   /** Members that were left out, each with the reason: they would have reached outside the folder. */
   refused: string[];
-  /** Members with an absolute path: each with the path in the folder that it got instead. */
+  /** Members that got another path than they had, each with that. */
   renamed: string[];
 }
 
 /** Only these kinds of members are taken: devices and pipes have no place in an artifact. */
 const memberKinds = ["File", "OldFile", "ContiguousFile", "Directory", "SymbolicLink", "Link"];
+
+/** What stands in a name for bytes that are no UTF-8: two such names may look the same. */
+const noText = "\ufffd";
 
 /** Why a member is left out; undefined where it is not. The unpacker would make an absolute link a relative one. */
 function explainRefusal({ type, linkpath = "" }: Pick<ReadEntry, "type" | "linkpath">): string | undefined {
@@ -36,6 +39,7 @@ export async function extractArchive(archive: string, folder: string, signal: Ab
   await mkdir(folder, { recursive: true });
   const extracted: Extracted = { files: 0, refused: [], renamed: [] };
   let failure: unknown;
+  const unclear = new Set<string>();
   const unpack = new tar.Unpack({
     cwd: folder,
     preserveOwner: false,
@@ -44,6 +48,14 @@ export async function extractArchive(archive: string, folder: string, signal: Ab
       if (problem !== undefined || !("type" in entry)) {
         extracted.refused.push(`${oneLine(path)}: ${problem}`);
         return false;
+      }
+      if (path.includes(noText)) {
+        if (unclear.has(path)) {
+          extracted.refused.push(`${oneLine(path)}: its name is not UTF-8, and another one looks the same`);
+          return false;
+        }
+        unclear.add(path);
+        extracted.renamed.push(`${oneLine(path)}, for its name is not UTF-8`);
       }
       if (entry.type !== "Directory") extracted.files++;
       if (entry.mode !== undefined) entry.mode &= 0o777;
@@ -60,6 +72,8 @@ export async function extractArchive(archive: string, folder: string, signal: Ab
         if (named && typeof data.path === "string") extracted.renamed.push(oneLine(`${data.path} as ${named.path}`));
       } else if (data.code === "ENOENT" && named?.type === "Link") {
         refuse(`a link to ${named.linkpath}, which is not there`);
+      } else if (data.code === "ENAMETOOLONG") {
+        refuse("its path is longer than this system takes");
       } else if (typeof data.code === "string" && /^E[A-Z]+$/.test(data.code)) {
         // Codes of the operating system are faults of the disk; the others are what the unpacker itself refused.
         failure ??= data;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { zstdCompressSync } from "node:zlib";
 import { type Header, pack } from "tar-stream";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { encodeTarHeader, tarEnd } from "../../workers/artifacts/tar-header.ts";
 import { startCli } from "../support/cli-child.ts";
 import { type FakeApi, startFakeApi } from "../support/fake-api.ts";
 import { createFakeArtifact, type FakeJob } from "../support/fake-job.ts";
@@ -230,6 +231,21 @@ describe("sluice artifact --extract", () => {
     await expect(lstat(join(folder, "out/unit/device"))).rejects.toThrow("ENOENT");
     await expect(lstat(join(folder, "out/unit/hard"))).rejects.toThrow("ENOENT");
     expect(await readFile(join(folder, "out/unit/fine"), "utf8")).toBe("fine");
+  });
+
+  it("says which names it cannot give, because they are too long or not UTF-8", async () => {
+    const names = ["caf\xe8", "caf\xe9", `${`${"d".repeat(200)}/`.repeat(25)}f`];
+    const members = names.map((name) =>
+      encodeTarHeader({ kind: "file", name: Buffer.from(name, "latin1"), mode: 0o644, mtimeMs: 0, size: 0 }),
+    );
+    const body = zstdCompressSync(Buffer.concat([...members, tarEnd]));
+    job.addArtifact("unit", createFakeArtifact("unit.tar.zst", body));
+    const { code, stderr } = await fetchArtifacts("-o", "out", "--extract");
+    expect(stderr).toContain("unpacked: caf\ufffd, for its name is not UTF-8");
+    expect(stderr).toContain("left out: caf\ufffd: its name is not UTF-8, and another one looks the same");
+    expect(stderr).toMatch(/left out: d+\/.*: its path is longer than this system takes/);
+    expect(code).toBe(0);
+    expect(await readdir(join(folder, "out/unit"))).toContain("caf\ufffd");
   });
 
   it("does not follow a link that lies in its way", async () => {
