@@ -7,6 +7,7 @@ import Docker from "dockerode";
 import { modelCosts, renderCosts } from "../shared/domain/cost/cost-model.ts";
 import { ensureBusyboxImage } from "../test/support/docker-images.ts";
 import { type RunningStack, type StackStart, startLocalStack } from "../test/support/local-stack.ts";
+import { measureArtifacts } from "./artifacts.ts";
 import { measureColdStarts } from "./cold-start.ts";
 import { measureControlPlane } from "./control-plane.ts";
 import { measureCosts } from "./cost.ts";
@@ -23,15 +24,16 @@ import { measureWorkerLoss } from "./worker-loss.ts";
 
 /**
  * `npm run bench` prints the figures; `npm run bench -- --short` runs each measurement once, quickly, as a check.
- * `--only plane` (or `masking`, `logs`, `steps`, `requests`, `loss`, `images`, `cold`, `cost`) measures a part. Cold starts need the bundles of
+ * `--only plane` (or `masking`, `logs`, `artifacts`, `steps`, `requests`, `loss`, `images`, `cold`, `cost`) measures a part. Cold starts need the bundles of
  * `npm run plan`; `--only cost` writes what the cost model is computed from.
  */
 const { values } = parseArgs({
   options: { short: { type: "boolean", default: false }, only: { type: "string", multiple: true } },
 });
 const { short, only } = values;
-const isWanted = (part: "masking" | "logs" | "steps" | "plane" | "requests" | "loss" | "images" | "cold") =>
-  only === undefined || only.includes(part);
+const isWanted = (
+  part: "masking" | "logs" | "artifacts" | "steps" | "plane" | "requests" | "loss" | "images" | "cold",
+) => only === undefined || only.includes(part);
 const slots = 4;
 /** Enough that the worker never waits for a slot: what is measured is the control plane. */
 const planeSlots = 32;
@@ -49,6 +51,13 @@ if (isWanted("logs") && (await prepareImage())) {
   await onStack({ slots: 1 }, async (stack) => {
     const options = { image, folder, megabytes: short ? 2 : 100, rounds: short ? 1 : 3 };
     printFigures("The way of a log", await measureLogPath(stack, options));
+  });
+}
+
+if (isWanted("artifacts")) {
+  await onStack({ workers: 0 }, async (stack) => {
+    const files = short ? 100 : 5_000;
+    printFigures(`Artifact of ${files} files`, await measureArtifacts(stack, files, short ? 1 : 5));
   });
 }
 
