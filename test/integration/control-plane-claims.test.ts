@@ -28,6 +28,17 @@ describe("a claim of a task whose lease ran out", () => {
   });
 });
 
+describe("a claim of a task with resources", () => {
+  it("tells what its containers may use for each slot", async () => {
+    const steps = [{ kind: "container" as const, name: "step", image: "busybox:stable" }];
+    const jobId = await plane().submit({ ...noopJob(["a"]), steps, resources: { cpus: 0.5, pids: 99 } });
+    const [claim] = await plane()
+      .createWorker()
+      .claim([{ jobId, task: "a", bucket: 0 }]);
+    expect(claim).toMatchObject({ status: "claimed", slots: 1, resources: { cpus: 0.5, pids: 99 } });
+  });
+});
+
 describe("a request for several claims", () => {
   it("answers `wait` for the claim that failed and grants the others", async () => {
     const jobId = await plane().submit(noopJob(["a", "b", "c"]));

@@ -6,7 +6,7 @@ import { BlobCache } from "../../images/blob-cache.ts";
 import type { CacheLimits } from "../../images/expiry.ts";
 import { ImageLedger } from "../../images/image-ledger.ts";
 import { formatOwner, type Owner } from "../../owner.ts";
-import { messageOf, retryWithBackoff } from "../../retry.ts";
+import { messageOf, retryWithBackoff, withDeadline } from "../../retry.ts";
 import type { EcrLogin } from "../ecr-login.ts";
 import { type Executor, StepFault, type TaskContext, type TaskSandbox } from "../executor.ts";
 import { DaemonWatch } from "./daemon-watch.ts";
@@ -26,6 +26,7 @@ const maxReadyNamespaces = 4;
 const maxSurplusNamespaces = 2;
 /** A fresh one from time to time bounds how long anything unseen could stay in one. */
 const maxNamespaceUses = 50;
+const infoDeadlineMs = 10_000;
 const firstConnectDelayMs = 500;
 const maxConnectDelayMs = 5_000;
 
@@ -159,7 +160,7 @@ export class DockerExecutor implements Executor {
     const docker = await this.#client;
     const unreachable = await explainUnreachable(docker, address);
     if (unreachable !== undefined) throw new StepFault(reasonFor("internal", unreachable));
-    const [pauseImage, cgroups] = await Promise.all([ensurePauseImage(docker), readCgroupSetup(docker)]);
+    const [pauseImage, cgroups] = await Promise.all([ensurePauseImage(docker), readCgroupSetup(docker, log)]);
     const daemon = this.#watch(await createDockerClient(address, false));
     const remove = async (namespace: Namespace) => {
       await daemon.persist(() => removeNamespace(docker, namespace, log));
@@ -229,8 +230,21 @@ export class DockerExecutor implements Executor {
   }
 }
 
-async function readCgroupSetup(docker: DockerClient): Promise<CgroupSetup> {
-  const info: { CgroupVersion?: string; CgroupDriver?: string } = await docker.info();
+/** Of `docker info`, what the library's types lack. */
+interface CgroupInfo {
+  CgroupVersion?: string;
+  CgroupDriver?: string;
+  MemoryLimit?: boolean;
+  CpuCfsQuota?: boolean;
+  PidsLimit?: boolean;
+}
+
+/** How the daemon keeps cgroups; a limit that its kernel does not know it would drop without a word to a task. */
+async function readCgroupSetup(docker: DockerClient, log: Logger): Promise<CgroupSetup> {
+  const info: CgroupInfo = await withDeadline(docker.info(), infoDeadlineMs, "docker info");
+  const limits = { memory: info.MemoryLimit, cpus: info.CpuCfsQuota, pids: info.PidsLimit };
+  const missing = Object.entries(limits).flatMap(([name, isKnown]) => (isKnown === false ? [name] : []));
+  if (missing.length > 0) log.warn({ missing }, "Docker cannot enforce these resources on this machine");
   return {
     version: info.CgroupVersion === "2" ? "2" : "1",
     driver: info.CgroupDriver === "systemd" ? "systemd" : "cgroupfs",
