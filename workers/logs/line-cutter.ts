@@ -10,6 +10,7 @@ export type LineTaker = (line: Omit<LogLine, "text">, source: Buffer, start: num
 export const maxLineBytes = 64 * 1024;
 
 const newline = 0x0a;
+const nearBytes = 32;
 const empty = Buffer.alloc(0);
 
 /**
@@ -73,7 +74,7 @@ export class LineCutter {
     const whole = { atMs, stream, partial: false };
     const partial = { atMs, stream, partial: true };
     for (let start = 0; start < text.length; ) {
-      const end = text.indexOf(newline, start);
+      const end = findNewline(text, start);
       while (end - start > maxLineBytes) {
         const cut = start + wholeCharacters(text.subarray(start, start + maxLineBytes));
         this.#take(partial, text, start, cut);
@@ -88,6 +89,13 @@ export class LineCutter {
     const text = toUtf8(bytes);
     this.#take({ atMs, stream, partial: true }, text, 0, text.length);
   }
+}
+
+/** The next newline, which there is: a near one is found before a native search has begun. */
+function findNewline(text: Buffer, start: number): number {
+  const near = start + nearBytes;
+  for (let at = start; at < near; at++) if (text[at] === newline) return at;
+  return text.indexOf(newline, near);
 }
 
 /** Validity is checked for a whole read at once, natively; only invalid text is decoded and encoded again. */

@@ -2,6 +2,8 @@ import { formatLogLine, type LogLine } from "../../shared/domain/log-line.ts";
 
 const newline = 0x0a;
 const firstCapacity = 16 * 1024;
+/** So few bytes are copied before a native call has begun; this runs once a line. */
+const shortBytes = 48;
 
 /** Stored log lines in one growing buffer: bytes as they will be in a chunk, and what the chunk's name will say. */
 export class LogPage {
@@ -41,11 +43,16 @@ export class LogPage {
     const prefix = this.#prefixFor(line);
     const needed = this.#length + prefix.length + (end - start) + 1;
     if (needed > this.#buffer.length) this.#grow(needed);
-    this.#buffer.set(prefix, this.#length);
-    this.#length += prefix.length;
-    // `copy` beats `subarray` + `set`: it makes no view, and this runs once a line.
-    this.#length += source.copy(this.#buffer, this.#length, start, end);
-    this.#buffer[this.#length++] = newline;
+    const buffer = this.#buffer;
+    let at = this.#length;
+    for (let index = 0; index < prefix.length; index++) buffer[at++] = prefix[index] as number;
+    if (end - start <= shortBytes) {
+      for (let index = start; index < end; index++) buffer[at++] = source[index] as number;
+    } else {
+      at += source.copy(buffer, at, start, end);
+    }
+    buffer[at++] = newline;
+    this.#length = at;
     this.#textBytes += end - start + (line.partial ? 0 : 1);
     if (this.#lines++ === 0) this.#firstAtMs = line.atMs;
   }
