@@ -37,7 +37,7 @@ export default defineConfig({
         test: {
           name: "stacks",
           include: ["test/stacks/**/*.test.ts"],
-          // Evaluates the plans once for all of its files.
+          // Begins to evaluate the plans, once for all of its files.
           globalSetup: "test/stacks/support/evaluate-plans.ts",
           maxWorkers,
           // What the bundles are tested with are tests of the system.

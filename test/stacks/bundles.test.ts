@@ -1,13 +1,14 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { root } from "../../scripts/plan/install.ts";
 import { startCli } from "../support/cli-child.ts";
 import { callApi, step, submit, waitForJob } from "../support/jobs.ts";
 import { type RunningStack, startLocalStack } from "../support/local-stack.ts";
+import { readPlans } from "./support/plans.ts";
 
-const { production } = inject("plans");
+const { production } = await readPlans();
 const bundles = Object.entries(production.bundles);
 
 /**

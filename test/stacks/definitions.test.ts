@@ -1,7 +1,7 @@
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import type { S3Client } from "@aws-sdk/client-s3";
 import type { SQSClient } from "@aws-sdk/client-sqs";
-import { describe, expect, inject, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { createApp } from "../../functions/api/app.ts";
 import type { Deps } from "../../functions/deps.ts";
 import { provisionBucket, provisionPool, provisionTable } from "../../local/stack/provision.ts";
@@ -16,8 +16,9 @@ import { defaultPool } from "../../shared/infrastructure/queues.ts";
 import { jobRules } from "../../shared/jobfile/rules.ts";
 import { tokenItem } from "../../shared/repository/token-item.ts";
 import { type GrantTarget, grants } from "../../stacks/grants.ts";
+import { readPlans } from "./support/plans.ts";
 
-const { production: plan } = inject("plans");
+const { production: plan } = await readPlans();
 
 type Input = Record<string, unknown>;
 

@@ -1,11 +1,12 @@
-import { describe, expect, inject, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { findViolations, rules } from "../../scripts/plan/rules.ts";
 import { functionMistakes } from "./mistakes/functions.ts";
 import { messageMistakes } from "./mistakes/messages.ts";
 import { storageMistakes } from "./mistakes/storage.ts";
 import { workerMistakes } from "./mistakes/workers.ts";
+import { readPlans } from "./support/plans.ts";
 
-const { production, personal } = inject("plans");
+const { production, personal } = await readPlans();
 
 const planted = { ...messageMistakes, ...storageMistakes, ...functionMistakes, ...workerMistakes };
 const mistakes = Object.entries(planted).flatMap(([rule, plants]) =>

@@ -1,19 +1,38 @@
+import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { evaluatePlan } from "../../../scripts/plan/evaluate.ts";
 import { installPlatform } from "../../../scripts/plan/install.ts";
-import type { Plan } from "../../../scripts/plan/plan-file.ts";
+import type { EvaluatedPlans } from "./plans.ts";
 
-declare module "vitest" {
-  interface ProvidedContext {
-    /** The plan of a stage that keeps its data, and of somebody's own, with tracing. */
-    plans: { production: Plan; personal: Plan };
-  }
+/**
+ * Begins to evaluate the plans that files of this folder look at. Those wait for them (`readPlans`); the other tests,
+ * which wait until this returns, need not.
+ */
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const folder = await mkdtemp(join(tmpdir(), "sluice-plans-"));
+  const file = join(folder, "plans.json");
+  project.provide("plansFile", file);
+  const written = evaluatePlans().then(async (plans) => {
+    await writeFile(`${file}.new`, JSON.stringify(plans));
+    // Whoever finds the file finds all of it.
+    await rename(`${file}.new`, file);
+  });
+  return async () => {
+    await written;
+    await rm(folder, { recursive: true });
+  };
 }
 
-/** Evaluates the plans that all files of this folder look at. One after the other: they share SST's folder. */
-export async function setup(project: TestProject): Promise<void> {
-  await installPlatform((line) => process.stdout.write(`${line}\n`));
-  const production = await evaluatePlan("production");
-  const personal = await evaluatePlan("ada", { SLUICE_TRACING: "1" });
-  project.provide("plans", { production, personal });
+async function evaluatePlans(): Promise<EvaluatedPlans> {
+  try {
+    await installPlatform((line) => process.stdout.write(`${line}\n`));
+    // One after the other: they share SST's folder.
+    const production = await evaluatePlan("production");
+    const personal = await evaluatePlan("ada", { SLUICE_TRACING: "1" });
+    return { production, personal };
+  } catch (error) {
+    return { failed: error instanceof Error ? error.message : String(error) };
+  }
 }
