@@ -52,19 +52,24 @@ export class BlobCache {
   get(digest: string, url: string | undefined, signal: AbortSignal): Promise<CachedBlob> {
     return this.#fetches.join(digest, signal, async (shared) => {
       const found = await this.#find(digest);
-      if (found !== undefined && (await this.#isWhole(found))) return found;
+      if (found !== undefined && (await this.#isWhole(found, shared))) return found;
       return this.#fetch(digest, url, shared);
     });
   }
 
   /** Writes a blob's content somewhere. A file that was changed meanwhile is removed and told as `BlobDamaged`. */
-  async copyTo(blob: CachedBlob, target: NodeJS.WritableStream, onBytes?: () => void): Promise<void> {
+  async copyTo(
+    { digest, file }: CachedBlob,
+    target: NodeJS.WritableStream,
+    { signal, onBytes }: { signal: AbortSignal; onBytes?: () => void },
+  ): Promise<void> {
+    const check = checkDigest(digest, onBytes);
     try {
-      await pipeline(createReadStream(blob.file), createZstdDecompress(), checkDigest(blob.digest, onBytes), target);
+      await pipeline(createReadStream(file), createZstdDecompress(), check, target, { signal });
     } catch (error) {
       if (!isDamage(error) && !isMissing(error)) throw error;
-      await rm(blob.file, { force: true });
-      throw new BlobDamaged(`its part ${shortenDigest(blob.digest)} was damaged on this worker`, { cause: error });
+      await rm(file, { force: true });
+      throw new BlobDamaged(`its part ${shortenDigest(digest)} was damaged on this worker`, { cause: error });
     }
   }
 
@@ -96,10 +101,10 @@ export class BlobCache {
   }
 
   /** Whoever has this disk may have changed it: found out here, it costs no archive that breaks off. */
-  async #isWhole(blob: CachedBlob): Promise<boolean> {
+  async #isWhole(blob: CachedBlob, signal: AbortSignal): Promise<boolean> {
     const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
     try {
-      await this.copyTo(blob, nowhere);
+      await this.copyTo(blob, nowhere, { signal });
       return true;
     } catch (error) {
       if (!(error instanceof BlobDamaged)) throw error;

@@ -22,11 +22,12 @@ const ociLayer = "application/vnd.oci.image.layer.v1.tar";
 export async function writeImageArchive(
   archive: Pack,
   parts: ImageParts,
-  { store, cache, onBytes }: { store: ImageStoreKind; cache: BlobCache; onBytes: () => void },
+  options: { store: ImageStoreKind; cache: BlobCache; signal: AbortSignal; onBytes: () => void },
 ): Promise<void> {
+  const { store, cache, ...copying } = options;
   const pathOf = store === "classic" ? classicLayerPath : ociBlobPath;
   for (const [digest, blob] of parts.blobs) {
-    await cache.copyTo(blob, archive.entry({ name: pathOf(digest), size: blob.bytes }), onBytes);
+    await cache.copyTo(blob, archive.entry({ name: pathOf(digest), size: blob.bytes }), copying);
   }
   if (store === "classic") addClassicIndex(archive, parts);
   else addOciIndex(archive, parts);

@@ -9,7 +9,7 @@ import { BlobUnavailable } from "../../images/fetch-blob.ts";
 import type { ImageLedger } from "../../images/image-ledger.ts";
 import { SharedWork } from "../../images/shared-work.ts";
 import { messageOf, retryWithBackoff, withDeadline } from "../../retry.ts";
-import type { EcrLogin } from "../ecr-login.ts";
+import type { EcrLogin, RoleSignIn } from "../ecr-login.ts";
 import { StepFault } from "../executor.ts";
 import type { RegistryCredentials } from "../registry-auth.ts";
 import { readDaemonProgress } from "./daemon-progress.ts";
@@ -99,26 +99,16 @@ export class ImageLoader {
       .digest("hex");
     return this.#transfers.join(`${reference} ${identity}`, signal, async (shared) => {
       log.info({ image: reference, signIn }, "pulling an image");
-      const kindOf = (error: unknown) =>
-        error instanceof EcrRefusal ? "denied" : classifyImageFault(dockerMessage(error), reference);
-      const pullOnce = () => this.#pullOnce(reference, credentials, shared);
-      const pullAsRole = async () => this.#pullOnce(reference, await role?.getCredentials(shared), shared);
-      const pullAgainAsRole = async (error: unknown) => {
-        if (kindOf(error) !== "denied" || role === undefined) throw error;
-        // The token may have ended before its time.
-        role.forget();
-        await pullAsRole();
-      };
-      const pull = role === undefined ? pullOnce : () => pullAsRole().catch(pullAgainAsRole);
+      const kindOf = (error: unknown) => kindOfPullFault(error, reference);
+      const pull = () =>
+        role === undefined ? this.#pullOnce(reference, credentials, shared) : this.#pullAsRole(reference, role, shared);
       try {
         await this.#retry(pull, { what: reference, retries: pullRetries, signal: shared, kindOf });
         await this.#note({ image: reference, shipped: false });
       } catch (error) {
         shared.throwIfAborted();
-        throw new StepFault(
-          explainPullFault(reference, { kind: kindOf(error), message: dockerMessage(error), signIn }),
-          error,
-        );
+        const fault = { kind: kindOf(error), message: dockerMessage(error), signIn };
+        throw new StepFault(explainPullFault(reference, fault), error);
       }
     });
   }
@@ -188,6 +178,18 @@ export class ImageLoader {
     pruner.pruneSoon();
   }
 
+  async #pullAsRole(reference: string, role: RoleSignIn, signal: AbortSignal): Promise<void> {
+    const pull = async () => this.#pullOnce(reference, await role.getCredentials(signal), signal);
+    try {
+      await pull();
+    } catch (error) {
+      if (error instanceof EcrRefusal || kindOfPullFault(error, reference) !== "denied") throw error;
+      // The token may have ended before its time.
+      role.forget();
+      await pull();
+    }
+  }
+
   async #pullOnce(reference: string, credentials: RegistryCredentials | undefined, signal: AbortSignal): Promise<void> {
     const idle = new IdleLimit(pullIdleMs);
     const either = AbortSignal.any([signal, idle.signal]);
@@ -206,6 +208,10 @@ export class ImageLoader {
 /** How an image is called in the ledger: the name by which it can be removed again, whatever else it is called. */
 function recordNameOf({ image, shipped }: ImageName): string {
   return shipped ? shippedTag(image) : image;
+}
+
+function kindOfPullFault(error: unknown, reference: string): ImageFaultKind {
+  return error instanceof EcrRefusal ? "denied" : classifyImageFault(dockerMessage(error), reference);
 }
 
 function kindOfLoadFault(error: unknown): ImageFaultKind {

@@ -89,7 +89,7 @@ export class ShippedImage {
     const config = buffer(content);
     // What breaks is told by the copy.
     config.catch(() => undefined);
-    await cache.copyTo(blob, content);
+    await cache.copyTo(blob, content, { signal });
     return config;
   }
 
@@ -102,7 +102,8 @@ export class ShippedImage {
     // Who reads it hears of its end by the signal.
     archive.on("error", () => undefined);
     // The index comes last: a daemon loads nothing of an archive that breaks off.
-    const written = writeImageArchive(archive, parts, { store, cache, onBytes: () => idle.moved() }).then(
+    const onBytes = () => idle.moved();
+    const written = writeImageArchive(archive, parts, { store, cache, signal: either, onBytes }).then(
       () => undefined,
       (error: unknown) => {
         broken.abort(error);
@@ -111,7 +112,7 @@ export class ShippedImage {
     );
     try {
       const loading = docker.loadImage(archive as unknown as Readable, { abortSignal: either });
-      await readDaemonProgress(loading, either, () => idle.moved());
+      await readDaemonProgress(loading, either, onBytes);
     } catch (error) {
       archive.destroy();
       const cause = await written;
