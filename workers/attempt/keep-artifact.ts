@@ -41,8 +41,15 @@ export async function keepArtifact(
       });
     let stored = await store();
     if (takeOutput !== undefined && stored.problems.some(({ kind }) => kind === "unreadable")) {
-      await takeOutput();
-      stored = await store();
+      const isTaken = await takeOutput().then(
+        () => true,
+        (error: unknown) => {
+          // What could be read is stored; that the rest is missing is told below.
+          log.warn({ reason: messageOf(error) }, "unreadable output could not be taken over");
+          return false;
+        },
+      );
+      if (isTaken) stored = await store();
     }
     const { artifact, problems } = stored;
     for (const problem of problems.slice(0, 100)) log.warn(problem, "output is missing in an artifact");

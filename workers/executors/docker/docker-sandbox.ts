@@ -171,7 +171,7 @@ export class DockerSandbox implements TaskSandbox {
     if (this.#connection === undefined || this.#lastImage === undefined) return;
     const { docker, images } = this.#connection;
     const inside = "/sluice-remains";
-    const container = await docker.createContainer({
+    const creation = docker.createContainer({
       Image: images.nameOf(this.#lastImage),
       User: "0",
       Entrypoint: command(inside),
@@ -182,6 +182,7 @@ export class DockerSandbox implements TaskSandbox {
         Mounts: [{ Type: "bind", Source: folder, Target: inside }],
       },
     });
+    const container = await withDeadline(creation, createDeadlineMs, "creating a container");
     try {
       await startContainer(docker, container.id);
       await withDeadline(container.wait({ condition: "not-running" }), cleanerDeadlineMs, "tidying up a workspace");
