@@ -38,6 +38,17 @@ describe("buildJobJsonSchema", () => {
     expect(valueAt(schema, envValue)).toEqual(["string", "number", "boolean"]);
   });
 
+  it("lets nothing stand after the keys of parts that may be empty", () => {
+    for (const path of [["env"], ["services", "additionalProperties", "properties", "health"]]) {
+      expect(valueAt(schema, ["properties", ...path, "type"])).toEqual(["object", "null"]);
+    }
+    expect(valueAt(schema, ["properties", "tasks", "items", "anyOf", 1, "properties", "needs", "type"])).toEqual([
+      "array",
+      "null",
+    ]);
+    expect(valueAt(schema, ["properties", "tasks", "type"])).toBe("array");
+  });
+
   it("has only patterns that every editor can compile", () => {
     const patterns = [...JSON.stringify(schema).matchAll(/"pattern":("(?:[^"\\]|\\.)*")/g)].map(
       (match) => match[1] ?? "",
