@@ -78,6 +78,16 @@ describe("parseConfig", () => {
     ]);
   });
 
+  it("reads how much of a log is kept, of steps and of services", () => {
+    const read = (env: Record<string, string>) => {
+      const parsed = parseConfig({ ...minimal, ...env }, host);
+      return parsed.ok ? parsed.config.maxLogBytes : parsed.problems;
+    };
+    expect(read({})).toEqual({ step: 1024 ** 3, service: 32 * 1024 ** 2 });
+    expect(read({ SLUICE_STEP_LOG_BYTES: "5", SLUICE_SERVICE_LOG_BYTES: "6" })).toEqual({ step: 5, service: 6 });
+    expect(read({ SLUICE_STEP_LOG_BYTES: "1 GB" })).toEqual(["SLUICE_STEP_LOG_BYTES is a whole number"]);
+  });
+
   it("reads DOCKER_HOST as a socket or a TCP address", () => {
     const read = (DOCKER_HOST: string) => {
       const parsed = parseConfig({ ...minimal, DOCKER_HOST }, host);
