@@ -99,7 +99,9 @@ describe("examples", () => {
 
   it("build.yaml builds from files that are there", () => {
     const builds = listImageBuilds(parseExample("build.yaml"));
-    expect(builds).toEqual([{ stepIndex: 0, dockerfile: "build/Dockerfile", context: "build", options: [] }]);
+    expect(builds).toEqual([
+      { stepIndex: 0, stepName: "report", dockerfile: "build/Dockerfile", context: "build", options: [] },
+    ]);
     const dockerfile = readFileSync(join(folder, "build/Dockerfile"), "utf8");
     const copied = /^COPY (\S+)/m.exec(dockerfile)?.[1] ?? "";
     expect(readFileSync(join(folder, "build", copied), "utf8")).toContain("SLUICE_OUTPUT");
