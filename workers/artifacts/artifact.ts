@@ -62,7 +62,7 @@ export async function storeArtifact(options: ArtifactOptions): Promise<StoredArt
     await options.objects.putStream(options.key, body, { contentType, tags: retentionTags(options.keepMs), signal });
   } finally {
     body.destroy();
-    // Closes what was opened ahead; the upload may have ended before the archive.
+    // Closes what is open: the upload may have ended before the archive.
     await pieces.return(undefined);
     await entries.return(undefined);
   }

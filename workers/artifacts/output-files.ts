@@ -5,7 +5,10 @@ import { messageOf } from "../retry.ts";
 import { type OutputProblem, showName, UnreadableOutput } from "./output-problem.ts";
 import { createSelector, type OutputPatterns } from "./output-selector.ts";
 
-/** One member of an artifact, in the order of the archive. Names are bytes: nothing makes a job use UTF-8. */
+/**
+ * One member of an artifact, in the order of the archive. Names are bytes: nothing makes a job use UTF-8. Its folder is
+ * open until the next one is asked for.
+ */
 export type OutputEntry =
   | { kind: "folder"; name: Buffer; mode: number; mtimeMs: number }
   | { kind: "file" | "link"; name: Buffer; base: Buffer; folder: OpenFolder };
@@ -17,13 +20,12 @@ const folderFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOF
 const slash = Buffer.from("/");
 
 /**
- * A folder that is held open while something of it is to be read. A task that still runs may put a link in the place of
+ * A folder that is held open while the walk is in it. A task that still runs may put a link in the place of
  * any folder at any moment: what is opened through the handle is inside of the very folder that was walked into.
  */
 export class OpenFolder {
   readonly #handle: FileHandle;
   readonly #path: Buffer;
-  #users = 1;
 
   constructor(handle: FileHandle, path: Buffer) {
     this.#handle = handle;
@@ -44,13 +46,8 @@ export class OpenFolder {
     return this.#handle.stat();
   }
 
-  retain(): void {
-    this.#users++;
-  }
-
-  async release(): Promise<void> {
-    this.#users--;
-    if (this.#users === 0) await this.#handle.close();
+  close(): Promise<void> {
+    return this.#handle.close();
   }
 }
 
@@ -98,14 +95,14 @@ export async function* walkOutput(
       if (isSelected) yield { kind: "folder", name, mode, mtimeMs };
       yield* walk(folder, name, isSelected, depth);
     } finally {
-      await folder.release();
+      await folder.close();
     }
   }
 
   try {
     yield* walk(root, Buffer.alloc(0), false, 0);
   } finally {
-    await root.release();
+    await root.close();
   }
 }
 

@@ -1,27 +1,36 @@
-import { close, constants, fstat, lstat, open, read, readlink, type Stats } from "node:fs";
+import {
+  close,
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  read,
+  readlinkSync,
+  readSync,
+  type Stats,
+} from "node:fs";
+import { setImmediate } from "node:timers/promises";
 import { promisify } from "node:util";
 import { describeProblem, type OutputEntry } from "./output-files.ts";
 import { type OutputProblem, showName } from "./output-problem.ts";
 import { encodeTarHeader, paddingBytes, tarEnd } from "./tar-header.ts";
 
-// Many small files: a file handle's promises cost several times what the calls themselves do.
-const files = {
-  open: promisify(open),
-  fstat: promisify(fstat),
-  read: promisify(read),
-  close: promisify(close),
-  lstat: promisify(lstat),
-  readlink: promisify(readlink) as (path: Buffer, options: { encoding: "buffer" }) => Promise<Buffer>,
-};
+const readAsync = promisify(read);
+const closeAsync = promisify(close);
 
-/** Files up to this size are read whole and ahead of their turn. */
+/**
+ * Files up to this size are read in one go without handing the calls to other threads: for many small files that costs
+ * several times what the calls do, and the threads are busy compressing.
+ */
 const smallFileBytes = 256 * 1024;
-const filesAhead = 16;
+/** Other work of the process has its turn after this long. */
+const turnMs = 5;
 const pieceBytes = 1024 * 1024;
 /** A link or a pipe that took a file's place since it was listed is neither followed nor waited for. */
 const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
-/** What is at a member's place, ready for its turn. Open files are closed by whoever takes them. */
+/** What is at a member's place. An open file is closed by whoever takes it. */
 type Loaded =
   | { kind: "bytes"; bytes: Buffer }
   | { kind: "large"; file: number; stats: Stats }
@@ -35,64 +44,47 @@ export async function* createTarArchive(
   entries: AsyncIterable<OutputEntry>,
   onProblem: (problem: OutputProblem) => void,
 ): AsyncGenerator<Buffer> {
-  const ahead: { name: Buffer; loaded: Promise<Loaded> }[] = [];
-  try {
-    for await (const entry of entries) {
-      ahead.push({ name: entry.name, loaded: loadEntry(entry) });
-      if (ahead.length >= filesAhead) yield* emitNext(ahead, onProblem);
+  let turnAtMs = performance.now();
+  for await (const entry of entries) {
+    if (performance.now() - turnAtMs > turnMs) {
+      await setImmediate();
+      turnAtMs = performance.now();
     }
-    while (ahead.length > 0) yield* emitNext(ahead, onProblem);
-    yield tarEnd;
-  } finally {
-    // Nobody takes what was opened ahead when the archive is given up.
-    for (const { loaded } of ahead) await discard(await loaded);
+    const loaded = loadEntry(entry);
+    switch (loaded.kind) {
+      case "bytes":
+        yield loaded.bytes;
+        break;
+      case "large":
+        yield* readLargeFile(entry.name, loaded, onProblem);
+        break;
+      case "problem":
+        onProblem(loaded.problem);
+        break;
+    }
   }
+  yield tarEnd;
 }
 
-async function* emitNext(
-  ahead: { name: Buffer; loaded: Promise<Loaded> }[],
-  onProblem: (problem: OutputProblem) => void,
-): AsyncGenerator<Buffer> {
-  const next = ahead.shift();
-  if (next === undefined) return;
-  const loaded = await next.loaded;
-  switch (loaded.kind) {
-    case "bytes":
-      yield loaded.bytes;
-      break;
-    case "large":
-      yield* readLargeFile(next.name, loaded, onProblem);
-      break;
-    case "problem":
-      onProblem(loaded.problem);
-      break;
-  }
-}
-
-/** Never rejects: what is read ahead may fail long before its turn. The entry's folder stays open until it is loaded. */
-async function loadEntry(entry: OutputEntry): Promise<Loaded> {
+function loadEntry(entry: OutputEntry): Loaded {
   const { name } = entry;
   if (entry.kind === "folder") return { kind: "bytes", bytes: encodeTarHeader({ ...entry, size: 0 }) };
-  const { folder, base } = entry;
-  folder.retain();
+  const path = entry.folder.pathOf(entry.base);
   try {
-    const path = folder.pathOf(base);
-    if (entry.kind === "file") return await loadFile(name, path);
-    const { mode, mtimeMs } = await files.lstat(path);
-    const target = await files.readlink(path, { encoding: "buffer" });
+    if (entry.kind === "file") return loadFile(name, path);
+    const { mode, mtimeMs } = lstatSync(path);
+    const target = readlinkSync(path, { encoding: "buffer" });
     return { kind: "bytes", bytes: encodeTarHeader({ kind: "link", name, mode, mtimeMs, size: 0, target }) };
   } catch (error) {
     return { kind: "problem", problem: describeProblem(name, error) };
-  } finally {
-    await folder.release();
   }
 }
 
-async function loadFile(name: Buffer, path: Buffer): Promise<Loaded> {
-  const file = await files.open(path, readFlags);
+function loadFile(name: Buffer, path: Buffer): Loaded {
+  const file = openSync(path, readFlags);
   let isHandedOn = false;
   try {
-    const stats = await files.fstat(file);
+    const stats = fstatSync(file);
     if (!stats.isFile()) {
       return { kind: "problem", problem: { kind: "changed", name: showName(name), why: "it is no longer a file" } };
     }
@@ -103,7 +95,7 @@ async function loadFile(name: Buffer, path: Buffer): Promise<Loaded> {
     const content = Buffer.allocUnsafe(stats.size);
     let size = 0;
     for (let bytesRead = -1; size < stats.size && bytesRead !== 0; size += bytesRead) {
-      ({ bytesRead } = await files.read(file, content, size, stats.size - size, size));
+      bytesRead = readSync(file, content, size, stats.size - size, size);
     }
     // Read at once, so that a file that became shorter is whole at its new size.
     const header = encodeTarHeader({ kind: "file", name, mode: stats.mode, mtimeMs: stats.mtimeMs, size });
@@ -112,7 +104,7 @@ async function loadFile(name: Buffer, path: Buffer): Promise<Loaded> {
       bytes: Buffer.concat([header, content.subarray(0, size), Buffer.alloc(paddingBytes(size))]),
     };
   } finally {
-    if (!isHandedOn) await files.close(file);
+    if (!isHandedOn) closeSync(file);
   }
 }
 
@@ -141,14 +133,10 @@ async function* readLargeFile(
     for (let left = size - position; left > 0; left -= pieceBytes) yield Buffer.alloc(Math.min(pieceBytes, left));
     yield Buffer.alloc(paddingBytes(size));
   } finally {
-    await files.close(file);
+    await closeAsync(file);
   }
 }
 
 async function readPiece(file: number, buffer: Buffer, position: number): Promise<number> {
-  return (await files.read(file, buffer, 0, buffer.length, position)).bytesRead;
-}
-
-async function discard(loaded: Loaded): Promise<void> {
-  if (loaded.kind === "large") await files.close(loaded.file);
+  return (await readAsync(file, buffer, 0, buffer.length, position)).bytesRead;
 }
