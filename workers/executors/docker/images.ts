@@ -143,12 +143,12 @@ export class ImageLoader {
   ): Promise<void> {
     const { what, retries, signal, kindOf } = options;
     const { log, pruner } = this.#options;
-    let freed = false;
+    let madeRoom = false;
     const workOrFree = async () => {
       try {
         await work();
       } catch (error) {
-        if (kindOf(error) === "disk_full" && !signal.aborted && !freed) freed = (await pruner.free()) > 0;
+        if (kindOf(error) === "disk_full" && !signal.aborted) madeRoom = (await pruner.free()) > 0;
         throw error;
       }
     };
@@ -158,11 +158,7 @@ export class ImageLoader {
       firstDelayMs: this.#options.firstRetryMs ?? defaultFirstRetryMs,
       isRetryable: (error) => {
         const kind = kindOf(error);
-        if (kind !== "disk_full") return !isImageRefusal(kind);
-        // Once: what is full after that stays full.
-        const isWorthIt = freed;
-        freed = false;
-        return isWorthIt;
+        return kind === "disk_full" ? madeRoom : !isImageRefusal(kind);
       },
       onFailure: (error) => log.warn({ image: what, reason: dockerMessage(error) }, "an image was not brought"),
     });
