@@ -143,8 +143,11 @@ describe("a worker's tasks", () => {
     bench.plane.watch("watched");
     await startWorker(bench);
     const countChunks = async (task: string) => (await bench.listAttempt(task)).length;
-    await eventually(async () => (await countChunks("unwatched")) >= 2, "two flushes of the one nobody watches");
-    expect(await countChunks("watched")).toBeGreaterThan(2);
+    // Whichever began first: the one that is watched gets ahead by three chunks.
+    await eventually(async () => {
+      const [watched, unwatched] = await Promise.all([countChunks("watched"), countChunks("unwatched")]);
+      return unwatched > 0 && watched >= unwatched + 3;
+    }, "more requests for the one that is watched");
     for (const name of ["watched", "unwatched"]) bench.plane.cancel(name);
     await eventually(() => bench.plane.outcome("watched") && bench.plane.outcome("unwatched"), "their ends");
   });
