@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import {
   chmod,
   mkdir,
@@ -180,6 +180,26 @@ describe("storeArtifact", () => {
     expect(content.length).toBe(64 * 1024 * 1024 + 3);
     expect(content.subarray(-3).toString()).toBe("end");
     expect(content.subarray(0, -3).equals(Buffer.alloc(64 * 1024 * 1024))).toBe(true);
+  });
+
+  it.runIf(process.env.SLUICE_SCALE === "full")("streams 2 GB with flat memory", { timeout: 600_000 }, async () => {
+    const dir = await makeOutput({});
+    const block = randomBytes(1_000_000);
+    const file = await open(join(dir, "large"), "w");
+    for (let megabytes = 0; megabytes < 2_000; megabytes++) await file.write(block);
+    await file.close();
+    let peakBytes = 0;
+    const before = process.memoryUsage.rss();
+    const objects = {
+      putStream: async (_key: string, body: Readable) => {
+        for await (const _ of body) peakBytes = Math.max(peakBytes, process.memoryUsage.rss() - before);
+      },
+    } as Partial<ObjectStore> as ObjectStore;
+    const { signal } = new AbortController();
+    const mask = (text: string) => text;
+    const options = { objects, key: "k", name: "t", outputDir: dir, patterns: { paths: ["**"] }, mask, signal };
+    await storeArtifact(options);
+    expect(peakBytes).toBeLessThan(300_000_000);
   });
 
   it("tags what is kept for a time with the next longer time that the bucket has a rule for", async () => {
