@@ -133,6 +133,8 @@ export class BlobCache {
         onFailure: (error) => this.#options.log.warn({ digest, reason: messageOf(error) }, "a blob was not fetched"),
       });
     } catch (error) {
+      // Given up at the moment at which it was whole.
+      await rm(file, { force: true });
       signal.throwIfAborted();
       if (isDiskFull(error)) throw error;
       throw new BlobUnavailable(messageOf(error), { cause: error });
