@@ -1,11 +1,10 @@
-import { availableParallelism } from "node:os";
 import { promisify } from "node:util";
 import { constants, zstdCompress } from "node:zlib";
 
 /** What is compressed at once. At level 3 the compressor looks back no further than this. */
 const frameBytes = 2 * 1024 * 1024;
-/** Of the four threads that Node has for such work one is left to others. */
-const framesAtOnce = Math.min(3, availableParallelism());
+/** Of the four threads that Node has for such work one is left to others; more than there are cores keeps all busy. */
+const framesAtOnce = 3;
 const options = { params: { [constants.ZSTD_c_compressionLevel]: 3 }, chunkSize: 1024 * 1024 };
 const compressFrame = promisify(zstdCompress) as (frame: Buffer, settings: typeof options) => Promise<Buffer>;
 
