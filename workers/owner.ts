@@ -15,13 +15,13 @@ export interface Owner {
 /** Whether the owner still runs; `unknown` where another pid namespace hides the answer. */
 export type OwnerState = "alive" | "dead" | "unknown";
 
-/** The owner that this process is. */
-export async function readOwnOwner(): Promise<Owner> {
+/** The owner that a process of this pid namespace is, by default this one. */
+export async function readOwner(pid = process.pid): Promise<Owner> {
   return {
     bootId: await readText("/proc/sys/kernel/random/boot_id", hostname()),
     pidNamespace: await readlink("/proc/self/ns/pid").catch(() => "host"),
-    pid: process.pid,
-    startTicks: (await readStartTicks(process.pid)) ?? "0",
+    pid,
+    startTicks: (await readStartTicks(pid)) ?? "0",
   };
 }
 

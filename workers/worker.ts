@@ -21,7 +21,7 @@ import { HeartbeatLoop } from "./heartbeat.ts";
 import { HeldMessages } from "./intake/held-messages.ts";
 import { Intake, type IntakeItem } from "./intake/intake.ts";
 import type { MaskedDestination } from "./masking/masked-destination.ts";
-import { type Owner, readOwnOwner } from "./owner.ts";
+import { type Owner, readOwner } from "./owner.ts";
 import { removeHostRemains } from "./remains.ts";
 import { messageOf, retryWithBackoff, settlesWithin, untilAborted } from "./retry.ts";
 import type { WorkerTask } from "./worker-claim.ts";
@@ -100,7 +100,7 @@ export class Worker {
   }
 
   async #startOnce(): Promise<boolean> {
-    const owner = await readOwnOwner();
+    const owner = await readOwner();
     const { config } = this.#deps;
     await mkdir(config.workDir, { recursive: true });
     this.#workerDir = await createWorkerDir(config.workDir, this.workerId, owner);

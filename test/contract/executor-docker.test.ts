@@ -1,4 +1,6 @@
+import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { mkdtemp, readFile, rm, stat, symlink } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -16,7 +18,7 @@ import { defaultDockerSocket } from "../../workers/docker-address.ts";
 import { DockerExecutor } from "../../workers/executors/docker/docker-executor.ts";
 import { createPauseProgram } from "../../workers/executors/docker/pause-image.ts";
 import type { StepExit, TaskContext, TaskSandbox } from "../../workers/executors/executor.ts";
-import { readOwnOwner } from "../../workers/owner.ts";
+import { type Owner, readOwner } from "../../workers/owner.ts";
 import { createWorkspace, removeTree } from "../../workers/workspace.ts";
 import { listLeftovers, needDocker } from "../support/docker.ts";
 import { eventually } from "../support/eventually.ts";
@@ -44,14 +46,13 @@ function step(run: string, more: Partial<ContainerStepSpec> = {}): ContainerStep
   };
 }
 
-async function openExecutor(workerId: string, more: { slots?: number; socket?: string; ownerPid?: number } = {}) {
-  const own = await readOwnOwner();
+async function openExecutor(workerId: string, more: { slots?: number; socket?: string; owner?: Owner } = {}) {
   return new DockerExecutor({
     images: imageSettings(imagesFolder),
     address: { kind: "socket", path: more.socket ?? defaultDockerSocket },
     slots: more.slots ?? 1,
     workerId,
-    owner: more.ownerPid === undefined ? own : { ...own, pid: more.ownerPid, startTicks: "1" },
+    owner: more.owner ?? (await readOwner()),
     log,
   });
 }
@@ -315,8 +316,10 @@ describe("the docker executor with a real daemon", () => {
   });
 
   it("removes what dead workers left, and leaves living ones alone", async () => {
-    // No process has so high a pid: the owner is dead.
-    const dead = await openExecutor(newWorkerId(Date.now()), { ownerPid: 2 ** 22 + 1 });
+    // It dies only just before the look: any other worker on this machine may look as well.
+    const owner = spawn("sleep", ["1000"]);
+    onTestFinished(() => void owner.kill("SIGKILL"));
+    const dead = await openExecutor(newWorkerId(Date.now()), { owner: await readOwner(owner.pid) });
     await inTask(
       async (sandbox, task) => {
         await run(sandbox, step("true"));
@@ -325,11 +328,15 @@ describe("the docker executor with a real daemon", () => {
         expect((await listLeftovers(label)).length).toBeGreaterThan(2);
         const living = await inTask(async (alive, aliveTask) => {
           await run(alive, step("true"));
+          const gone = once(owner, "exit");
+          owner.kill("SIGKILL");
+          await gone;
           await executor.removeRemains();
           return listLeftovers(`sluice.attempt=${aliveTask.attemptId}`);
         });
         expect(living.length).toBe(1);
-        expect(await listLeftovers(`sluice.attempt=${task.attemptId}`)).toEqual([]);
+        const isRemoved = async () => (await listLeftovers(`sluice.attempt=${task.attemptId}`)).length === 0;
+        await eventually(isRemoved, "the removal of what the dead worker left");
       },
       { executor: dead },
     );

@@ -10,7 +10,7 @@ import { DockerExecutor } from "../../workers/executors/docker/docker-executor.t
 import type { Executor, RunningStep, StepExit, TaskContext, TaskSandbox } from "../../workers/executors/executor.ts";
 import { ProcessExecutor } from "../../workers/executors/process/process-executor.ts";
 import { killQuietly } from "../../workers/executors/process/stray-processes.ts";
-import { readOwnOwner } from "../../workers/owner.ts";
+import { readOwner } from "../../workers/owner.ts";
 import { createWorkspace, removeTree } from "../../workers/workspace.ts";
 import { listLeftovers, needDocker } from "../support/docker.ts";
 import { eventually } from "../support/eventually.ts";
@@ -46,7 +46,7 @@ const kinds: Kind[] = [
   {
     name: "docker",
     open: async (workerId, folder) => {
-      const owner = await readOwnOwner();
+      const owner = await readOwner();
       return new DockerExecutor({
         images: imageSettings(folder),
         address: { kind: "socket", path: defaultDockerSocket },

@@ -6,7 +6,7 @@ import { manifestKey } from "../../shared/domain/object-keys.ts";
 import { openBucket } from "../support/chaos/bucket-checks.ts";
 import { type FaultStack, greet, planCompleting, useFaultStacks } from "../support/chaos/fault-fixture.ts";
 import { listWorkers } from "../support/chaos/patient-api.ts";
-import { listProcesses } from "../support/chaos/processes.ts";
+import { listProcesses, type ProcessEntry } from "../support/chaos/processes.ts";
 import { listLeftovers, needDocker } from "../support/docker.ts";
 import { eventually } from "../support/eventually.ts";
 import { step } from "../support/jobs.ts";
@@ -78,8 +78,9 @@ describe("a worker that gets SIGTERM in the middle of a task", () => {
     const running = await startStack({ workers: 2, slots: 1, env });
     const plan = planCompleting("drained", [step({ run: stayUntilAttempt(drains + 1) })], ["t"]);
     const jobId = await running.submit(plan);
+    const drained: ProcessEntry[] = [];
     for (let attempt = 1; attempt <= drains; attempt++) {
-      await running.signalWorker(await untilRunning(running, jobId, "t", attempt), "SIGTERM");
+      drained.push(await running.signalWorker(await untilRunning(running, jobId, "t", attempt), "SIGTERM"));
     }
     const { tasks } = await running.expectSound(plan, jobId);
     const attempts = tasks[0]?.attempts ?? [];
@@ -89,6 +90,8 @@ describe("a worker that gets SIGTERM in the middle of a task", () => {
       expect(attempts[index + 1]?.workerId).not.toBe(workerId);
     }
     expect(attempts.at(-1)?.outcome).toMatchObject({ state: "completed" });
+    // The stack's own end is another SIGTERM: a worker that still drained would go at once and leave what it has.
+    for (const worker of drained) await running.waitUntilGone(worker);
   });
 });
 

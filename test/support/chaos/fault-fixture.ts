@@ -11,7 +11,14 @@ import { type RunningStack, type StackStart, startLocalStack } from "../local-st
 import { judgeObjects, openBucket } from "./bucket-checks.ts";
 import { findWorkerId } from "./fault-injector.ts";
 import { callPatiently, type JobRecord, listWorkers, readJobRecord } from "./patient-api.ts";
-import { FamilyRecord, findByRole, type ProcessEntry, type StackRole, signalProcess } from "./processes.ts";
+import {
+  FamilyRecord,
+  findByRole,
+  listProcesses,
+  type ProcessEntry,
+  type StackRole,
+  signalProcess,
+} from "./processes.ts";
 import { judgeRemains, removeByForce } from "./remains.ts";
 import { type Finding, judgeJob, tellStory } from "./verdict.ts";
 import type { PlannedJob, PlannedTask } from "./workload.ts";
@@ -82,6 +89,11 @@ export class FaultStack {
     const worker = await this.findWorker(workerId);
     signalProcess(worker.pid, signal);
     return worker;
+  }
+
+  async waitUntilGone({ pid, startTicks }: ProcessEntry): Promise<void> {
+    const isGone = () => !listProcesses().some((entry) => entry.pid === pid && entry.startTicks === startTicks);
+    await eventually(isGone, `the end of process ${pid}`);
   }
 
   /** Kills the process of a role and waits until there is another. */
