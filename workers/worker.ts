@@ -368,6 +368,7 @@ export class Worker {
     const { intake, heartbeats, held } = this.#parts;
     void heartbeats.beat();
     const stopped = intake.stop();
+    this.#docker?.keepNothingReady();
     await settlesWithin(this.#untilIdle(), finishLeftMs());
     for (const { attempt } of this.#attempts.values()) {
       attempt.interrupt({ kind: "drained", detail: "the worker is being stopped" });

@@ -136,7 +136,8 @@ export function useFaultStacks(): (start?: StackStart, docker?: Docker) => Promi
     for (const { faultStack, folder } of open.splice(0)) {
       const findings = await faultStack.end();
       // Logs and data of a failure are worth a look: KEEP_FAILED=1 leaves them.
-      const kept = process.env.KEEP_FAILED !== undefined && task.result?.state === "fail";
+      const isFailed = findings.length > 0 || task.result?.state === "fail";
+      const kept = process.env.KEEP_FAILED !== undefined && isFailed;
       if (kept) process.stderr.write(`${task.name}: its data is in ${folder}\n`);
       else await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
       expect(findings).toEqual([]);

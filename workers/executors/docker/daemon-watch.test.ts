@@ -86,6 +86,23 @@ describe("DaemonWatch", () => {
     daemon.watch.close();
   });
 
+  it("does again what met the end of the daemon before the watch did", async () => {
+    const daemon = new FakeDaemon();
+    await daemon.watch.open();
+    const outcomes = [() => Promise.reject(new Error("connect ECONNREFUSED")), async () => false, async () => true];
+    const done = daemon.watch.persist(() => {
+      daemon.takesConnections = outcomes.length === 1;
+      return outcomes.shift()?.() ?? Promise.reject(new Error("tried too often"));
+    });
+    await expect.poll(() => daemon.heard.length === 2, patience).toBe(true);
+    daemon.takesConnections = true;
+    await expect.poll(() => daemon.heard.length === 4, patience).toBe(true);
+    daemon.takesConnections = true;
+    expect(await done).toBe(true);
+    expect(outcomes).toEqual([]);
+    daemon.watch.close();
+  });
+
   it("lets nobody wait once it is told so, but goes on with a daemon that is there", async () => {
     const daemon = new FakeDaemon();
     const waiting = daemon.watch.untilThere();

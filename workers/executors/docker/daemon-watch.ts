@@ -91,16 +91,16 @@ export class DaemonWatch {
 
   /**
    * Does what has to be done while the daemon is there, and once more for each time that it went away meanwhile; false
-   * where that came to nothing.
+   * where that came to nothing. What fails may be the first to meet a daemon that is gone.
    */
   async persist(work: () => Promise<boolean>): Promise<boolean> {
     while (await this.untilThere()) {
       const session = this.#session;
       try {
         if (await work()) return true;
-        if (!session.aborted) return false;
+        if (await this.staysIn(session)) return false;
       } catch (error) {
-        if (!session.aborted) throw error;
+        if (await this.staysIn(session)) throw error;
       }
     }
     return false;

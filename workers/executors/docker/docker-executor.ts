@@ -132,6 +132,11 @@ export class DockerExecutor implements Executor {
     this.#daemon?.stopWaiting();
   }
 
+  /** Removes what is only kept ready, while tasks still run. */
+  keepNothingReady(): void {
+    this.#pool?.keepNoneReady();
+  }
+
   async close(): Promise<void> {
     this.stopWaiting();
     const connection = await this.#connection?.catch(() => undefined);

@@ -35,6 +35,21 @@ describe("NamespacePool", () => {
     await vi.waitFor(() => expect(alive.size).toBe(3));
   });
 
+  it("keeps none ready before it is closed where it is told so, and makes one for who still needs one", async () => {
+    const { pool, alive, made } = openPool();
+    pool.fill();
+    const lent = await pool.acquire(never);
+    await vi.waitFor(() => expect(alive.size).toBe(3));
+    pool.keepNoneReady();
+    await vi.waitFor(() => expect([...alive]).toEqual([lent]));
+    const late = await pool.acquire(never);
+    expect(made()).toBe(4);
+    pool.release(late, "clean");
+    pool.release(lent, "clean");
+    await vi.waitFor(() => expect(alive.size).toBe(0));
+    expect(made()).toBe(4);
+  });
+
   it("never lends one to two tasks", async () => {
     const { pool } = openPool();
     const lent = await Promise.all(Array.from({ length: 8 }, () => pool.acquire(never)));

@@ -49,6 +49,7 @@ export class NamespacePool {
   readonly #idle: Namespace[] = [];
   readonly #waiters: Waiter[] = [];
   readonly #work = new Set<Promise<void>>();
+  #keepsReady = true;
   #creating = 0;
   #lent = 0;
   #failures = 0;
@@ -63,7 +64,8 @@ export class NamespacePool {
   /** Starts to make what should be ready. */
   fill(): void {
     if (this.#stop.signal.aborted) return;
-    const missing = this.#waiters.length + this.#options.ready - this.#idle.length;
+    const ready = this.#keepsReady ? this.#options.ready : 0;
+    const missing = this.#waiters.length + ready - this.#idle.length;
     // With nobody waiting one at a time is enough: the rest of the machine belongs to the tasks.
     const limit = this.#waiters.length > 0 ? maxCreating : 1;
     const room = this.#options.max - this.#lent - this.#idle.length;
@@ -140,6 +142,12 @@ export class NamespacePool {
     this.fill();
   }
 
+  /** Keeps none ready from now on: those that are go, and who needs one yet waits until it is made. */
+  keepNoneReady(): void {
+    this.#keepsReady = false;
+    for (const namespace of this.#idle.splice(0)) this.#track(this.#options.remove(namespace));
+  }
+
   /** Removes everything; resolves when it is gone. */
   async close(): Promise<void> {
     this.#stop.abort(new Error("the worker is stopping"));
@@ -160,6 +168,10 @@ export class NamespacePool {
     if (waiter !== undefined) {
       this.#lend(namespace);
       waiter.resolve(namespace);
+      return;
+    }
+    if (!this.#keepsReady) {
+      this.#track(this.#options.remove(namespace));
       return;
     }
     this.#idle.push(namespace);
