@@ -141,7 +141,7 @@ describe("a worker's drain", () => {
       put: (_key, _body, _type, signal) => never(signal),
     });
     await bench.send(bench.plane.addTask("t", { steps: [step("echo up; while :; do sleep 0.05; done")] }));
-    const worker = await startWorker(bench, { env: { SLUICE_DRAIN_MS: "2500" }, objects });
+    const worker = await startWorker(bench, { env: { SLUICE_DRAIN_MS: "4000" }, objects });
     await eventually(() => bench.plane.heartbeats.some((beat) => beat.attempts.length === 1), "the attempt has begun");
     bench.plane.setAvailable(false);
     await worker.drain("a test");
