@@ -101,6 +101,8 @@ async function readTask({ context, api, options, place, writer, signal }: Readin
     writer.write(page.attempt, page.lines);
     // The reader may have had enough (`| head`).
     if (context.out.closed) return;
+    // What a running task has written since then is not asked for.
+    if (tail !== undefined) break;
   }
   writer.end();
   // Where no lines, or certain ones, were asked for, that there are no more says nothing.

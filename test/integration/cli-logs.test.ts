@@ -37,6 +37,8 @@ describe("sluice logs", () => {
     const cli = startCli(fake, ["logs", job.id, "unit", "-n", "2", "--timestamps"]);
     expect(await cli.end()).toBe(0);
     expect(cli.stdout).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z line 8\n\d{4}-\d\d-\d\dT[\d:.]+Z line 9\n$/);
+    // Another request would bring what the task has written since.
+    expect(fake.requests.filter(({ path }) => path.endsWith("/logs"))).toHaveLength(1);
   });
 
   it("prints nothing, and says nothing, with -n 0", async () => {
