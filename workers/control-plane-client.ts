@@ -16,6 +16,7 @@ import {
   type WorkerSettings,
   workerSettingsSchema,
 } from "../shared/api/worker-schemas.ts";
+import { parseJson } from "../shared/parse-json.ts";
 import { type CallOptions, ControlPlaneError } from "./control-plane-call.ts";
 import { ResultReports } from "./result-reports.ts";
 import type { Secret } from "./secret.ts";
@@ -122,13 +123,4 @@ function readAnswer<T>(status: number, text: string, schema: z.ZodType<T>, path:
   const detail = problem.success ? `${problem.data.code}: ${problem.data.detail}` : text.slice(0, 200);
   const retryable = status >= 500 || status === 408 || status === 429;
   throw new ControlPlaneError(`POST ${path} answered ${status}: ${detail}`, { status, retryable });
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }

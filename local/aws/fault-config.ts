@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { parseJson } from "../../shared/parse-json.ts";
 import { type FaultRules, faultKinds } from "./faults.ts";
 
 const ruleSchema = z.strictObject({
@@ -27,13 +28,4 @@ export function parseFaults(text: string | undefined): ParsedFaults {
   if (parsed.success) return { ok: true, faults: parsed.data as ServiceFaults };
   const problems = parsed.error.issues.map((issue) => `${issue.path.join(".") || "it"}: ${issue.message}`);
   return { ok: false, problem: `SLUICE_FAULTS holds no fault rules: ${problems.join("; ")}` };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }

@@ -1,4 +1,5 @@
 import { AppError } from "../domain/errors.ts";
+import { parseJson } from "../parse-json.ts";
 
 /**
  * A place in a list as callers see it: opaque text. It names its list, and holds no key of the table: the list builds
@@ -19,13 +20,4 @@ export function decodeCursor<Place>(
   const place = Array.isArray(decoded) && decoded[0] === list ? check(decoded.slice(1)) : undefined;
   if (place !== undefined) return place;
   throw new AppError("invalid_cursor", "this cursor was not made by this list; start again without one");
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { reasonFor } from "../../shared/domain/reason.ts";
+import { parseJson } from "../../shared/parse-json.ts";
 import type { Secret } from "../secret.ts";
 import { StepFault } from "./executor.ts";
 
@@ -59,15 +60,6 @@ function readConfig(config: Secret): Record<string, Entry> {
     "the secret of registry_auth is no Docker configuration: set it to what `docker login` writes, such as " +
     '{"auths": {"registry.example.com": {"auth": "<base64 of user:password>"}}}';
   throw new StepFault({ ...reasonFor("image_unavailable", detail), fault: "user" });
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }
 
 /** `auth` is `user:password` in base64; a password may hold colons. */

@@ -2,6 +2,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { parseJson } from "../../shared/parse-json.ts";
 import { ignoreMissing } from "./missing-file.ts";
 
 const recordSchema = z.object({ name: z.string(), imageId: z.string(), bytes: z.number() });
@@ -90,14 +91,5 @@ export class ImageLedger {
 
   #fileOf(name: string): string {
     return join(this.#folder, `${createHash("sha256").update(name).digest("hex").slice(0, 32)}.json`);
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
   }
 }

@@ -4,6 +4,7 @@ import type { Queue, ReceivedMessage } from "../../shared/clients/queue.ts";
 import { isOverLimit, queueBatchSize } from "../../shared/clients/queue.ts";
 import { type TaskMessage, taskMessageSchema } from "../../shared/domain/task-message.ts";
 import type { Logger } from "../../shared/log.ts";
+import { parseJson } from "../../shared/parse-json.ts";
 import { ControlPlaneError } from "../control-plane-call.ts";
 import type { ControlPlaneClient } from "../control-plane-client.ts";
 import { messageOf, retryWithBackoff, sleep } from "../retry.ts";
@@ -272,14 +273,5 @@ export class Intake {
       this.#fillFromHeld();
       this.#wake?.();
     });
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
   }
 }
