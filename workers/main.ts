@@ -46,7 +46,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
       process.exit(abortedExitCode);
     }
     told = true;
-    void worker.drain(signal);
+    void worker.drain({ kind: "signal", signal });
   });
 }
 

@@ -6,6 +6,7 @@ import type { EcrClient } from "../shared/clients/ecr.ts";
 import type { ObjectStore } from "../shared/clients/object-store.ts";
 import type { Queue } from "../shared/clients/queue.ts";
 import { newWorkerId } from "../shared/domain/ids.ts";
+import type { Reason } from "../shared/domain/reason.ts";
 import { timing } from "../shared/domain/timing.ts";
 import type { Logger } from "../shared/log.ts";
 import { Attempt, type AttemptDeps, type MessageFate } from "./attempt/attempt.ts";
@@ -13,6 +14,7 @@ import { Lease } from "./attempt/lease.ts";
 import type { ExecutorKind, WorkerConfig } from "./config.ts";
 import type { ControlPlaneClient } from "./control-plane-client.ts";
 import { planDrain } from "./drain.ts";
+import { type DrainCause, describeDrain, reasonOfDrain } from "./drain-cause.ts";
 import { DockerExecutor } from "./executors/docker/docker-executor.ts";
 import { EcrLogin } from "./executors/ecr-login.ts";
 import type { Executor } from "./executors/executor.ts";
@@ -78,6 +80,7 @@ export class Worker {
   #registering = false;
   #remainsTimer: NodeJS.Timeout | undefined;
   #drain: Promise<void> | undefined;
+  #drainReason: Reason = reasonOfDrain({ kind: "requested" });
 
   constructor(deps: WorkerDeps) {
     this.#deps = deps;
@@ -149,8 +152,8 @@ export class Worker {
   }
 
   /** Stops taking tasks, lets the running ones finish for a time, gives the rest back, removes everything. */
-  drain(why: string): Promise<void> {
-    this.#drain ??= this.#drainOnce(why).catch((error: unknown) => {
+  drain(cause: DrainCause): Promise<void> {
+    this.#drain ??= this.#drainOnce(cause).catch((error: unknown) => {
       this.#log.error({ err: error }, "the drain broke off");
       this.#ended.resolve();
     });
@@ -260,7 +263,7 @@ export class Worker {
         this.#attempts.get(attemptId)?.attempt.interrupt({ kind: "cancelled", cause, detail }),
       onWatched: (attemptId, watched) => this.#attempts.get(attemptId)?.attempt.noteWatched(watched),
       onLive: (attemptId, live) => this.#attempts.get(attemptId)?.attempt.storeLive(live),
-      onDrain: () => void this.drain("the control plane asked for it"),
+      onDrain: () => void this.drain({ kind: "requested" }),
       onUnknown: () => this.#registerAgain(),
     });
     this.#parts = { held, intake, heartbeats, objects: openBucket(settings.bucket) };
@@ -280,7 +283,7 @@ export class Worker {
     const attempt = new Attempt(this.#attemptDeps(parts.objects), claimed, lease);
     const stopMasking = this.#deps.maskedLog.add(attempt.secretMatcher);
     // Claimed while the worker was told to stop: given back before its first step.
-    if (this.#state !== "alive") attempt.interrupt({ kind: "drained", detail: "the worker is being stopped" });
+    if (this.#state !== "alive") attempt.interrupt({ kind: "drained", reason: this.#drainReason });
     const over = attempt.run().then((fate) => {
       this.#settleMessage(parts.held, item, fate);
       parts.heartbeats.remove(lease);
@@ -327,13 +330,14 @@ export class Worker {
     }
   }
 
-  async #drainOnce(why: string): Promise<void> {
+  async #drainOnce(cause: DrainCause): Promise<void> {
     const startedAtMs = performance.now();
     const plan = planDrain(this.#deps.config.drainMs, this.#killGraceMs);
     const leftMs = (byMs: number) => Math.max(0, startedAtMs + byMs - performance.now());
     this.#state = "draining";
+    this.#drainReason = reasonOfDrain(cause);
     this.#killGraceMs = plan.killGraceMs;
-    this.#log.info({ why, tasks: this.#attempts.size, ...plan }, "draining");
+    this.#log.info({ why: describeDrain(cause), tasks: this.#attempts.size, ...plan }, "draining");
     const keeping = setTimeout(
       () => this.#stopKeeping.abort(new Error("the worker was being stopped and had no more time for it")),
       plan.keepByMs,
@@ -371,7 +375,7 @@ export class Worker {
     this.#docker?.keepNothingReady();
     await settlesWithin(this.#untilIdle(), finishLeftMs());
     for (const { attempt } of this.#attempts.values()) {
-      attempt.interrupt({ kind: "drained", detail: "the worker is being stopped" });
+      attempt.interrupt({ kind: "drained", reason: this.#drainReason });
     }
     await stopped;
     await this.#untilIdle();

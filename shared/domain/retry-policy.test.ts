@@ -23,6 +23,13 @@ describe("the retry policy", () => {
     expect(decideRetry({}, counts, undefined)).toEqual({ retry: false });
   });
 
+  it("tries an attempt again at once whose machine was taken away, up to the limit", () => {
+    const decide = (infrastructureFailures: number) =>
+      decideRetry(failed("spot_interrupted"), { ...once, infrastructureFailures }, undefined);
+    expect(decide(3)).toEqual({ retry: true, delaySeconds: 0, counted: "infrastructure" });
+    expect(decide(maxInfrastructureAttempts)).toEqual({ retry: false });
+  });
+
   it("tries a drained attempt again at once, however often, and does not count it", () => {
     for (const infrastructureFailures of [1, maxInfrastructureAttempts, 50]) {
       const decision = decideRetry(

@@ -41,8 +41,8 @@ const longestDelaySeconds = 60;
 
 /**
  * Infrastructure failures are tried again with exponential backoff (1, 2, 4 … 60 s) up to a limit, failures of the
- * user's alike where the job's policy says so. An attempt that a drain cut short is no failure: it is tried again at once
- * and not counted.
+ * user's alike where the job's policy says so. A task whose machine was taken away goes on at once, and counts. An attempt
+ * that a drain cut short is no failure: it is tried again at once and not counted.
  */
 export function decideRetry(
   { state, warning, reason }: Partial<AttemptOutcome>,
@@ -53,7 +53,9 @@ export function decideRetry(
   if (reason.fault === "infrastructure") {
     if (reason.code === "drained") return { retry: true, delaySeconds: 0, counted: "nobody" };
     if (failures.infrastructureFailures >= maxInfrastructureAttempts) return { retry: false };
-    return { retry: true, delaySeconds: delayAfter(failures.infrastructureFailures), counted: "infrastructure" };
+    // What took the machine away is not met again elsewhere.
+    const delaySeconds = reason.code === "spot_interrupted" ? 0 : delayAfter(failures.infrastructureFailures);
+    return { retry: true, delaySeconds, counted: "infrastructure" };
   }
   const failureClass = reason.code === "exit_code" && warning ? "failures" : reason.code;
   const isWanted = policy?.on.some((wanted) => wanted === failureClass) && state !== "skipped";

@@ -53,7 +53,7 @@ describe("services of a task", () => {
     bench = await WorkerBench.open({ leaseMs: 20_000, visibilityTimeoutSeconds: 20 });
   });
   afterAll(async () => {
-    await worker?.drain("the tests are over");
+    await worker?.drain({ kind: "requested" });
     await bench.close();
     // A machine with much to do may not remove everything within the time of the drain; it goes on.
     const label = `sluice.worker=${worker?.workerId}`;

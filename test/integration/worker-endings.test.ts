@@ -103,7 +103,7 @@ describe("a worker's drain", () => {
     await bench.send(bench.plane.addTask("t", { steps: [step("echo up; sleep 1; echo done")] }));
     const worker = await startWorker(bench);
     await eventually(() => bench.plane.heartbeats.some((beat) => beat.attempts.length === 1), "the attempt has begun");
-    const drained = worker.drain("a test");
+    const drained = worker.drain({ kind: "requested" });
     await bench.send(bench.plane.addTask("late", { steps: [step("true")] }));
     await drained;
     expect(bench.plane.outcome("t")).toMatchObject({ state: "completed" });
@@ -119,7 +119,7 @@ describe("a worker's drain", () => {
     await bench.send(...names.map((name) => bench.plane.addTask(name, { steps: [step(run)] })));
     const worker = await startWorker(bench, { env: { SLUICE_DRAIN_MS: "1500" } });
     await eventually(async () => (await bench.readLog("a")).length + (await bench.readLog("b")).length === 2, "both");
-    await worker.drain("a test");
+    await worker.drain({ kind: "requested" });
     for (const name of names) {
       expect(bench.plane.task(name).attempts).toHaveLength(1);
       expect(bench.plane.task(name).attempts[0]?.result).toMatchObject({
@@ -144,7 +144,7 @@ describe("a worker's drain", () => {
     const worker = await startWorker(bench, { env: { SLUICE_DRAIN_MS: "4000" }, objects });
     await eventually(() => bench.plane.heartbeats.some((beat) => beat.attempts.length === 1), "the attempt has begun");
     bench.plane.setAvailable(false);
-    await worker.drain("a test");
+    await worker.drain({ kind: "requested" });
   });
 
   it("begins when the control plane asks for it", async () => {
@@ -159,7 +159,7 @@ describe("a worker's drain", () => {
     bench.plane.setAvailable(false);
     const worker = createWorker(bench);
     const started = worker.start();
-    await worker.drain("a test");
+    await worker.drain({ kind: "requested" });
     expect(await started).toBe(false);
   });
 });

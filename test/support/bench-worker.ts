@@ -59,7 +59,7 @@ export function createWorker(bench: WorkerBench, overrides: WorkerOverrides = {}
     maskedLog: { add: () => () => undefined },
   });
   onTestFinished(async () => {
-    await worker.drain("the test is over");
+    await worker.drain({ kind: "requested" });
     sqs.destroy();
     s3.destroy();
     expect(await readdir(join(bench.folder, "work")).catch(() => [])).toEqual([]);

@@ -24,7 +24,7 @@ const worker = new Worker({
   log,
   maskedLog,
 });
-process.on("SIGTERM", () => void worker.drain("SIGTERM"));
+process.on("SIGTERM", () => void worker.drain({ kind: "signal", signal: "SIGTERM" }));
 if (await worker.start()) process.stdout.write(`{"ready":"${worker.workerId}"}\n`);
 await worker.ended;
 process.exit(0);

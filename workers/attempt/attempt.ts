@@ -2,7 +2,7 @@ import type { AttemptResult, LiveWish } from "../../shared/api/worker-schemas.ts
 import type { ObjectStore } from "../../shared/clients/object-store.ts";
 import type { AttemptOutcome, LogSummary, StepResult } from "../../shared/domain/manifest.ts";
 import { artifactKey, serviceLogPrefix, stepLogPrefix } from "../../shared/domain/object-keys.ts";
-import { reasonFor } from "../../shared/domain/reason.ts";
+import { type Reason, reasonFor } from "../../shared/domain/reason.ts";
 import type { StepSpec } from "../../shared/jobfile/job-spec.ts";
 import type { Logger } from "../../shared/log.ts";
 import type { ExecutorKind } from "../config.ts";
@@ -219,9 +219,8 @@ export class Attempt {
   /** Off the way of whatever comes next; the logs of the services wait for it. */
   #stopServices(services: ServiceSet | undefined): void {
     if (services === undefined) return;
-    const { reason } = this.#stop.signal;
-    const isDrained = reason instanceof AttemptInterrupted && reason.interrupt.kind === "drained";
-    const graceMs = Math.min(this.#deps.killGraceMs(), isDrained ? drainedServiceGraceMs : serviceGraceMs);
+    const longestMs = this.#drainReason === undefined ? serviceGraceMs : drainedServiceGraceMs;
+    const graceMs = Math.min(this.#deps.killGraceMs(), longestMs);
     const { lost } = this.#lease;
     const abandon = AbortSignal.any([lost, this.#deps.giveUp]);
     this.#servicesStopped = services.stop(graceMs, abandon);
@@ -380,9 +379,9 @@ export class Attempt {
   /** Gives the task back unspent. Logs and output so far are kept, but not at the price of a slow drain. */
   async #giveBack(): Promise<MessageFate> {
     const { problems } = await this.#keep();
+    const reason = this.#drainReason ?? reasonFor("drained", "the worker is being stopped");
     const lacks = problems.length === 0 ? "" : `; ${maskText(this.secretMatcher, joinProblems(problems))}`;
-    const detail = `the worker is being stopped: the task starts again elsewhere${lacks}`;
-    const fate = await this.#report({ kind: "released", reason: reasonFor("drained", detail) });
+    const fate = await this.#report({ kind: "released", reason: reasonFor(reason.code, `${reason.detail}${lacks}`) });
     // Unheard or not, another worker may ask for the task now.
     return fate.kind === "leave" ? { kind: "release", delaySeconds: 0 } : fate;
   }
@@ -402,6 +401,13 @@ export class Attempt {
       case "lost":
         return { kind: "leave" };
     }
+  }
+
+  /** Why the task is given back, if it is. */
+  get #drainReason(): Reason | undefined {
+    const { reason } = this.#stop.signal;
+    const interrupt = reason instanceof AttemptInterrupted ? reason.interrupt : undefined;
+    return interrupt?.kind === "drained" ? interrupt.reason : undefined;
   }
 
   #endSignal(): AbortSignal {

@@ -9,7 +9,7 @@ export type Interrupt =
   | { kind: "cancelled"; cause: "user" | "abort_policy" | "job_timeout"; detail: string }
   | { kind: "timed_out"; detail: string }
   | { kind: "fault"; reason: Reason }
-  | { kind: "drained"; detail: string };
+  | { kind: "drained"; reason: Reason };
 
 /** The reason of an aborted signal that interrupts an attempt. */
 export class AttemptInterrupted extends Error {

@@ -136,7 +136,7 @@ describe("runSteps", () => {
     const { running, interrupt, run } = setUp([spec("a")], { onSignal: (_signal, step) => step.exit(143) });
     const end = run();
     await vi.waitFor(() => expect(running).toHaveLength(1));
-    interrupt({ kind: "drained", detail: "stopping" });
+    interrupt({ kind: "drained", reason: reasonFor("drained", "stopping") });
     expect((await end).outcome).toBeUndefined();
   });
 
