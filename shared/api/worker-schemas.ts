@@ -11,6 +11,8 @@ import { jobSpecSchema } from "../jobfile/job-spec.ts";
 
 /** Bodies of what workers and the control plane say to each other. They are part of the HTTP API, see `schemas.ts`. */
 
+const shortText = z.string().min(1).max(200);
+
 export const registerWorkerSchema = z
   .object({
     workerId: z.string().regex(/^w-[0-9a-z]{26}$/),
@@ -20,6 +22,13 @@ export const registerWorkerSchema = z
     host: z.string(),
     version: z.string(),
     processSteps: z.boolean(),
+    /** What the provider calls the machine, and its shape. */
+    instanceId: shortText.optional(),
+    instanceType: shortText.optional(),
+    /** Digest of the machine's or the worker's own image. */
+    imageDigest: shortText.optional(),
+    /** Which build of the version it is. */
+    build: shortText.optional(),
   })
   .meta({ id: "RegisterWorker" });
 export type RegisterWorker = z.infer<typeof registerWorkerSchema>;
@@ -35,13 +44,48 @@ export const workerSettingsSchema = z
   .meta({ id: "WorkerSettings" });
 export type WorkerSettings = z.infer<typeof workerSettingsSchema>;
 
-const heldAttemptSchema = z.object({ attemptId: z.string(), leaseToken: z.string() });
+const attemptIdSchema = z.string().max(300);
+const heldAttemptSchema = z.object({ attemptId: attemptIdSchema, leaseToken: z.string() });
+const bytesSchema = z.number().int().nonnegative();
+
+/** How busy a worker's machine is: `cpu` is a fraction of all its cores, the disk is the one of its workspaces. */
+const hostUseSchema = z
+  .object({
+    cpu: z.number().nonnegative(),
+    memoryBytes: z.object({ used: bytesSchema, total: bytesSchema }),
+    diskBytes: z.object({ free: bytesSchema, total: bytesSchema }),
+  })
+  .meta({ id: "HostUse" });
+
+/** What a worker found when it looked at its own machine; `attempt` counts the tries to mend it. */
+const workerHealthSchema = z
+  .object({
+    state: z.enum(["healthy", "recovering", "recovered", "recovery_failed"]),
+    detail: z.string().max(1000).optional(),
+    attempt: z.number().int().min(1).optional(),
+  })
+  .meta({ id: "WorkerHealth" });
+export type WorkerHealth = z.infer<typeof workerHealthSchema>;
+
+/** Why a worker drains; `kind` is one word, such as `signal`. */
+const drainCauseSchema = z.object({ kind: z.string().min(1).max(32), detail: z.string().max(1000).optional() });
+
+const maxHeldAttempts = 1024;
 
 export const heartbeatSchema = z
   .object({
     state: z.enum(["alive", "draining", "stopped"]),
     slotsFree: z.number().int().nonnegative(),
-    attempts: z.array(heldAttemptSchema).max(1024),
+    attempts: z.array(heldAttemptSchema).max(maxHeldAttempts),
+    /** Counts the worker's heartbeats, from 1: one that arrives after a later one changes no state. */
+    number: z.number().int().min(1).optional(),
+    host: hostUseSchema.optional(),
+    health: workerHealthSchema.optional(),
+    /** By the worker's clock: shown, never judged by. */
+    drainingSince: z.iso.datetime().optional(),
+    drainCause: drainCauseSchema.optional(),
+    /** Of the last heartbeat: attempts that were neither ended nor given back. */
+    abandoned: z.array(attemptIdSchema).max(maxHeldAttempts).optional(),
   })
   .meta({ id: "Heartbeat" });
 export type Heartbeat = z.infer<typeof heartbeatSchema>;
@@ -52,7 +96,10 @@ export type LiveWish = z.infer<typeof liveWishSchema>;
 /** For each attempt told: its lease was renewed, or it is lost and the worker must stop it and report nothing. */
 export const heartbeatAnswerSchema = z
   .object({
+    /** Whether somebody asked the worker to drain; false again: it was asked to go on after all. */
     drain: z.boolean(),
+    /** A worker of an older version than this drains by itself. */
+    requiredVersion: z.string().optional(),
     attempts: z.array(
       z.object({
         attemptId: z.string(),
