@@ -4,11 +4,15 @@ import { timing } from "../shared/domain/timing.ts";
 import { jobRules } from "../shared/jobfile/rules.ts";
 import { type DockerAddress, parseDockerHost } from "./docker-address.ts";
 import type { CacheLimits } from "./images/expiry.ts";
+import { type NoticeConfig, noticeEnv, readNoticeConfig } from "./notices/notice-config.ts";
 import { Secret } from "./secret.ts";
 
 /** What steps a worker runs: containers, processes of its own host, or both. */
 export const executorKinds = ["docker", "process"] as const;
 export type ExecutorKind = (typeof executorKinds)[number];
+
+/** What kind of machine a worker runs on. */
+export type Provider = "local" | "ec2" | "openstack";
 
 /** Everything a worker is told by its environment. Where AWS is, the AWS SDK reads by itself. */
 export interface WorkerConfig {
@@ -20,7 +24,8 @@ export interface WorkerConfig {
   workDir: string;
   executors: readonly ExecutorKind[];
   docker: DockerAddress;
-  provider: "local" | "ec2" | "openstack";
+  provider: Provider;
+  notices: NoticeConfig;
   imageCache: CacheLimits;
   /** How images of AWS's private registries are signed in for; undefined: only as jobs say. */
   ecr: { endpoint: string | undefined } | undefined;
@@ -81,6 +86,7 @@ const envSchema = z.object({
   SLUICE_STEP_LOG_BYTES: wholeNumber.optional(),
   SLUICE_SERVICE_LOG_BYTES: wholeNumber.optional(),
   DOCKER_HOST: z.string().optional(),
+  ...noticeEnv,
 });
 
 /** Reads the worker's configuration from its environment; pure, and tells all problems at once. */
@@ -122,6 +128,7 @@ export function parseConfig(
       executors,
       docker: docker.address,
       provider: values.SLUICE_PROVIDER,
+      notices: readNoticeConfig(values, values.SLUICE_PROVIDER, host.cwd),
       imageCache: {
         maxBytes: values.SLUICE_IMAGE_CACHE_GB * bytesPerGb,
         maxAgeMs: values.SLUICE_IMAGE_CACHE_DAYS * msPerDay,
