@@ -1,5 +1,5 @@
 import type { Attempt, Task } from "../../shared/api/schemas.ts";
-import type { LogSummary } from "../../shared/domain/manifest.ts";
+import type { LogSummary, StepResult } from "../../shared/domain/manifest.ts";
 import { formatAge, formatBytes, formatDuration, formatLocalTime, formatNumber } from "../terminal/format.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import type { Style } from "../terminal/style.ts";
@@ -57,7 +57,7 @@ function renderAttempt(attempt: Attempt, task: Task, { style, nowMs, width }: Sh
       { text: `step ${step.index}` },
       { text: oneLine(step.name) },
       { text: spanMs === undefined ? "not reached" : formatDuration(spanMs), style: "dim" as const },
-      { text: step.exitCode === undefined ? "" : `exit ${step.exitCode}` },
+      { text: describeExit(step) },
       { text: log ? describeLog(log) : "", style: "dim" as const },
     ];
   });
@@ -78,6 +78,11 @@ function renderAttempt(attempt: Attempt, task: Task, { style, nowMs, width }: Sh
       lines.push(...wrap(`lacks ${oneLine(incomplete)}`, width - 5).map((line) => `     ${line}`));
   }
   return lines;
+}
+
+function describeExit({ exitCode, outOfMemory }: StepResult): string {
+  if (exitCode === undefined) return "";
+  return `exit ${exitCode}${outOfMemory ? " (out of memory)" : ""}`;
 }
 
 function describeLog({ lines, droppedBytes }: LogSummary): string {

@@ -72,7 +72,8 @@ function describeFact(fact: WhyFact, nowMs: number): Field[] {
       ];
     case "step": {
       const exit = fact.exitCode === undefined ? "" : `, exit ${fact.exitCode}`;
-      return [["step", `${fact.step} of ${fact.steps}: ${oneLine(fact.name)}${exit}`]];
+      const memory = fact.outOfMemory ? " (out of memory)" : "";
+      return [["step", `${fact.step} of ${fact.steps}: ${oneLine(fact.name)}${exit}${memory}`]];
     }
     case "reason": {
       // Nobody is at fault for what somebody asked for.

@@ -202,7 +202,10 @@ async function gatherEnded(
   const newest = task.attempts.at(-1);
   const last = newest?.endedAt === task.endedAt && newest?.outcome?.state === status ? newest : undefined;
   const reached = last?.steps?.filter(({ startedAt }) => startedAt !== undefined) ?? [];
-  const ending = reached.find(({ exitCode = 0 }) => exitCode !== 0) ?? reached.at(-1);
+  const ending =
+    reached.find(({ exitCode = 0 }) => exitCode !== 0) ??
+    reached.find(({ outOfMemory }) => outOfMemory) ??
+    reached.at(-1);
   const wantsLog = status !== "completed" && last !== undefined;
   return {
     ...common,
@@ -212,12 +215,13 @@ async function gatherEnded(
     waited: last === undefined,
     reason: task.outcome?.reason,
     step:
-      ending && status !== "completed"
+      ending && (status !== "completed" || ending.outOfMemory)
         ? {
             step: ending.index,
             name: ending.name,
             steps: last?.steps?.length ?? ending.index,
             ...(ending.exitCode === undefined ? {} : { exitCode: ending.exitCode }),
+            ...(ending.outOfMemory ? { outOfMemory: true } : {}),
           }
         : undefined,
     log: wantsLog ? await readLastLines(deps, task, ending?.index) : undefined,

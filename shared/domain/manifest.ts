@@ -16,6 +16,8 @@ export const stepResultSchema = z.object({
   startedAt: z.string().optional(),
   endedAt: z.string().optional(),
   exitCode: z.number().int().optional(),
+  /** True where the kernel killed a process of it for lack of memory, whatever it ended with. */
+  outOfMemory: z.boolean().optional(),
 });
 export type StepResult = z.infer<typeof stepResultSchema>;
 

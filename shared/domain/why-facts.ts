@@ -130,8 +130,12 @@ const stepFactSchema = z
     name: z.string(),
     steps: z.number().int(),
     exitCode: z.number().int().optional(),
+    outOfMemory: z.boolean().optional(),
   })
-  .meta({ description: "The newest step that has written to its log, or the one that ended the attempt." });
+  .meta({
+    description:
+      "The newest step that has written to its log, the one that ended the attempt, or one of a completed task that lacked memory.",
+  });
 
 const reasonFactSchema = reasonSchema
   .extend({ kind: z.literal("reason") })

@@ -238,6 +238,11 @@ describe("why a task ended so", () => {
   it("is told of each way to end, also before it began", () => {
     const reason = reasonFor("cancelled", "cancelled by ann");
     expect(explainTask(ended({ attempts: [lostAttempt] })).summary).toBe("unit completed");
+    const step = { step: 1, name: "build", steps: 2, exitCode: 0, outOfMemory: true };
+    expect(explainTask(ended({ attempts: [lostAttempt], step }))).toMatchObject({
+      summary: "unit completed, though the kernel killed a process of step 1 (build) for lack of memory",
+      facts: [{ kind: "step" }, { kind: "attempt" }],
+    });
     expect(explainTask(ended({ status: "aborted", reason })).summary).toBe(
       "unit was aborted before it started: cancelled by ann",
     );

@@ -271,7 +271,11 @@ function explainEnded(evidence: EndedEvidence): Explanation {
     skipped: "was skipped",
     timed_out: "timed out",
   };
-  const because = reason ? `: ${reason.detail}` : "";
+  const lackedMemory =
+    status === "completed" && step?.outOfMemory === true
+      ? `, though the kernel killed a process of step ${step.step} (${step.name}) for lack of memory`
+      : "";
+  const because = reason ? `: ${reason.detail}` : lackedMemory;
   const blame = reason?.fault === "infrastructure" ? "; the fault is the infrastructure's, not the task's" : "";
   const never = attempts.length === 0 && status !== "completed" ? " before it started" : "";
   return answer(status, `${task} ${words[status]}${tries || ""}${never}${because}${blame}`, facts);

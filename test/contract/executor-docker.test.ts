@@ -20,9 +20,11 @@ import { createPauseProgram } from "../../workers/executors/docker/pause-image.t
 import type { StepExit, TaskContext, TaskSandbox } from "../../workers/executors/executor.ts";
 import { type Owner, readOwner } from "../../workers/owner.ts";
 import { createWorkspace, removeTree } from "../../workers/workspace.ts";
+import { serveBlobs } from "../support/blob-server.ts";
 import { listLeftovers, needDocker } from "../support/docker.ts";
 import { eventually } from "../support/eventually.ts";
 import { imageSettings } from "../support/image-loader.ts";
+import { makeImage as makeImageOf, ownArchitecture } from "../support/made-image.ts";
 
 const log = createLogger("test", { level: process.env.LOG_LEVEL ?? "silent" });
 const never = new AbortController().signal;
@@ -187,13 +189,16 @@ describe("the docker executor with a real daemon", () => {
     inTask(
       async (sandbox) => {
         const script = `cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cut -d ' ' -f 1 /sys/fs/cgroup/cpu.max
-          (sleep 0.1 &); sleep 0.3; echo "zombies: $(ps -o stat | grep -c Z)"
+          (sleep 0.1 &); n=0
+          while ps -o comm | grep -q sleep && [ $((n+=1)) -lt 100 ]; do sleep 0.1; done
+          echo "zombies: $(ps -o stat | grep -c Z)"
           for i in $(seq 60); do sleep 600 & done; echo never`;
         const limited = await run(sandbox, step(script));
         expect(limited.text).toMatch(/^60000\nzombies: 0\n[\s\S]*can't fork/);
         expect(limited.text).not.toContain("never");
         // The kernel kills the child; what its parent makes of that says nothing about why.
         expect(await run(sandbox, step("tail /dev/zero; exit 3"))).toMatchObject({ exitCode: 3, outOfMemory: true });
+        expect(await run(sandbox, step("tail /dev/zero; exit 0"))).toMatchObject({ exitCode: 0, outOfMemory: true });
         expect(await run(sandbox, step("exec tail /dev/zero"))).toMatchObject({ exitCode: 137, outOfMemory: true });
         expect(await run(sandbox, step("kill -9 $$"))).toMatchObject({ exitCode: 137, outOfMemory: false });
       },
@@ -299,6 +304,27 @@ describe("the docker executor with a real daemon", () => {
         await eventually(() => docker.getImage(made.id).inspect(), "the image of a later step is there");
       },
       { images: {}, shippedImages: [made.id] },
+    );
+  });
+
+  it("says so where an image is made for machines of another kind, whoever brought it", async () => {
+    const architecture = ownArchitecture === "arm64" ? "amd64" : "arm64";
+    const foreign = await makeImageOf({ architecture, program: createPauseProgram(architecture) });
+    onTestFinished(() => docker.getImage(foreign.imageId).remove({ force: true }));
+    const images = (await serveBlobs(foreign)).links(foreign);
+    const spec = step("", { image: foreign.imageId, shipped: true, entry: null });
+    await inTask(
+      (sandbox) =>
+        expect(run(sandbox, spec)).rejects.toMatchObject({
+          reason: {
+            code: "image_unavailable",
+            fault: "user",
+            detail: expect.stringMatching(
+              `^image sha256:\\w{12} is made for linux/${architecture}, and this worker runs linux/${ownArchitecture} \\(exec /true failed: `,
+            ),
+          },
+        }),
+      { images },
     );
   });
 

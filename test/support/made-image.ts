@@ -18,6 +18,8 @@ export interface MadeImageOptions {
   architecture?: string;
   /** Bytes of the one file in the layer on top; they cannot be compressed. */
   bytes?: number;
+  /** What its command, `/true`, is; without it there is no such file. */
+  program?: Buffer;
 }
 
 /** What Docker calls the processor of this machine. */
@@ -27,6 +29,7 @@ export const ownArchitecture = process.arch === "x64" ? "amd64" : process.arch;
 export async function makeImage(options: MadeImageOptions = {}): Promise<MadeImage> {
   const archive = pack();
   archive.entry({ name: `made-for-tests-${randomBytes(4).toString("hex")}` }, randomBytes(options.bytes ?? 1_000));
+  if (options.program !== undefined) archive.entry({ name: "true", mode: 0o755 }, options.program);
   archive.finalize();
   const layers = [...(options.base ?? []), await buffer(archive as unknown as AsyncIterable<Buffer>)];
   const config = Buffer.from(

@@ -45,6 +45,7 @@ function setUp(
 ) {
   const trace: string[] = [];
   const running: FakeStep[] = [];
+  const written: string[] = [];
   const stop = new AbortController();
   const abandon = new AbortController();
   const prepare = vi.fn(async (launch: StepLaunch) => {
@@ -62,7 +63,7 @@ function setUp(
   const stepsOptions: StepsOptions = {
     steps,
     sandboxFor: () => ({ prepareStep: prepare, close: async () => undefined, clearWorkspace: async () => undefined }),
-    openOutput: () => ({ write: () => undefined, close: () => undefined }),
+    openOutput: () => ({ write: (_stream, bytes) => void written.push(bytes.toString()), close: () => undefined }),
     killGraceMs: () => options.graceMs ?? 20,
     stop: stop.signal,
     abandon: abandon.signal,
@@ -70,7 +71,7 @@ function setUp(
     nowMs: () => 0,
   };
   const interrupt = (what: Interrupt) => stop.abort(new AttemptInterrupted(what));
-  return { trace, running, prepare, abandon, interrupt, run: () => runSteps(stepsOptions) };
+  return { trace, running, written, prepare, abandon, interrupt, run: () => runSteps(stepsOptions) };
 }
 
 const cancelled: Interrupt = { kind: "cancelled", cause: "user", detail: "by me" };
@@ -100,6 +101,14 @@ describe("runSteps", () => {
   it("tells a lack of memory, whatever the exit code", async () => {
     const { run } = setUp([spec("a")], { onStart: (step) => step.exit(1, true) });
     expect((await run()).outcome).toMatchObject({ state: "failed", exitCode: 1, reason: { code: "out_of_memory" } });
+  });
+
+  it("leaves a step completed that says so itself, and notes what its processes lacked", async () => {
+    const { written, run } = setUp([spec("a")], { onStart: (step) => step.exit(0, true) });
+    const end = await run();
+    expect(end.outcome).toEqual({ state: "completed", exitCode: 0 });
+    expect(end.steps).toMatchObject([{ exitCode: 0, outOfMemory: true }]);
+    expect(written).toEqual([expect.stringMatching(/^sluice: the kernel killed a process of this step.*\n$/)]);
   });
 
   it("asks a step to end when it is cancelled, and does not take its answer for a success", async () => {

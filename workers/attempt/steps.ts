@@ -105,20 +105,27 @@ async function runStep(
     const { exit, cause } = await superviseStep(running, spec, options);
     result.endedAt = new Date(options.nowMs()).toISOString();
     result.exitCode = exit.exitCode;
+    if (exit.outOfMemory) result.outOfMemory = true;
     if (cause === "timed_out") {
       const detail = `${spec.name} did not end within its timeout of ${formatDuration(spec.timeoutMs ?? 0)}`;
       return { state: "timed_out", reason: reasonFor("timed_out", detail) };
     }
     // What a step answers to SIGTERM says nothing about the task, not even 0.
     if (cause === "stopped") options.stop.throwIfAborted();
+    if (exit.outOfMemory && exit.exitCode === 0) await output.write("stderr", lackedMemoryNotice);
     return outcomeOfExit(exit, spec.name);
   } finally {
     output.close();
   }
 }
 
+/** A step that says itself that all is well has completed; who reads its log learns what it made do without. */
+const lackedMemoryNotice = Buffer.from(
+  "sluice: the kernel killed a process of this step for lack of memory; the step ended with 0 all the same\n",
+);
+
 function outcomeOfExit(exit: StepExit, stepName: string): AttemptOutcome {
-  if (exit.outOfMemory) {
+  if (exit.outOfMemory && exit.exitCode !== 0) {
     const detail = `${stepName} ran out of memory (exit code ${exit.exitCode})`;
     return { state: "failed", exitCode: exit.exitCode, reason: reasonFor("out_of_memory", detail) };
   }

@@ -38,7 +38,7 @@ export interface StepOutput {
   write(stream: LogStream, bytes: Buffer): Promise<void> | undefined;
 }
 
-/** How a step ended. `outOfMemory` is the kernel's word, not a guess from exit code 137. */
+/** How a step ended. `outOfMemory` is the kernel's word on any of its processes, not a guess from exit code 137. */
 export interface StepExit {
   exitCode: number;
   outOfMemory: boolean;

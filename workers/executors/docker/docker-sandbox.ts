@@ -352,7 +352,8 @@ export class DockerSandbox implements TaskSandbox {
       };
     }
     const { log } = this.#options;
-    return new ContainerStep({ docker, daemon, cgroups, container, output, what: "the step", log });
+    const limitsMemory = this.#limitsMemory;
+    return new ContainerStep({ docker, daemon, cgroups, container, output, what: "the step", limitsMemory, log });
   }
 
   async #startService(name: string, container: AttachedContainer, output: StepOutput): Promise<RunningService> {
@@ -369,7 +370,8 @@ export class DockerSandbox implements TaskSandbox {
     const remove = () => this.#remove(container.containerId);
     const { log } = this.#options;
     const what = `service ${name}`;
-    return ContainerService.watch({ docker, daemon, cgroups, container, output, what, log }, remove);
+    const limitsMemory = this.#limitsMemory;
+    return ContainerService.watch({ docker, daemon, cgroups, container, output, what, limitsMemory, log }, remove);
   }
 
   async #remove(containerId: string): Promise<boolean> {
@@ -378,6 +380,10 @@ export class DockerSandbox implements TaskSandbox {
     const removed = await removeContainer(docker, containerId, this.#options.log);
     if (removed) this.#containerIds.delete(containerId);
     return removed;
+  }
+
+  get #limitsMemory(): boolean {
+    return this.#task.resources?.memoryBytes !== undefined;
   }
 
   #nameFilePath(path: string): string {

@@ -21,6 +21,11 @@ export async function inspectDaemon(docker: DockerClient): Promise<{ daemonId: s
   return { daemonId: info.ID ?? "", store: driverType?.startsWith("io.containerd.") ? "containerd" : "classic" };
 }
 
+/** Whether a name is one that `shippedTag` gives. */
+export function isShippedTag(name: string): boolean {
+  return name.startsWith(`${shippedRepository}:`);
+}
+
 /** The tag that a shipped image gets, by which it is found again and removed; `imageId` is its configuration's digest. */
 export function shippedTag(imageId: string): string {
   return `${shippedRepository}:${imageId.replace("sha256:", "")}`;

@@ -6,6 +6,7 @@ import { type RunningStep, type StepExit, StepFault, type StepOutput } from "../
 import type { DaemonWatch } from "./daemon-watch.ts";
 import { Demultiplexer } from "./demultiplexer.ts";
 import { type DockerClient, dockerMessage, statusOf } from "./docker-client.ts";
+import { explainForeignImage, StartFaultFinder } from "./foreign-image.ts";
 import { type CgroupSetup, locateOomCounter, OomWatch } from "./oom-watch.ts";
 
 const callDeadlineMs = 60_000;
@@ -30,6 +31,8 @@ export interface ContainerStepOptions {
   output: StepOutput;
   /** How it is called in reasons. */
   what: string;
+  /** Whether the job limits its memory. */
+  limitsMemory: boolean;
   log: Logger;
 }
 
@@ -80,7 +83,8 @@ export class ContainerStep implements RunningStep {
     const { session } = container;
     // What a daemon sends while it goes down may be the last, but nobody can tell.
     session.addEventListener("abort", () => container.output.destroy(), { once: true });
-    const copied = copyOutput(container.output, output);
+    const startFault = new StartFaultFinder(output);
+    const copied = copyOutput(container.output, startFault);
     // Wait after start, for "not running": waiting for the next exit beside the start hung once in 890 times.
     const exitCode = await this.#waitForExit();
     const outputFault = await copied;
@@ -89,7 +93,12 @@ export class ContainerStep implements RunningStep {
       const detail = `the connection to the output of ${this.#options.what} broke: ${outputFault.message}`;
       throw new StepFault(reasonFor("internal", detail), outputFault);
     }
-    return { exitCode, outOfMemory: exitCode !== 0 && (await this.#ranOutOfMemory()) };
+    const said = exitCode === 0 ? undefined : startFault.fault;
+    if (said !== undefined) {
+      const reason = await explainForeignImage(this.#options.docker, container.containerId, said);
+      if (reason !== undefined) throw new StepFault(reason);
+    }
+    return { exitCode, outOfMemory: await this.#ranOutOfMemory(exitCode) };
   }
 
   /** The exit code, or undefined where the daemon went away first: what it says later is its own doing. */
@@ -128,8 +137,10 @@ export class ContainerStep implements RunningStep {
   }
 
   /** The kernel's word, seen here or kept by the daemon: exit code 137 alone could be any SIGKILL. */
-  async #ranOutOfMemory(): Promise<boolean> {
+  async #ranOutOfMemory(exitCode: number): Promise<boolean> {
     if (this.#oomWatch.hasSeenKill) return true;
+    // Most steps end well and without a limit: they need not wait for another answer.
+    if (exitCode === 0 && !this.#options.limitsMemory) return false;
     const { State } = await withDeadline(this.#handle().inspect(), callDeadlineMs, "the inspection of a container");
     return State.OOMKilled;
   }
