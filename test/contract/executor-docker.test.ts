@@ -16,6 +16,7 @@ import type { ContainerStepSpec } from "../../shared/jobfile/job-spec.ts";
 import { createLogger } from "../../shared/log.ts";
 import { defaultDockerSocket } from "../../workers/docker-address.ts";
 import { DockerExecutor } from "../../workers/executors/docker/docker-executor.ts";
+import { endExec } from "../../workers/executors/docker/end-exec.ts";
 import { createPauseProgram } from "../../workers/executors/docker/pause-image.ts";
 import type { StepExit, TaskContext, TaskSandbox } from "../../workers/executors/executor.ts";
 import { type Owner, readOwner } from "../../workers/owner.ts";
@@ -233,6 +234,36 @@ describe("the docker executor with a real daemon", () => {
     expect(seen.text).not.toContain("6.6.6.6");
     expect(address).toMatch(/^\d/);
   });
+
+  it("ends a command inside a service that is not waited for any more, with what it started", () =>
+    inTask(async (sandbox) => {
+      const spec = { image: "busybox:stable", command: ["sleep", "600"], env: {}, tmpfs: [] };
+      const prepared = await sandbox.prepareService?.({ name: "side", spec }, never);
+      const service = await prepared?.start({ write: () => undefined });
+      const filters = { label: [`sluice.worker=${workerId}`, "sluice.role=service"] };
+      const [{ Id: containerId } = { Id: "" }] = await docker.listContainers({ filters });
+      const listCommands = async () => {
+        const { Processes } = await docker.getContainer(containerId).top({ ps_args: "-o pid,args" });
+        return (Processes as string[][]).map(([, args]) => args).filter((args) => args?.includes("700"));
+      };
+      const hang = ["sh", "-c", "sleep 700 & sleep 700"];
+      const stop = new AbortController();
+      const hanging = service?.runInside(hang, stop.signal);
+      await eventually(async () => (await listCommands()).length > 1, "the command runs");
+      stop.abort(new Error("too late"));
+      await expect(hanging).rejects.toThrow("too late");
+      await eventually(async () => (await listCommands()).length === 0, "the end of the command");
+      // A worker that may not end it from outside does so from inside.
+      const exec = await docker.getContainer(containerId).exec({ Cmd: hang });
+      await exec.start({ Detach: true });
+      await eventually(async () => (await listCommands()).length > 1, "the command runs");
+      const killGroup = () => {
+        throw Object.assign(new Error("not permitted"), { code: "EPERM" });
+      };
+      expect(await endExec({ docker, containerId, exec, killGroup })).toBeUndefined();
+      await eventually(async () => (await listCommands()).length === 0, "the end of the command");
+      expect(await service?.isRunning()).toBe(true);
+    }));
 
   it("goes on where the waiting container of its namespace was taken away", () =>
     inTask(async (sandbox) => {

@@ -69,7 +69,7 @@ export interface ServiceLaunch {
 export interface RunningService extends RunningStep {
   /** Its address in the task's network; undefined where it ended before anybody could ask for it. */
   readonly address: string | undefined;
-  /** Runs a command inside; throws where that cannot be done. The signal ends the wait, not the command. */
+  /** Runs a command inside; throws where that cannot be done. The signal ends the wait at once, and then the command. */
   runInside(command: readonly string[], signal: AbortSignal): Promise<{ exitCode: number; output: string }>;
   /** Asks whether it still runs: its end may not have been told yet. */
   isRunning(): Promise<boolean>;

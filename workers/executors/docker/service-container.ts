@@ -1,9 +1,12 @@
 import type { Readable } from "node:stream";
+import type Docker from "dockerode";
 import type { ContainerCreateOptions } from "dockerode";
+import type { Logger } from "../../../shared/log.ts";
 import { untilAborted, withDeadline } from "../../retry.ts";
 import type { RunningService, ServiceLaunch, TaskContext } from "../executor.ts";
 import { Demultiplexer } from "./demultiplexer.ts";
 import { type DockerClient, dockerLabels, dockerMessage, statusOf } from "./docker-client.ts";
+import { endExec } from "./end-exec.ts";
 import { limitResources } from "./resource-limits.ts";
 import { ContainerStep, type ContainerStepOptions } from "./step-container.ts";
 
@@ -60,16 +63,17 @@ export class ContainerService implements RunningService {
   readonly #containerId: string;
   readonly #step: ContainerStep;
   readonly #remove: () => Promise<unknown>;
+  readonly #log: Logger;
 
   private constructor(
-    docker: DockerClient,
-    containerId: string,
+    { docker, container, log }: ContainerStepOptions,
     step: ContainerStep,
     address: string | undefined,
     remove: () => Promise<unknown>,
   ) {
     this.#docker = docker;
-    this.#containerId = containerId;
+    this.#containerId = container.containerId;
+    this.#log = log;
     this.#step = step;
     this.address = address;
     this.#remove = remove;
@@ -78,12 +82,11 @@ export class ContainerService implements RunningService {
   /** Watches a container that has started; `remove` takes it away with all that is known of it. */
   static async watch(options: ContainerStepOptions, remove: () => Promise<unknown>): Promise<ContainerService> {
     const { docker, container } = options;
-    const { containerId } = container;
     const step = new ContainerStep(options);
-    const inspection = docker.getContainer(containerId).inspect();
+    const inspection = docker.getContainer(container.containerId).inspect();
     const { NetworkSettings } = await withDeadline(inspection, callDeadlineMs, "the inspection of a container");
     const address = Object.values(NetworkSettings.Networks)[0]?.IPAddress;
-    return new ContainerService(docker, containerId, step, address || undefined, remove);
+    return new ContainerService(options, step, address || undefined, remove);
   }
 
   get ended(): RunningService["ended"] {
@@ -113,8 +116,9 @@ export class ContainerService implements RunningService {
   }
 
   async runInside(command: readonly string[], signal: AbortSignal): Promise<{ exitCode: number; output: string }> {
+    let exec: Docker.Exec | undefined;
     try {
-      const exec = await this.#docker
+      exec = await this.#docker
         .getContainer(this.#containerId)
         .exec({ Cmd: [...command], AttachStdout: true, AttachStderr: true, abortSignal: signal });
       const stream = await exec.start({ hijack: true, stdin: false, abortSignal: signal });
@@ -123,8 +127,24 @@ export class ContainerService implements RunningService {
       const { ExitCode } = await exec.inspect({ abortSignal: signal });
       return { exitCode: ExitCode ?? -1, output };
     } catch (error) {
-      if (signal.aborted) throw signal.reason;
+      if (signal.aborted) {
+        // Beside whatever comes next: nobody waits for a command that did not answer.
+        if (exec !== undefined) void this.#end(exec);
+        throw signal.reason;
+      }
       throw new Error(`${command[0] ?? ""} could not be run inside it: ${dockerMessage(error)}`, { cause: error });
+    }
+  }
+
+  /** Ends a command that does not end by itself; checks that hang would pile up in a service that is looked at often. */
+  async #end(exec: Docker.Exec): Promise<void> {
+    try {
+      const why = await endExec({ docker: this.#docker, containerId: this.#containerId, exec });
+      if (why !== undefined) this.#log.warn({ why }, "a command inside a service goes on until the service ends");
+    } catch (error) {
+      // The service has ended, and the command with it.
+      if (statusOf(error) === 404 || statusOf(error) === 409) return;
+      this.#log.warn({ reason: dockerMessage(error) }, "a command inside a service could not be ended");
     }
   }
 }
