@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import type { ApiClient } from "../../shared/api-client/index.ts";
+import { formatBytes, formatLocalTime, plural } from "../../shared/domain/format.ts";
 import {
   type ExpiredArtifact,
   type FetchedArtifact,
@@ -8,7 +9,6 @@ import {
 } from "../artifacts/fetch-artifacts.ts";
 import { type Context, withInterrupt } from "../context.ts";
 import { CliError, exitCodes } from "../errors.ts";
-import { formatBytes, formatLocalTime, plural } from "../terminal/format.ts";
 import { oneLine } from "../terminal/one-line.ts";
 
 /** Options of `sluice artifact`. */

@@ -1,9 +1,9 @@
 import type { ImagePrune, ListedImageBlob } from "../../shared/api/image-schemas.ts";
+import { formatAge, formatBytes, plural } from "../../shared/domain/format.ts";
 import { limits } from "../../shared/domain/limits.ts";
 import { parseSize } from "../../shared/jobfile/units.ts";
 import { type Context, withInterrupt } from "../context.ts";
 import { CliError, exitCodes } from "../errors.ts";
-import { formatAge, formatBytes, plural } from "../terminal/format.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import { type Column, renderTable } from "../terminal/table.ts";
 

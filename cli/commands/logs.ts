@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { ApiLogLine, Task } from "../../shared/api/schemas.ts";
 import type { ApiClient } from "../../shared/api-client/index.ts";
+import { viewTask } from "../../shared/api-client/job-view.ts";
 import { isLogEndLost } from "../../shared/domain/lost-log.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import { type Context, withInterrupt } from "../context.ts";
@@ -11,7 +12,6 @@ import { createLogPrinter } from "../logs/log-printer.ts";
 import { outlast } from "../logs/outlast.ts";
 import { printLogBytes } from "../logs/print-log-bytes.ts";
 import { oneLine } from "../terminal/one-line.ts";
-import { viewTask } from "../watch/job-view.ts";
 import { explainReason, lookOf } from "../watch/task-line.ts";
 
 /** Options of `sluice logs`. */

@@ -1,9 +1,9 @@
 import type { Job } from "../../shared/api/schemas.ts";
+import { formatAge, formatDuration, formatNumber } from "../../shared/domain/format.ts";
 import type { JobState } from "../../shared/domain/job-state.ts";
 import { countEnded, taskCounts } from "../../shared/domain/task-counts.ts";
 import { type Context, withInterrupt } from "../context.ts";
 import { exitCodes } from "../errors.ts";
-import { formatAge, formatDuration, formatNumber } from "../terminal/format.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import { jobColors } from "../terminal/symbols.ts";
 import { type Cell, type Column, renderTable } from "../terminal/table.ts";

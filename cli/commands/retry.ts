@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
+import { formatNumber, plural } from "../../shared/domain/format.ts";
 import type { Context } from "../context.ts";
 import { exitCodes } from "../errors.ts";
-import { formatNumber, plural } from "../terminal/format.ts";
 import { oneLine } from "../terminal/one-line.ts";
 
 /** Names of tasks that are told at most. */

@@ -1,12 +1,12 @@
 import { randomUUID } from "node:crypto";
 import type { SubmittedJob } from "../../shared/api/schemas.ts";
+import { plural } from "../../shared/domain/format.ts";
 import { listImageBuilds, toJobSpec } from "../../shared/jobfile/resolve.ts";
 import { type Context, withInterrupt } from "../context.ts";
 import { exitCodes, explainError, Interrupted } from "../errors.ts";
 import { buildImages } from "../jobs/build-images.ts";
 import { type LoadedJob, loadJob } from "../jobs/load-job.ts";
 import { createJobLogs } from "../logs/job-logs.ts";
-import { plural } from "../terminal/format.ts";
 import { printError } from "../terminal/print-error.ts";
 import { explainInterrupt, watchJob } from "../watch/watch-job.ts";
 import { fetchAndTell } from "./artifact.ts";

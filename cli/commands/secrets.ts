@@ -1,10 +1,10 @@
 import { createReadStream } from "node:fs";
 import { resolve } from "node:path";
 import type { SecretDescription } from "../../shared/api/schemas.ts";
+import { formatAge, plural } from "../../shared/domain/format.ts";
 import { explainBadSecretName, explainBadSecretValue, secretRules } from "../../shared/domain/secret-rules.ts";
 import { type Context, withInterrupt } from "../context.ts";
 import { CliError, exitCodes } from "../errors.ts";
-import { formatAge, plural } from "../terminal/format.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import { askHidden, readAll } from "../terminal/read-input.ts";
 import { type Column, renderTable } from "../terminal/table.ts";

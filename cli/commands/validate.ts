@@ -1,8 +1,8 @@
+import { plural } from "../../shared/domain/format.ts";
 import { listImageBuilds } from "../../shared/jobfile/resolve.ts";
 import { type Context, withInterrupt } from "../context.ts";
 import { exitCodes } from "../errors.ts";
 import { checkJob, type JobFileInput, type LoadedJob, loadJob } from "../jobs/load-job.ts";
-import { plural } from "../terminal/format.ts";
 import { oneLine } from "../terminal/one-line.ts";
 
 /** `sluice validate FILE [ARGS…]`: says whether a job file could be run, without building or sending anything. */

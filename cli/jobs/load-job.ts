@@ -1,5 +1,6 @@
 import { readFile, stat } from "node:fs/promises";
 import { dirname, extname, resolve } from "node:path";
+import { plural } from "../../shared/domain/format.ts";
 import { parseCodeJob } from "../../shared/jobfile/code-job.ts";
 import { formatProblems } from "../../shared/jobfile/format-problems.ts";
 import { loadJobFile } from "../../shared/jobfile/load.ts";
@@ -9,7 +10,6 @@ import { createCommandRunner } from "../../shared/jobfile/run-command.ts";
 import type { JobDocument } from "../../shared/jobfile/schema.ts";
 import type { Context } from "../context.ts";
 import { CliError, exitCodes } from "../errors.ts";
-import { plural } from "../terminal/format.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import { findMissingFiles } from "./missing-files.ts";
 import { runJobCode } from "./run-job-code.ts";

@@ -1,5 +1,5 @@
+import { formatDuration } from "../../shared/domain/format.ts";
 import type { Context } from "../context.ts";
-import { formatDuration } from "../terminal/format.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import { truncate } from "../terminal/text.ts";
 

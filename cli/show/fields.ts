@@ -1,4 +1,4 @@
-import { formatLocalTime } from "../terminal/format.ts";
+import { formatLocalTime } from "../../shared/domain/format.ts";
 import type { Style } from "../terminal/style.ts";
 import { pad } from "../terminal/text.ts";
 

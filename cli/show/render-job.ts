@@ -1,12 +1,12 @@
 import type { Job, TaskSummary } from "../../shared/api/schemas.ts";
+import { type TaskView, taskSpanMs, viewTask } from "../../shared/api-client/job-view.ts";
+import { formatAge, formatBytes, formatDuration, formatNumber, plural } from "../../shared/domain/format.ts";
 import { countEnded, taskCounts } from "../../shared/domain/task-counts.ts";
-import { formatAge, formatBytes, formatDuration, formatNumber, plural } from "../terminal/format.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import type { Style } from "../terminal/style.ts";
 import { jobColors } from "../terminal/symbols.ts";
 import { type Cell, type Column, renderTable } from "../terminal/table.ts";
 import { formatBar, formatCounts } from "../watch/counts-line.ts";
-import { type TaskView, taskSpanMs, viewTask } from "../watch/job-view.ts";
 import { explainReason, explainWaiting, lookOf } from "../watch/task-line.ts";
 import { formatMoment, renderFields } from "./fields.ts";
 

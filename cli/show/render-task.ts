@@ -1,11 +1,11 @@
 import type { Attempt, Task } from "../../shared/api/schemas.ts";
+import { viewTask } from "../../shared/api-client/job-view.ts";
+import { formatAge, formatBytes, formatDuration, formatLocalTime, formatNumber } from "../../shared/domain/format.ts";
 import type { LogSummary, StepResult } from "../../shared/domain/manifest.ts";
-import { formatAge, formatBytes, formatDuration, formatLocalTime, formatNumber } from "../terminal/format.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import type { Style } from "../terminal/style.ts";
 import { renderTable } from "../terminal/table.ts";
 import { wrap } from "../terminal/text.ts";
-import { viewTask } from "../watch/job-view.ts";
 import { lookOf } from "../watch/task-line.ts";
 import { type Field, formatMoment, renderFields } from "./fields.ts";
 import type { ShowOptions } from "./render-job.ts";

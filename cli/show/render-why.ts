@@ -1,9 +1,10 @@
 import type { Why } from "../../shared/api/schemas.ts";
+import { formatAge, formatDuration, formatNumber, plural } from "../../shared/domain/format.ts";
+import { markTask } from "../../shared/domain/task-mark.ts";
 import type { FactOf, WhyFact } from "../../shared/domain/why-facts.ts";
 import { cleanForTerminal } from "../logs/log-printer.ts";
-import { formatAge, formatDuration, formatNumber, plural } from "../terminal/format.ts";
 import { oneLine } from "../terminal/one-line.ts";
-import { markLooks, markTask } from "../terminal/symbols.ts";
+import { markLooks } from "../terminal/symbols.ts";
 import { renderTable } from "../terminal/table.ts";
 import { wrap } from "../terminal/text.ts";
 import { explainReason } from "../watch/task-line.ts";

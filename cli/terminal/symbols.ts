@@ -1,17 +1,6 @@
 import type { JobState } from "../../shared/domain/job-state.ts";
-import type { TaskState } from "../../shared/domain/task-state.ts";
+import type { TaskMark } from "../../shared/domain/task-mark.ts";
 import type { StyleName } from "./style.ts";
-
-/**
- * The kinds of a task's state that users tell apart: its state, and "failures" (exit 42), which is `failed` shown as
- * a warning.
- */
-export type TaskMark = TaskState | "failures";
-
-/** The mark of a task. */
-export function markTask(status: TaskState, warning: boolean | undefined): TaskMark {
-  return status === "failed" && warning === true ? "failures" : status;
-}
 
 /** How a mark is drawn: a symbol of two columns, the word for it, its colour. */
 export interface MarkLook {

@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events";
 import { describe, expect, it } from "vitest";
-import { formatAge, formatBytes, formatDuration, plural } from "./format.ts";
+import { formatAge, formatBytes, formatDuration, plural } from "../../shared/domain/format.ts";
 import { oneLine } from "./one-line.ts";
 import { createOutput, decideColor } from "./output.ts";
 import { ansiStyle, plainStyle } from "./style.ts";

@@ -1,7 +1,8 @@
+import { formatNumber } from "../../shared/domain/format.ts";
 import type { TaskCounts } from "../../shared/domain/task-counts.ts";
-import { formatNumber } from "../terminal/format.ts";
+import type { TaskMark } from "../../shared/domain/task-mark.ts";
 import type { Style } from "../terminal/style.ts";
-import { markLooks, type TaskMark, taskMarks } from "../terminal/symbols.ts";
+import { markLooks, taskMarks } from "../terminal/symbols.ts";
 
 /** Tasks by mark: by state, with the failures that are shown as warnings apart. */
 export function countMarks(counts: TaskCounts, warnings: number): { mark: TaskMark; count: number }[] {

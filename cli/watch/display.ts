@@ -1,11 +1,11 @@
 import type { JobEvent } from "../../events/index.ts";
 import type { StreamStatus } from "../../shared/api-client/index.ts";
+import type { JobView } from "../../shared/api-client/job-view.ts";
+import { formatDuration, formatNumber } from "../../shared/domain/format.ts";
 import { countEnded } from "../../shared/domain/task-counts.ts";
 import type { Context } from "../context.ts";
-import { formatDuration, formatNumber } from "../terminal/format.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import { describeEvent, everyEventTasks } from "./event-line.ts";
-import type { JobView } from "./job-view.ts";
 import { renderView } from "./render-view.ts";
 
 /** Shows how a job goes while it goes. */

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { JobEvent } from "../../events/index.ts";
+import { applyEvent, startView } from "../../shared/api-client/job-view.ts";
 import { createFakeJob, type FakeJob } from "../../test/support/fake-job.ts";
 import { plainStyle } from "../terminal/style.ts";
 import { describeEvent, everyEventTasks } from "./event-line.ts";
-import { applyEvent, startView } from "./job-view.ts";
 
 /** The lines of a job's events, one second apart. */
 function linesOf(fake: FakeJob): (string | undefined)[] {

@@ -1,10 +1,11 @@
 import type { JobEvent, TaskTransitionEvent } from "../../events/index.ts";
+import type { JobView } from "../../shared/api-client/job-view.ts";
+import { formatDuration, plural } from "../../shared/domain/format.ts";
+import { markTask } from "../../shared/domain/task-mark.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
-import { formatDuration, plural } from "../terminal/format.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import type { Style } from "../terminal/style.ts";
-import { markLooks, markTask } from "../terminal/symbols.ts";
-import type { JobView } from "./job-view.ts";
+import { markLooks } from "../terminal/symbols.ts";
 import { explainReason } from "./task-line.ts";
 
 /** Above this many tasks, starts and completions are not worth a line each; what goes wrong always is. */

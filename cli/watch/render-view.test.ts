@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
+import type { JobView, TaskView } from "../../shared/api-client/job-view.ts";
 import { taskCounts } from "../../shared/domain/task-counts.ts";
 import type { TaskState } from "../../shared/domain/task-state.ts";
 import { plainStyle } from "../terminal/style.ts";
 import { textWidth } from "../terminal/text.ts";
-import type { JobView, TaskView } from "./job-view.ts";
 import { renderView } from "./render-view.ts";
 
 const frame = { width: 80, height: 20, nowMs: 60_000, style: plainStyle };

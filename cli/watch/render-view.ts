@@ -1,12 +1,12 @@
+import type { JobView, TaskView } from "../../shared/api-client/job-view.ts";
+import { formatDuration, formatNumber } from "../../shared/domain/format.ts";
 import { countEnded } from "../../shared/domain/task-counts.ts";
-import { formatDuration, formatNumber } from "../terminal/format.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import type { Style } from "../terminal/style.ts";
 import { jobColors } from "../terminal/symbols.ts";
 import { renderTable } from "../terminal/table.ts";
 import { textWidth, truncate } from "../terminal/text.ts";
 import { formatBar, formatCounts } from "./counts-line.ts";
-import type { JobView, TaskView } from "./job-view.ts";
 import { taskColumns, taskRow } from "./task-line.ts";
 
 /** Room and circumstances of one frame. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { viewTask } from "../../shared/api-client/job-view.ts";
 import { createFakeJob, type FakeJob } from "../../test/support/fake-job.ts";
 import { plainStyle } from "../terminal/style.ts";
-import { viewTask } from "./job-view.ts";
 import { renderSummary, type SummaryOptions } from "./summary.ts";
 
 const options: SummaryOptions = {

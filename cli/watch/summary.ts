@@ -1,12 +1,13 @@
 import type { Job } from "../../shared/api/schemas.ts";
+import type { TaskView } from "../../shared/api-client/job-view.ts";
+import { formatBytes, formatDuration, formatNumber, plural } from "../../shared/domain/format.ts";
 import { countEnded, type TaskCounts, taskCounts } from "../../shared/domain/task-counts.ts";
-import { formatBytes, formatDuration, formatNumber, plural } from "../terminal/format.ts";
+import { markTask, type TaskMark } from "../../shared/domain/task-mark.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import type { Style } from "../terminal/style.ts";
-import { jobColors, markTask, type TaskMark } from "../terminal/symbols.ts";
+import { jobColors } from "../terminal/symbols.ts";
 import { renderTable } from "../terminal/table.ts";
 import { formatCounts } from "./counts-line.ts";
-import type { TaskView } from "./job-view.ts";
 import { taskColumns, taskRow } from "./task-line.ts";
 
 /** What the summary of an ended job is made of. */

@@ -1,9 +1,10 @@
 import type { TaskSummary } from "../../shared/api/schemas.ts";
-import { formatDuration, formatNumber } from "../terminal/format.ts";
+import { type TaskView, taskSpanMs } from "../../shared/api-client/job-view.ts";
+import { formatDuration, formatNumber } from "../../shared/domain/format.ts";
+import { markTask, type TaskMark } from "../../shared/domain/task-mark.ts";
 import { oneLine } from "../terminal/one-line.ts";
-import { type MarkLook, markLooks, markTask, type TaskMark } from "../terminal/symbols.ts";
+import { type MarkLook, markLooks } from "../terminal/symbols.ts";
 import type { Cell, Column } from "../terminal/table.ts";
-import { type TaskView, taskSpanMs } from "./job-view.ts";
 
 /** What users are told of why a task did not complete: the sentence, or the code where there is none. */
 export function explainReason(reason: TaskSummary["reason"]): string {

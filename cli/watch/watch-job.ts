@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Job } from "../../shared/api/schemas.ts";
 import { type ApiClient, ConnectionError } from "../../shared/api-client/index.ts";
+import { applyEvent, type JobView, startView, type TaskView, viewTask } from "../../shared/api-client/job-view.ts";
 import { isTerminalJobState } from "../../shared/domain/job-state.ts";
 import { terminalTaskStates } from "../../shared/domain/task-state.ts";
 import type { Context } from "../context.ts";
@@ -13,7 +14,6 @@ import {
   createQuietDisplay,
   type Display,
 } from "./display.ts";
-import { applyEvent, type JobView, startView, type TaskView, viewTask } from "./job-view.ts";
 import { renderSummary } from "./summary.ts";
 
 /** How to watch a job. */

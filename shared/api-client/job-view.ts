@@ -1,8 +1,8 @@
 import type { JobEvent, TaskTransitionEvent } from "../../events/index.ts";
-import type { Job, TaskSummary } from "../../shared/api/schemas.ts";
-import type { JobState } from "../../shared/domain/job-state.ts";
-import { type TaskCounts, taskCounts } from "../../shared/domain/task-counts.ts";
-import { isTerminalTaskState, type TaskState } from "../../shared/domain/task-state.ts";
+import type { Job, TaskSummary } from "../api/schemas.ts";
+import type { JobState } from "../domain/job-state.ts";
+import { type TaskCounts, taskCounts } from "../domain/task-counts.ts";
+import { isTerminalTaskState, type TaskState } from "../domain/task-state.ts";
 
 /** What a watcher knows about one task. Times are milliseconds since the epoch of the control plane's clock. */
 export interface TaskView {

@@ -1,9 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { JobEvent } from "../../events/index.ts";
-import { countAll } from "../../shared/domain/task-counts.ts";
 import { createFakeJob, type FakeJob } from "../../test/support/fake-job.ts";
+import { countAll } from "../domain/task-counts.ts";
 import { applyEvent, type JobView, recentLength, startView } from "./job-view.ts";
-import { explainWaiting } from "./task-line.ts";
 
 function viewOf({ job, tasks }: FakeJob): JobView {
   return startView(job, tasks.values());
@@ -133,10 +132,6 @@ describe("the view of a job", () => {
     for (const event of fake.events.slice(seen)) applyEvent(view, event);
     const c = view.tasks.get("c");
     expect(c?.waitingFor).toEqual({ names: ["b"], count: 1 });
-    expect(c && explainWaiting(c)).toBe("waits for b");
-    expect(c && explainWaiting({ ...c, waitingFor: { names: ["x", "y"], count: 1_002 } })).toBe(
-      "waits for x, y and 1,000 more",
-    );
   });
 
   it("takes a retried job for one that goes on", () => {
