@@ -3,7 +3,9 @@ import { z } from "zod";
 import { timing } from "../shared/domain/timing.ts";
 import { jobRules } from "../shared/jobfile/rules.ts";
 import { type DockerAddress, parseDockerHost } from "./docker-address.ts";
+import type { Isolation } from "./executors/docker/isolation.ts";
 import type { CacheLimits } from "./images/expiry.ts";
+import { parseIsolation } from "./isolation-config.ts";
 import { type NoticeConfig, noticeEnv, readNoticeConfig } from "./notices/notice-config.ts";
 import { Secret } from "./secret.ts";
 
@@ -26,6 +28,8 @@ export interface WorkerConfig {
   docker: DockerAddress;
   provider: Provider;
   notices: NoticeConfig;
+  /** How far the containers of tasks are kept apart from this machine. */
+  isolation: Isolation;
   imageCache: CacheLimits;
   /** How images of AWS's private registries are signed in for; undefined: only as jobs say. */
   ecr: { endpoint: string | undefined } | undefined;
@@ -77,6 +81,8 @@ const envSchema = z.object({
   SLUICE_WORK_DIR: z.string().min(1, "is empty: name a folder").default("/var/lib/sluice/work"),
   SLUICE_EXECUTORS: z.string().default("docker"),
   SLUICE_PROVIDER: z.enum(["local", "ec2", "openstack"], { error: "is local, ec2 or openstack" }).default("local"),
+  SLUICE_METADATA: z.enum(["blocked", "reachable"], { error: "is blocked or reachable" }).default("blocked"),
+  SLUICE_CAPABILITIES: z.string().default(""),
   SLUICE_IMAGE_CACHE_GB: wholeNumber.default(defaultImageCacheGb),
   SLUICE_IMAGE_CACHE_DAYS: wholeNumber.default(defaultImageCacheDays),
   SLUICE_ECR: z.enum(["on", "off"], { error: "is on or off" }).optional(),
@@ -116,6 +122,11 @@ export function parseConfig(
         "visibility timeout of the queue",
     );
   }
+  const isolation = parseIsolation(
+    { metadata: values.SLUICE_METADATA, capabilities: values.SLUICE_CAPABILITIES },
+    { provider: values.SLUICE_PROVIDER, executors },
+    problems,
+  );
   if (problems.length > 0) return { ok: false, problems };
   return {
     ok: true,
@@ -129,6 +140,7 @@ export function parseConfig(
       docker: docker.address,
       provider: values.SLUICE_PROVIDER,
       notices: readNoticeConfig(values, values.SLUICE_PROVIDER, host.cwd),
+      isolation,
       imageCache: {
         maxBytes: values.SLUICE_IMAGE_CACHE_GB * bytesPerGb,
         maxAgeMs: values.SLUICE_IMAGE_CACHE_DAYS * msPerDay,

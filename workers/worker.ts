@@ -184,6 +184,7 @@ export class Worker {
         limits: config.imageCache,
         ecr: this.#deps.ecr && new EcrLogin({ client: this.#deps.ecr }),
       },
+      isolation: config.isolation,
       address: config.docker,
       slots: config.slots,
       workerId,

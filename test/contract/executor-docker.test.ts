@@ -52,6 +52,7 @@ function step(run: string, more: Partial<ContainerStepSpec> = {}): ContainerStep
 async function openExecutor(workerId: string, more: { slots?: number; socket?: string; owner?: Owner } = {}) {
   return new DockerExecutor({
     images: imageSettings(imagesFolder),
+    isolation: { metadata: "blocked", addedCapabilities: [] },
     address: { kind: "socket", path: more.socket ?? defaultDockerSocket },
     slots: more.slots ?? 1,
     workerId,

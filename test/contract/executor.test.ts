@@ -49,6 +49,7 @@ const kinds: Kind[] = [
       const owner = await readOwner();
       return new DockerExecutor({
         images: imageSettings(folder),
+        isolation: { metadata: "blocked", addedCapabilities: [] },
         address: { kind: "socket", path: defaultDockerSocket },
         slots: 1,
         workerId,

@@ -215,7 +215,7 @@ describe("services of a task", () => {
   it("belong to one task: another one at the same time has its own of the same name and port", async () => {
     const own = "wget -qO- http://web:8080/ready";
     const waits = "while :; do sleep 0.1; done";
-    const tellAddress = "ping -c 1 -W 1 web | sed -n '1s/.*(\\(.*\\)).*/\\1/p'";
+    const tellAddress = "nslookup web 127.0.0.11 | sed -n 's/^Address: \\([0-9.]*\\)$/\\1/p'";
     const plain = { web: { ...web("of the left"), health: { check: { kind: "tcp", port: 8080 } } } };
     await send("left", plain, `${tellAddress}; ${own}; ${waits}`);
     const address = await eventually(async () => (await readLog("left"))[0], "the left one's address");

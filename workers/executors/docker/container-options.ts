@@ -3,6 +3,7 @@ import type { ContainerStepSpec } from "../../../shared/jobfile/job-spec.ts";
 import type { StepLaunch, TaskContext } from "../executor.ts";
 import { buildStepEnvironment } from "../step-environment.ts";
 import { dockerLabels } from "./docker-client.ts";
+import { type Isolation, restrictRights } from "./isolation.ts";
 import { limitResources } from "./resource-limits.ts";
 
 /** Where the workspace is inside containers; the second place is for job files of Alfred. */
@@ -20,6 +21,7 @@ export interface StepContainerInput {
   spec: ContainerStepSpec;
   labels: Readonly<Record<string, string>>;
   pauseId: string;
+  isolation: Isolation;
   /** Files of the host that take the place of Docker's own in the container. */
   nameFiles: readonly { hostPath: string; path: string }[];
 }
@@ -48,7 +50,7 @@ export function buildStepContainer(input: StepContainerInput): Omit<ContainerCre
       LogConfig: { Type: "none", Config: {} },
       // Removed by the worker, which has still questions after the end.
       AutoRemove: false,
-      SecurityOpt: ["no-new-privileges"],
+      ...restrictRights(input.isolation),
       ...limitResources(task.resources, task.slots),
       Mounts: [
         bind(task.workspace.path, containerPaths.workspace),

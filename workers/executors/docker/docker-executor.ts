@@ -15,6 +15,7 @@ import { type DockerConnection, DockerSandbox } from "./docker-sandbox.ts";
 import { ImagePruner } from "./image-pruner.ts";
 import { inspectDaemon } from "./image-store.ts";
 import { ImageLoader } from "./images.ts";
+import type { Isolation } from "./isolation.ts";
 import { createNamespace, isPassingNetworkFault, type Namespace, removeNamespace } from "./namespace.ts";
 import { NamespacePool } from "./namespace-pool.ts";
 import type { CgroupSetup } from "./oom-watch.ts";
@@ -45,6 +46,7 @@ export interface DockerExecutorOptions {
   address: DockerAddress;
   slots: number;
   images: ImageSettings;
+  isolation: Isolation;
   workerId: string;
   owner: Owner;
   log: Logger;
@@ -117,6 +119,7 @@ export class DockerExecutor implements Executor {
       connect: () => this.#connect(),
       explainAway: () => this.#explainAway(),
       labels: this.#labels,
+      isolation: this.#options.isolation,
       log: this.#options.log,
     });
   }
@@ -160,7 +163,7 @@ export class DockerExecutor implements Executor {
   }
 
   async #connectOnce(): Promise<DockerConnection> {
-    const { address, slots, log } = this.#options;
+    const { address, slots, isolation, log } = this.#options;
     this.#client ??= createDockerClient(address, true);
     const docker = await this.#client;
     const unreachable = await explainUnreachable(docker, address);
@@ -173,7 +176,7 @@ export class DockerExecutor implements Executor {
     const create = async () => {
       const name = `sluice-${this.#options.workerId.slice(2)}-${this.#namespaceCount++}`;
       try {
-        return await createNamespace({ docker, pauseImage, name, labels: this.#labels });
+        return await createNamespace({ docker, pauseImage, name, labels: this.#labels, isolation });
       } catch (error) {
         // Who waits for a namespace need not wait for this too.
         this.#track(daemon.persist(() => removeLabelled(docker, dockerLabels.namespace, name, log).then(() => true)));
@@ -192,7 +195,7 @@ export class DockerExecutor implements Executor {
     });
     this.#pool = namespaces;
     await daemon.open();
-    return { docker, daemon, namespaces, cgroups, ...(await this.#openImages(docker)) };
+    return { docker, daemon, namespaces, cgroups, pauseImage, ...(await this.#openImages(docker)) };
   }
 
   async #openImages(docker: DockerClient): Promise<Pick<DockerConnection, "images" | "pruner">> {

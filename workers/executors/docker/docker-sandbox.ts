@@ -23,6 +23,7 @@ import type { DaemonWatch } from "./daemon-watch.ts";
 import { type DockerClient, dockerLabels, dockerMessage, isConnectionError, statusOf } from "./docker-client.ts";
 import type { ImagePruner } from "./image-pruner.ts";
 import type { ImageLoader, ImageName } from "./images.ts";
+import { grantOnly, type Isolation } from "./isolation.ts";
 import type { Namespace } from "./namespace.ts";
 import type { NamespacePool } from "./namespace-pool.ts";
 import type { CgroupSetup } from "./oom-watch.ts";
@@ -30,6 +31,7 @@ import { explainRefusal, type Launched } from "./refusals.ts";
 import { removeLabelled } from "./remains.ts";
 import { removeContainer } from "./removal.ts";
 import { buildServiceContainer, ContainerService } from "./service-container.ts";
+import { type ServiceNamespace, ServiceNamespaces } from "./service-namespaces.ts";
 import {
   type AttachedContainer,
   attachOutput,
@@ -48,6 +50,7 @@ export interface DockerConnection {
   namespaces: NamespacePool;
   images: ImageLoader;
   cgroups: CgroupSetup;
+  pauseImage: string;
   pruner: ImagePruner;
 }
 
@@ -56,6 +59,7 @@ export interface DockerSandboxOptions {
   /** Says why the daemon does not answer, for the task's reason. */
   explainAway: () => Promise<string>;
   labels: Readonly<Record<string, string>>;
+  isolation: Isolation;
   log: Logger;
 }
 
@@ -64,7 +68,7 @@ const theStep: Launched = { name: "the step", isService: false };
 
 /** An image, and what to create from it in the attempt's namespace. */
 interface ContainerPlan extends ImageName {
-  build: (namespace: Namespace) => Omit<ContainerCreateOptions, "Image">;
+  build: (namespace: Namespace) => Promise<Omit<ContainerCreateOptions, "Image">>;
 }
 
 /**
@@ -77,6 +81,7 @@ export class DockerSandbox implements TaskSandbox {
   readonly #stop = new AbortController();
   readonly #containerIds = new Set<string>();
   readonly #pending = new Set<Promise<unknown>>();
+  #serviceNamespaces: ServiceNamespaces | undefined;
   #connection: DockerConnection | undefined;
   #namespace: Promise<Namespace> | undefined;
   /** The daemon's session in which the namespace was taken. */
@@ -118,18 +123,23 @@ export class DockerSandbox implements TaskSandbox {
 
   async prepareService(service: ServiceLaunch, signal: AbortSignal): Promise<PreparedService> {
     this.#hasServices = true;
-    const { labels } = this.#options;
+    const { labels, isolation } = this.#options;
+    let address: string | undefined;
     const plan: ContainerPlan = {
       image: service.spec.image,
       shipped: false,
-      build: ({ networkId }) => buildServiceContainer({ task: this.#task, service, networkId, labels }),
+      build: async ({ networkId }) => {
+        const own = await this.#enterServiceNamespace(service.name, networkId);
+        address = own.address;
+        return buildServiceContainer({ task: this.#task, service, pauseId: own.pauseId, labels, isolation });
+      },
     };
     const either = AbortSignal.any([signal, this.#stop.signal]);
     const what = { name: `service ${service.name}`, isService: true };
     const container = await this.#guard(either, what, () => this.#createAttached(plan, either));
     return {
       start: (output) =>
-        this.#guard(this.#stop.signal, what, () => this.#startService(service.name, container, output)),
+        this.#guard(this.#stop.signal, what, () => this.#startService(service.name, address, container, output)),
     };
   }
 
@@ -179,6 +189,8 @@ export class DockerSandbox implements TaskSandbox {
       HostConfig: {
         NetworkMode: "none",
         LogConfig: { Type: "none", Config: {} },
+        // The program is one of the job's image.
+        ...grantOnly(["CHOWN", "DAC_OVERRIDE", "FOWNER"]),
         Mounts: [{ Type: "bind", Source: folder, Target: inside }],
       },
     });
@@ -215,12 +227,13 @@ export class DockerSandbox implements TaskSandbox {
     return {
       image: spec.image,
       shipped: spec.shipped,
-      build: ({ pauseId, nameFiles }) =>
+      build: async ({ pauseId, nameFiles }) =>
         buildStepContainer({
           task: this.#task,
           step,
           spec,
           labels: this.#options.labels,
+          isolation: this.#options.isolation,
           pauseId,
           nameFiles: nameFiles.map((file) => ({ hostPath: this.#nameFilePath(file.path), path: file.path })),
         }),
@@ -256,8 +269,8 @@ export class DockerSandbox implements TaskSandbox {
   async #createOnce(plan: ContainerPlan, namespace: Namespace): Promise<string> {
     if (this.#connection === undefined) throw new Error("there is no connection to Docker");
     const { docker, images } = this.#connection;
-    const options = { ...plan.build(namespace), Image: images.nameOf(plan) };
     try {
+      const options = { ...(await plan.build(namespace)), Image: images.nameOf(plan) };
       const { id } = await withDeadline(docker.createContainer(options), createDeadlineMs, "creating a container");
       this.#containerIds.add(id);
       return id;
@@ -328,6 +341,20 @@ export class DockerSandbox implements TaskSandbox {
     }
   }
 
+  #enterServiceNamespace(name: string, networkId: string): Promise<ServiceNamespace> {
+    if (this.#connection === undefined) throw new Error("there is no connection to Docker");
+    const { docker, pauseImage } = this.#connection;
+    const { labels, isolation } = this.#options;
+    this.#serviceNamespaces ??= new ServiceNamespaces({
+      docker,
+      pauseImage,
+      isolation,
+      labels: { ...labels, [dockerLabels.attempt]: this.#task.attemptId },
+      onCreated: (containerId) => this.#containerIds.add(containerId),
+    });
+    return this.#serviceNamespaces.enter(name, networkId);
+  }
+
   async #leaveNamespace(): Promise<void> {
     const namespace = await this.#namespace?.catch(() => undefined);
     this.#namespace = undefined;
@@ -356,7 +383,12 @@ export class DockerSandbox implements TaskSandbox {
     return new ContainerStep({ docker, daemon, cgroups, container, output, what: "the step", limitsMemory, log });
   }
 
-  async #startService(name: string, container: AttachedContainer, output: StepOutput): Promise<RunningService> {
+  async #startService(
+    name: string,
+    address: string | undefined,
+    container: AttachedContainer,
+    output: StepOutput,
+  ): Promise<RunningService> {
     if (this.#connection === undefined) throw new Error("there is no connection to Docker");
     const { docker, daemon, cgroups } = this.#connection;
     try {
@@ -371,7 +403,11 @@ export class DockerSandbox implements TaskSandbox {
     const { log } = this.#options;
     const what = `service ${name}`;
     const limitsMemory = this.#limitsMemory;
-    return ContainerService.watch({ docker, daemon, cgroups, container, output, what, limitsMemory, log }, remove);
+    return new ContainerService(
+      { docker, daemon, cgroups, container, output, what, limitsMemory, log },
+      address,
+      remove,
+    );
   }
 
   async #remove(containerId: string): Promise<boolean> {

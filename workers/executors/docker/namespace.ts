@@ -1,9 +1,13 @@
+import type { Readable } from "node:stream";
+import type { ContainerCreateOptions } from "dockerode";
 import { Header } from "tar";
 import type { Logger } from "../../../shared/log.ts";
 import { withDeadline } from "../../retry.ts";
 import { type DockerClient, dockerLabels, dockerMessage, statusOf } from "./docker-client.ts";
+import { grantOnly, type Isolation } from "./isolation.ts";
 import { pauseProgram } from "./pause-image.ts";
 import { removeContainer, removeNetwork } from "./removal.ts";
+import { attachOutput, startContainer } from "./step-container.ts";
 
 const callDeadlineMs = 60_000;
 
@@ -29,6 +33,8 @@ export interface NameFile {
   content: Buffer;
 }
 
+/** Tells the pause program to leave the routes as Docker made them. */
+const keepRoutes = "keep-routes";
 const nameFilePaths = ["/etc/hosts", "/etc/resolv.conf", "/etc/hostname"];
 
 export interface NamespaceOptions {
@@ -36,14 +42,21 @@ export interface NamespaceOptions {
   pauseImage: string;
   name: string;
   labels: Readonly<Record<string, string>>;
+  isolation: Isolation;
 }
 
 /** Makes a namespace. Where that fails something may be left, labelled with the name: others may have the name itself. */
 export async function createNamespace(options: NamespaceOptions): Promise<Namespace> {
   const networkId = await createNetwork(options);
-  const pauseId = await createPauseContainer(options, networkId);
-  await withDeadline(options.docker.getContainer(pauseId).start(), callDeadlineMs, "the start of a namespace");
-  return { pauseId, networkId, uses: 0, nameFiles: await readNameFiles(options.docker, pauseId) };
+  const { docker, name, labels } = options;
+  const pauseId = await createPauseContainer(options, {
+    name,
+    Hostname: "sluice",
+    Labels: { ...labels, [dockerLabels.namespace]: name },
+    HostConfig: { NetworkMode: networkId },
+  });
+  await startPauseContainer(docker, pauseId);
+  return { pauseId, networkId, uses: 0, nameFiles: await readNameFiles(docker, pauseId) };
 }
 
 /**
@@ -85,23 +98,53 @@ export function isPassingNetworkFault(error: unknown): boolean {
   );
 }
 
-async function createPauseContainer(options: NamespaceOptions, networkId: string): Promise<string> {
-  const { docker, pauseImage, name, labels } = options;
+/** Creates a container that holds a network namespace open. */
+export async function createPauseContainer(
+  options: Pick<NamespaceOptions, "docker" | "pauseImage" | "isolation">,
+  own: Omit<ContainerCreateOptions, "Image">,
+): Promise<string> {
+  const { docker, pauseImage, isolation } = options;
+  const isBlocked = isolation.metadata === "blocked";
   const creation = docker.createContainer({
-    name,
+    ...own,
     Image: pauseImage,
-    Entrypoint: [pauseProgram],
-    Hostname: "sluice",
-    Labels: { ...labels, [dockerLabels.namespace]: name, [dockerLabels.role]: "pause" },
+    Entrypoint: isBlocked ? [pauseProgram] : [pauseProgram, keepRoutes],
+    AttachStdout: true,
+    Labels: { ...own.Labels, [dockerLabels.role]: "pause" },
     HostConfig: {
-      NetworkMode: networkId,
+      ...own.HostConfig,
       LogConfig: { Type: "none", Config: {} },
       ReadonlyRootfs: true,
-      CapDrop: ["ALL"],
-      SecurityOpt: ["no-new-privileges"],
+      // Routes of this namespace, for the one program that is in the image; nothing of a task runs in this container.
+      ...grantOnly(isBlocked ? ["NET_ADMIN"] : []),
     },
   });
   return (await withDeadline(creation, callDeadlineMs, "the creation of a namespace")).id;
+}
+
+/** Starts such a container; resolves once its namespace is as it should be, so that nothing of a task runs before. */
+export async function startPauseContainer(docker: DockerClient, pauseId: string): Promise<void> {
+  const output = await attachOutput(docker, pauseId);
+  try {
+    const said = withDeadline(saysAnything(output), callDeadlineMs, "the start of a namespace");
+    // It is awaited after the start, which may fail first.
+    said.catch(() => undefined);
+    await startContainer(docker, pauseId);
+    if (await said) return;
+    const { State } = await withDeadline(docker.getContainer(pauseId).inspect(), callDeadlineMs, "the inspection");
+    throw new Error(
+      `the network of a task could not be cut off from the machine's metadata service (error ${State.ExitCode} of the ` +
+        "kernel): SLUICE_METADATA=reachable does without, where tasks may have the credentials of the machine",
+    );
+  } finally {
+    output.destroy();
+  }
+}
+
+/** Whether anything comes before the end. */
+async function saysAnything(output: Readable): Promise<boolean> {
+  for await (const _ of output) return true;
+  return false;
 }
 
 function readNameFiles(docker: DockerClient, pauseId: string): Promise<NameFile[]> {

@@ -7,6 +7,7 @@ import type { RunningService, ServiceLaunch, TaskContext } from "../executor.ts"
 import { Demultiplexer } from "./demultiplexer.ts";
 import { type DockerClient, dockerLabels, dockerMessage, statusOf } from "./docker-client.ts";
 import { endExec } from "./end-exec.ts";
+import { type Isolation, restrictRights } from "./isolation.ts";
 import { limitResources } from "./resource-limits.ts";
 import { ContainerStep, type ContainerStepOptions } from "./step-container.ts";
 
@@ -17,33 +18,33 @@ const maxOutputBytes = 4096;
 export interface ServiceContainerInput {
   task: Pick<TaskContext, "attemptId" | "resources" | "slots">;
   service: ServiceLaunch;
-  networkId: string;
+  /** The container that holds the service's own network namespace open. */
+  pauseId: string;
+  isolation: Isolation;
   labels: Readonly<Record<string, string>>;
 }
 
 /**
- * What Docker is asked to create for a service: a container of its own on the task's network, where Docker's DNS knows
- * it by its name. Two services may listen on the same port.
+ * What Docker is asked to create for a service: a container in a network namespace of its own, which is on the task's
+ * network. Two services may listen on the same port.
  */
 export function buildServiceContainer(input: ServiceContainerInput): Omit<ContainerCreateOptions, "Image"> {
   const { attemptId, resources, slots } = input.task;
-  const { name, spec } = input.service;
+  const { spec } = input.service;
   return {
     // Beside the image's entrypoint, as `docker run` and compose files have it: entrypoints of databases set them up.
     ...(spec.command === undefined ? {} : { Cmd: spec.command }),
-    Hostname: name,
     Env: Object.entries({ TINI_KILL_PROCESS_GROUP: "1", ...spec.env }).map(([key, value]) => `${key}=${value}`),
     Labels: { ...input.labels, [dockerLabels.attempt]: attemptId, [dockerLabels.role]: "service" },
     AttachStdin: false,
     AttachStdout: true,
     AttachStderr: true,
-    NetworkingConfig: { EndpointsConfig: { [input.networkId]: { Aliases: [name] } } },
     HostConfig: {
-      NetworkMode: input.networkId,
+      NetworkMode: `container:${input.pauseId}`,
       Init: true,
       LogConfig: { Type: "none", Config: {} },
       AutoRemove: false,
-      SecurityOpt: ["no-new-privileges"],
+      ...restrictRights(input.isolation),
       ...limitResources(resources, slots),
       Tmpfs: Object.fromEntries(spec.tmpfs.map((mount) => splitMount(mount))),
     },
@@ -65,28 +66,14 @@ export class ContainerService implements RunningService {
   readonly #remove: () => Promise<unknown>;
   readonly #log: Logger;
 
-  private constructor(
-    { docker, container, log }: ContainerStepOptions,
-    step: ContainerStep,
-    address: string | undefined,
-    remove: () => Promise<unknown>,
-  ) {
-    this.#docker = docker;
-    this.#containerId = container.containerId;
-    this.#log = log;
-    this.#step = step;
+  /** Watches a container that has started; `remove` takes it away with all that is known of it. */
+  constructor(options: ContainerStepOptions, address: string | undefined, remove: () => Promise<unknown>) {
+    this.#docker = options.docker;
+    this.#containerId = options.container.containerId;
+    this.#step = new ContainerStep(options);
+    this.#log = options.log;
     this.address = address;
     this.#remove = remove;
-  }
-
-  /** Watches a container that has started; `remove` takes it away with all that is known of it. */
-  static async watch(options: ContainerStepOptions, remove: () => Promise<unknown>): Promise<ContainerService> {
-    const { docker, container } = options;
-    const step = new ContainerStep(options);
-    const inspection = docker.getContainer(container.containerId).inspect();
-    const { NetworkSettings } = await withDeadline(inspection, callDeadlineMs, "the inspection of a container");
-    const address = Object.values(NetworkSettings.Networks)[0]?.IPAddress;
-    return new ContainerService(options, step, address || undefined, remove);
   }
 
   get ended(): RunningService["ended"] {
