@@ -23,6 +23,7 @@ import { HeartbeatLoop } from "./heartbeat.ts";
 import { HeldMessages } from "./intake/held-messages.ts";
 import { Intake, type IntakeItem } from "./intake/intake.ts";
 import type { MaskedDestination } from "./masking/masked-destination.ts";
+import { NoticeWatch, openNoticeSources } from "./notices/notice-watch.ts";
 import { type Owner, readOwner } from "./owner.ts";
 import { removeHostRemains } from "./remains.ts";
 import { messageOf, retryWithBackoff, settlesWithin, untilAborted } from "./retry.ts";
@@ -79,6 +80,9 @@ export class Worker {
   #starting: Promise<boolean> | undefined;
   #registering = false;
   #remainsTimer: NodeJS.Timeout | undefined;
+  readonly #notices: NoticeWatch;
+  /** The machine may go: what runs is finished, and nothing more is taken. */
+  #isFinishing = false;
   #drain: Promise<void> | undefined;
   #drainReason: Reason = reasonOfDrain({ kind: "requested" });
 
@@ -86,6 +90,7 @@ export class Worker {
     this.#deps = deps;
     this.#log = deps.log.child({ workerId: this.workerId });
     this.#killGraceMs = deps.config.killGraceMs;
+    this.#notices = this.#watchNotices();
   }
 
   /** Resolves when the worker has drained, for whatever reason. */
@@ -108,6 +113,7 @@ export class Worker {
     await mkdir(config.workDir, { recursive: true });
     this.#workerDir = await createWorkerDir(config.workDir, this.workerId, owner);
     this.#openExecutors(owner);
+    this.#notices.start();
     const settings = await this.#register();
     if (settings === undefined || this.#drain !== undefined) return false;
     this.#beginWork(settings);
@@ -132,7 +138,7 @@ export class Worker {
     if (this.#dockerState === "there") return;
     this.#dockerState = "there";
     this.#log.info("Docker answers: its tasks are taken");
-    this.#parts?.intake.resume();
+    this.#holdOrResume();
     void this.#docker?.removeRemains();
   }
 
@@ -148,7 +154,31 @@ export class Worker {
     }
     this.#log.warn({ reason: why }, "Docker does not answer: no tasks are taken until it does");
     this.#dockerState = "needed";
-    this.#parts?.intake.pause();
+    this.#holdOrResume();
+  }
+
+  /** Tasks are taken as long as nothing speaks against it. */
+  #holdOrResume(): void {
+    if (this.#dockerState === "needed" || this.#isFinishing) this.#parts?.intake.pause();
+    else this.#parts?.intake.resume();
+  }
+
+  #watchNotices(): NoticeWatch {
+    const { provider, notices: config } = this.#deps.config;
+    const finish = (isFinishing: boolean) => {
+      this.#isFinishing = isFinishing;
+      this.#holdOrResume();
+    };
+    return new NoticeWatch({
+      sources: openNoticeSources(provider, config, Date.now),
+      config,
+      nowMs: Date.now,
+      log: this.#log,
+      isIdle: () => this.#attempts.size === 0,
+      onFinish: () => finish(true),
+      onGoOn: () => finish(false),
+      onDrain: (cause) => void this.drain(cause),
+    });
   }
 
   /** Stops taking tasks, lets the running ones finish for a time, gives the rest back, removes everything. */
@@ -269,7 +299,7 @@ export class Worker {
     });
     this.#parts = { held, intake, heartbeats, objects: openBucket(settings.bucket) };
     heartbeats.start();
-    if (this.#dockerState === "needed") intake.pause();
+    this.#holdOrResume();
     intake.start();
     log.info({ pool: config.pool, slots: config.slots, executors: config.executors }, "the worker takes tasks");
   }
@@ -352,6 +382,7 @@ export class Worker {
     clearTimeout(keeping);
     clearTimeout(reporting);
     clearInterval(this.#remainsTimer);
+    this.#notices.stop();
     this.#giveUp.abort(new Error("the worker has stopped"));
     this.#parts?.heartbeats.stop();
     this.#state = "stopped";

@@ -10,8 +10,8 @@ describe("Imds", () => {
     const metadata = await startMetadataServer();
     let nowMs = 0;
     const imds = new Imds(new URL(metadata.url), () => nowMs);
-    expect(await imds.read("instance-id", deadlineMs)).toEqual({ status: 200, text: "i-0123456789abcdef0" });
-    expect(await imds.read("spot/instance-action", deadlineMs)).toEqual({ status: 404, text: "" });
+    expect(await imds.read("instance-id", deadlineMs)).toMatchObject({ status: 200, text: "i-0123456789abcdef0" });
+    expect(await imds.read("spot/instance-action", deadlineMs)).toMatchObject({ status: 404, text: "" });
     expect(metadata.asked.filter(isTokenCall)).toHaveLength(1);
     nowMs = 3 * 3600_000;
     await imds.read("instance-id", deadlineMs);

@@ -12,6 +12,8 @@ export class Imds {
   readonly #endpoint: MetadataEndpoint;
   readonly #nowMs: () => number;
   #token: { value: string; untilMs: number } | undefined;
+  /** Questions that are asked at once share a token. */
+  #asking: Promise<string | undefined> | undefined;
 
   constructor(endpoint: MetadataEndpoint, nowMs: () => number) {
     this.#endpoint = endpoint;
@@ -40,8 +42,15 @@ export class Imds {
     });
   }
 
-  async #getToken(deadlineMs: number): Promise<string | undefined> {
-    if (this.#token !== undefined && this.#nowMs() < this.#token.untilMs) return this.#token.value;
+  #getToken(deadlineMs: number): Promise<string | undefined> {
+    if (this.#token !== undefined && this.#nowMs() < this.#token.untilMs) return Promise.resolve(this.#token.value);
+    this.#asking ??= this.#askForToken(deadlineMs).finally(() => {
+      this.#asking = undefined;
+    });
+    return this.#asking;
+  }
+
+  async #askForToken(deadlineMs: number): Promise<string | undefined> {
     const answer = await askMetadata(this.#endpoint, {
       method: "PUT",
       path: "/latest/api/token",

@@ -7,6 +7,8 @@ export type MetadataEndpoint = URL;
 export interface MetadataAnswer {
   status: number;
   text: string;
+  /** When it answered by its own clock, in milliseconds since the epoch, where it says so. */
+  dateMs?: number;
 }
 
 /** One question at a metadata service. */
@@ -43,7 +45,12 @@ export async function askMetadata(
       if (size <= maxAnswerBytes) pieces.push(piece);
       else answer.destroy();
     });
-    answer.on("end", () => resolve({ status: answer.statusCode ?? 0, text: Buffer.concat(pieces).toString("utf8") }));
+    answer.on("end", () => {
+      const { statusCode: status = 0, headers } = answer;
+      const dateMs = Date.parse(headers.date ?? "");
+      const text = Buffer.concat(pieces).toString("utf8");
+      resolve({ status, text, ...(Number.isFinite(dateMs) && { dateMs }) });
+    });
     answer.on("error", () => resolve(undefined));
     answer.on("close", () => resolve(undefined));
   });
