@@ -16,6 +16,7 @@ import { createTokenRepository } from "../shared/repository/tokens.ts";
 import { createWorkerRepository } from "../shared/repository/workers.ts";
 import type { Deps } from "./deps.ts";
 import { createGraphReader } from "./graph-reader.ts";
+import { createLogContents } from "./log-contents.ts";
 import { createJobGate } from "./operations/admission.ts";
 
 /** What the control plane is built on: its clients, the names of its resources, a logger and a clock. */
@@ -55,6 +56,7 @@ export function buildDeps(sources: DepsSources): Deps {
     readForClaims: createClaimReader(table),
     objects,
     graphs: createGraphReader(objects),
+    logContents: createLogContents(objects),
     bucketName,
     secrets: rememberSecrets(secrets, now),
     pools: new Map(pools),

@@ -15,6 +15,7 @@ import type { TokenRepository } from "../shared/repository/tokens.ts";
 import type { WorkerRepository } from "../shared/repository/workers.ts";
 
 import type { GraphReader } from "./graph-reader.ts";
+import type { LogContents } from "./log-contents.ts";
 import type { JobGate } from "./operations/admission.ts";
 
 /** A pool of workers: the queue its tasks wait in. */
@@ -37,6 +38,7 @@ export interface Deps {
   readForClaims: (addresses: readonly TaskAddress[]) => Promise<ClaimInputs>;
   objects: ObjectStore;
   graphs: GraphReader;
+  logContents: LogContents;
   secrets: SecretStore;
   bucketName: string;
   pools: ReadonlyMap<string, Pool>;

@@ -1,19 +1,18 @@
-import { promisify } from "node:util";
-import { zstdDecompress } from "node:zlib";
 import pLimit from "p-limit";
 import type { ApiLogLine } from "../../shared/api/schemas.ts";
-import { parseLogLine } from "../../shared/domain/log-line.ts";
+import { eachLogLine, findLogLine, type LogContent } from "../../shared/domain/log-line.ts";
+import { readAhead } from "../../shared/read-ahead.ts";
 import type { Deps } from "../deps.ts";
 import { createLogChunkIndex, type LogChunk, type LogChunkIndex, type LogSource, type OneLog } from "./log-chunks.ts";
 import { type LogPosition, logStart } from "./log-position.ts";
 
-const decompress = promisify(zstdDecompress);
-
 /** A page holds no more bytes of text than the limit says, so that it fits into an answer whatever the lines are like. */
-type ReaderDeps = Pick<Deps, "objects" | "limits">;
+type ReaderDeps = Pick<Deps, "objects" | "logContents" | "limits">;
 
-/** Chunks that are fetched at the same time. */
+/** Chunks that are fetched at the same time for one page. */
 const parallelReads = 8;
+/** Chunks that are fetched or wait while a text is sent; some megabytes each. */
+const chunksAhead = 3;
 
 /** A line, and the position after it: where a reader that was cut right behind it goes on. */
 export interface LogEntry {
@@ -52,15 +51,11 @@ export interface LogReader {
   readBytes(log: OneLog, start: number, end: number): AsyncGenerator<Uint8Array>;
 }
 
-/** A reader that remembers the chunk it read last: pages are smaller than chunks, so the next page often needs it. */
+/** Creates the reader of what was chosen. */
 export function createLogReader(deps: ReaderDeps, source: LogSource): LogReader {
   const index = createLogChunkIndex(deps.objects, source);
-  let remembered: { key: string; rows: Promise<string[]> } | undefined;
-  const readRows = (chunk: LogChunk): Promise<string[]> => {
-    if (remembered?.key !== chunk.key) remembered = { key: chunk.key, rows: fetchRows(deps, chunk) };
-    return remembered.rows;
-  };
-  const parts: Parts = { index, source, maxBytes: deps.limits.logPageBytes, readRows };
+  const readContent = (chunk: LogChunk) => deps.logContents.get(chunk.key);
+  const parts: Parts = { index, source, maxBytes: deps.limits.logPageBytes, readContent };
   return {
     readPage: (from, limit) => readPage(parts, from, limit),
     readTail: (attempt, count) => readTail(parts, attempt, count),
@@ -79,14 +74,7 @@ interface Parts {
   index: LogChunkIndex;
   source: LogSource;
   maxBytes: number;
-  readRows: (chunk: LogChunk) => Promise<string[]>;
-}
-
-async function fetchRows({ objects }: ReaderDeps, chunk: LogChunk): Promise<string[]> {
-  const stored = await objects.get(chunk.key);
-  const rows = stored ? (await decompress(stored)).toString("utf8").split("\n") : [""];
-  rows.pop();
-  return rows;
+  readContent: (chunk: LogChunk) => Promise<LogContent>;
 }
 
 async function readPage(parts: Parts, from: LogPosition, limit: number): Promise<LogLines> {
@@ -94,14 +82,12 @@ async function readPage(parts: Parts, from: LogPosition, limit: number): Promise
   const skipIn = (chunk: LogChunk) =>
     chunk.step === from.step && chunk.sequence === from.sequence ? Math.min(from.skip, chunk.lines) : 0;
   const needed = takeWhile(chunks, limit, parts.maxBytes, skipIn);
-  const allRows = await readAllRows(parts, needed);
+  const contents = await readContents(parts, needed);
   const entries: LogEntry[] = [];
   let next = from;
   let bytes = 0;
   for (const [place, chunk] of needed.entries()) {
-    const rows = allRows[place] ?? [];
-    for (let skip = skipIn(chunk); skip < rows.length; skip++) {
-      const entry = toEntry(parts.source, rows[skip] ?? "", chunk, skip, from.attempt);
+    for (const entry of eachEntry(parts.source, chunk, contents[place], from.attempt, skipIn(chunk))) {
       bytes += Buffer.byteLength(entry.line.text);
       // At least one line, or a very long one would never be read.
       if (entries.length >= limit || (entries.length > 0 && bytes > parts.maxBytes)) {
@@ -134,10 +120,9 @@ function takeWhile(
   return end < 0 ? [...chunks] : chunks.slice(0, end);
 }
 
-/** The last one is read last, so that it is the one that is remembered. */
-async function readAllRows({ readRows }: Parts, chunks: readonly LogChunk[]): Promise<string[][]> {
+function readContents({ readContent }: Parts, chunks: readonly LogChunk[]): Promise<LogContent[]> {
   const limit = pLimit(parallelReads);
-  return Promise.all(chunks.map((chunk) => limit(() => readRows(chunk))));
+  return Promise.all(chunks.map((chunk) => limit(() => readContent(chunk))));
 }
 
 async function readTail(parts: Parts, attempt: number, count: number): Promise<Omit<LogLines, "exhausted">> {
@@ -151,11 +136,11 @@ async function readTail(parts: Parts, attempt: number, count: number): Promise<O
     if (last && next === undefined) next = positionAfter(last, attempt);
     const needed = takeWhile(chunks.toReversed(), count - entries.length, parts.maxBytes - bytes);
     const found: LogEntry[] = [];
-    const allRows = await readAllRows(parts, needed);
+    const contents = await readContents(parts, needed);
     for (const [place, chunk] of needed.entries()) {
-      const rows = allRows[place] ?? [];
-      for (let at = rows.length - 1; at >= 0 && entries.length + found.length < count; at--) {
-        const entry = toEntry(parts.source, rows[at] ?? "", chunk, at, attempt);
+      const wanted = count - entries.length - found.length;
+      const first = Math.max(0, chunk.lines - wanted);
+      for (const entry of [...eachEntry(parts.source, chunk, contents[place], attempt, first)].reverse()) {
         bytes += Buffer.byteLength(entry.line.text);
         if (bytes > parts.maxBytes && entries.length + found.length > 0) break;
         found.push(entry);
@@ -195,29 +180,60 @@ async function findTime(parts: Parts, attempt: number, atMs: number): Promise<Lo
   for (const log of logs.toReversed()) {
     const chunk = await parts.index.findLast(log, ({ firstAtMs }) => firstAtMs < atMs);
     if (chunk === undefined) continue;
-    const rows = await parts.readRows(chunk);
-    const skip = rows.findIndex((row) => parseLogLine(row).atMs >= atMs);
-    return skip < 0 ? positionAfter(chunk, attempt) : positionIn(chunk, attempt, skip);
+    let skip = 0;
+    for (const run of (await parts.readContent(chunk)).runs) {
+      if (run.atMs >= atMs) return positionIn(chunk, attempt, skip);
+      skip += run.lines;
+    }
+    return positionAfter(chunk, attempt);
   }
   return logStart(attempt, parts.source);
 }
 
 async function* readText(parts: Parts, from: LogPosition, lastLine: number): AsyncGenerator<Uint8Array> {
-  for await (const chunk of eachChunk(parts, from)) {
-    if (chunk.firstLine > lastLine) return;
-    const isFirst = chunk.step === from.step && chunk.sequence === from.sequence;
-    const rows = await parts.readRows(chunk);
-    yield rowsText(rows.slice(isFirst ? from.skip : 0, lastLine - chunk.firstLine + 1));
-  }
+  yield* eachText(
+    parts,
+    from,
+    ({ firstLine }) => firstLine <= lastLine,
+    (chunk, content) => {
+      const isFirst = chunk.step === from.step && chunk.sequence === from.sequence;
+      const start = isFirst ? findLogLine(content, from.skip) : 0;
+      const isLast = chunk.firstLine + chunk.lines > lastLine;
+      return content.text.subarray(start, isLast ? findLogLine(content, lastLine - chunk.firstLine + 1) : undefined);
+    },
+  );
 }
 
 async function* readBytes(parts: Parts, log: OneLog, start: number, end: number): AsyncGenerator<Uint8Array> {
   const first = await parts.index.findLast(log, ({ firstByte }) => firstByte <= start);
   if (first === undefined) return;
-  for await (const chunk of eachChunk(parts, positionIn(first, log.attempt, 0))) {
-    if (chunk.step !== log.step || chunk.firstByte >= end) return;
-    const text = rowsText(await parts.readRows(chunk));
-    yield text.subarray(Math.max(0, start - chunk.firstByte), end - chunk.firstByte);
+  const from = positionIn(first, log.attempt, 0);
+  const isWanted = ({ step, firstByte }: LogChunk) => step === log.step && firstByte < end;
+  yield* eachText(parts, from, isWanted, ({ firstByte }, { text }) =>
+    text.subarray(Math.max(0, start - firstByte), end - firstByte),
+  );
+}
+
+/** What is wanted of the texts of chunks, from a position on up to the first that is not wanted: each is fetched once. */
+async function* eachText(
+  parts: Parts,
+  from: LogPosition,
+  isWanted: (chunk: LogChunk) => boolean,
+  cut: (chunk: LogChunk, content: LogContent) => Uint8Array,
+): AsyncGenerator<Uint8Array> {
+  const chunks = eachChunkWhile(parts, from, isWanted);
+  const work = async (chunk: LogChunk) => cut(chunk, await parts.readContent(chunk));
+  for await (const text of readAhead(chunks, work, chunksAhead)) if (text.length > 0) yield text;
+}
+
+async function* eachChunkWhile(
+  parts: Parts,
+  from: LogPosition,
+  isWanted: (chunk: LogChunk) => boolean,
+): AsyncGenerator<LogChunk> {
+  for await (const chunk of eachChunk(parts, from)) {
+    if (!isWanted(chunk)) return;
+    yield chunk;
   }
 }
 
@@ -236,10 +252,6 @@ export function lineText({ text, partial }: Pick<ApiLogLine, "text" | "partial">
   return partial ? text : `${text}\n`;
 }
 
-function rowsText(rows: readonly string[]): Buffer {
-  return Buffer.from(rows.map((row) => lineText(parseLogLine(row))).join(""));
-}
-
 function positionIn(chunk: LogChunk, attempt: number, skip: number): LogPosition {
   return { attempt, step: chunk.step, sequence: chunk.sequence, skip };
 }
@@ -248,17 +260,26 @@ function positionAfter(chunk: LogChunk, attempt: number): LogPosition {
   return { attempt, step: chunk.step, sequence: chunk.lastSequence + 1, skip: 0 };
 }
 
-function toEntry({ service }: LogSource, row: string, chunk: LogChunk, index: number, attempt: number): LogEntry {
-  const { atMs, stream, text, partial } = parseLogLine(row);
-  return {
-    line: {
-      line: chunk.firstLine + index,
-      ...(service === undefined ? { step: chunk.step } : { service }),
-      at: new Date(atMs).toISOString(),
-      stream,
-      text,
-      ...(partial ? { partial } : {}),
-    },
-    next: { attempt, step: chunk.step, sequence: chunk.sequence, skip: index + 1 },
-  };
+function* eachEntry(
+  { service }: LogSource,
+  chunk: LogChunk,
+  content: LogContent | undefined,
+  attempt: number,
+  first: number,
+): Generator<LogEntry> {
+  if (content === undefined) return;
+  let index = first;
+  for (const { atMs, stream, text, partial } of eachLogLine(content, first)) {
+    yield {
+      line: {
+        line: chunk.firstLine + index,
+        ...(service === undefined ? { step: chunk.step } : { service }),
+        at: new Date(atMs).toISOString(),
+        stream,
+        text,
+        ...(partial ? { partial } : {}),
+      },
+      next: { attempt, step: chunk.step, sequence: chunk.sequence, skip: ++index },
+    };
+  }
 }

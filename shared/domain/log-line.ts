@@ -8,22 +8,89 @@ export interface LogLine {
 }
 
 /**
- * A line as it is stored in a chunk: `<ms> <o|e> <text>\n`, with a capital letter for a partial line. The text cannot
- * hold a newline, so chunks are cut and joined at newlines without looking inside.
+ * Lines one after the other that were read together: they have everything but their text in common. A partial line is
+ * a run of its own, for nothing in the text tells where it ends.
  */
-export function formatLogLine(line: LogLine): string {
-  const letter = line.stream === "stdout" ? (line.partial ? "O" : "o") : line.partial ? "E" : "e";
-  return `${line.atMs} ${letter} ${line.text}\n`;
+export interface LogRun extends Omit<LogLine, "text"> {
+  lines: number;
+  /** Of the text, with the newlines. */
+  bytes: number;
 }
 
-/** Reads one stored line (without its newline). */
-export function parseLogLine(stored: string): LogLine {
-  const letterAt = stored.indexOf(" ") + 1;
-  const letter = stored[letterAt] ?? "o";
-  return {
-    atMs: Number(stored.slice(0, letterAt - 1)),
-    stream: letter === "o" || letter === "O" ? "stdout" : "stderr",
-    text: stored.slice(letterAt + 2),
-    partial: letter === "O" || letter === "E",
-  };
+/** What a chunk of a log holds: the text as it was printed (valid UTF-8), and the runs that it is made of, in order. */
+export interface LogContent {
+  text: Buffer;
+  runs: readonly LogRun[];
+}
+
+const newline = 0x0a;
+
+/**
+ * Runs as text, one a line: `<ms> <o|e><lines> <bytes>`, the time counted from that of the run before, with a capital
+ * letter for a partial line.
+ */
+export function formatLogRuns(runs: readonly LogRun[]): string {
+  let beforeMs = 0;
+  let text = "";
+  for (const { atMs, stream, partial, lines, bytes } of runs) {
+    const letter = stream === "stdout" ? (partial ? "O" : "o") : partial ? "E" : "e";
+    text += `${atMs - beforeMs} ${letter}${lines} ${bytes}\n`;
+    beforeMs = atMs;
+  }
+  return text;
+}
+
+/** Reads what `formatLogRuns` wrote. Throws where it is something else. */
+export function parseLogRuns(text: string): LogRun[] {
+  const rows = text.split("\n");
+  rows.pop();
+  let beforeMs = 0;
+  return rows.map((row) => {
+    const match = /^(-?\d+) ([oOeE])(\d+) (\d+)$/.exec(row);
+    if (!match) throw new Error(`"${row.slice(0, 100)}" is no run of log lines`);
+    const [, sinceMs, letter = "o", lines, bytes] = match;
+    beforeMs += Number(sinceMs);
+    return {
+      atMs: beforeMs,
+      stream: letter.toLowerCase() === "o" ? "stdout" : "stderr",
+      partial: letter === "O" || letter === "E",
+      lines: Number(lines),
+      bytes: Number(bytes),
+    };
+  });
+}
+
+/** The lines of a chunk from line `first` (0-based) on. */
+export function* eachLogLine({ text, runs }: LogContent, first = 0): Generator<LogLine> {
+  let skip = first;
+  let at = 0;
+  for (const { atMs, stream, partial, lines, bytes } of runs) {
+    const end = at + bytes;
+    if (skip >= lines) {
+      skip -= lines;
+      at = end;
+      continue;
+    }
+    for (let line = 0; line < lines; line++) {
+      const lineEnd = partial ? end : text.indexOf(newline, at);
+      if (line >= skip) yield { atMs, stream, partial, text: text.toString("utf8", at, lineEnd) };
+      at = partial ? lineEnd : lineEnd + 1;
+    }
+    skip = 0;
+  }
+}
+
+/** Where in a chunk's text line `line` (0-based) begins; the text's end where it has fewer. */
+export function findLogLine({ text, runs }: LogContent, line: number): number {
+  let left = line;
+  let at = 0;
+  for (const { lines, bytes } of runs) {
+    if (left < lines) {
+      for (; left > 0; left--) at = text.indexOf(newline, at) + 1;
+      return at;
+    }
+    left -= lines;
+    at += bytes;
+  }
+  return at;
 }

@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { formatLogLine, type LogLine, parseLogLine } from "./log-line.ts";
 import {
   artifactKey,
   attemptPrefix,
@@ -53,17 +52,4 @@ describe("names of log chunks", () => {
     "00000001.1.1.1.1.1.gz",
     "00000001.1.-1.1.1.1.zst",
   ])("are not %j", (name) => expect(parseLogChunkName(name)).toBeUndefined());
-});
-
-describe("lines of a log", () => {
-  it.each<LogLine>([
-    { atMs: 1_800_000_000_000, stream: "stdout", text: "plain", partial: false },
-    { atMs: 0, stream: "stderr", text: "", partial: false },
-    { atMs: 17, stream: "stdout", text: "  spaces  and o e O E ", partial: true },
-    { atMs: 17, stream: "stderr", text: "ünïcode \t\u001b[31m", partial: true },
-  ])("are read back as they were written: %o", (line) => {
-    const stored = formatLogLine(line);
-    expect(stored.endsWith("\n")).toBe(true);
-    expect(parseLogLine(stored.slice(0, -1))).toEqual(line);
-  });
 });

@@ -1,10 +1,8 @@
-import { zstdDecompressSync } from "node:zlib";
 import Docker from "dockerode";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { ClaimedTask } from "../../shared/api/worker-schemas.ts";
 import { createObjectStore } from "../../shared/clients/object-store.ts";
 import { createQueue } from "../../shared/clients/queue.ts";
-import { parseLogLine } from "../../shared/domain/log-line.ts";
 import { manifestSchema } from "../../shared/domain/manifest.ts";
 import { manifestKey, serviceLogPrefix } from "../../shared/domain/object-keys.ts";
 import { type ContainerStepSpec, jobSpecSchema } from "../../shared/jobfile/job-spec.ts";
@@ -98,15 +96,8 @@ describe("services of a task", () => {
   const outcomeOf = (task: string) => eventually(() => bench.plane.outcome(task), `the end of ${task}`);
 
   async function readServiceLog(task: string, service: string): Promise<string[]> {
-    const { objects } = await bench.objects.list(serviceLogPrefix(benchJobId, task, 1, service));
-    // Joined chunks repeat others.
-    const keys = objects.flatMap(({ key }) => (key.includes("+") ? [] : key));
-    const chunks = await Promise.all(keys.map((key) => bench.objects.get(key)));
-    const text = chunks.map((chunk) => zstdDecompressSync(chunk ?? Buffer.alloc(0)).toString("utf8")).join("");
-    return text
-      .split("\n")
-      .slice(0, -1)
-      .map((line) => parseLogLine(line).text);
+    const lines = await bench.readLogUnder(serviceLogPrefix(benchJobId, task, 1, service));
+    return lines.map(({ text }) => text);
   }
 
   async function readLog(task: string): Promise<string[]> {

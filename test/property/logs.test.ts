@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { createLogContents } from "../../functions/log-contents.ts";
 import { type LogPosition, logStart } from "../../functions/operations/log-position.ts";
 import { createLogReader, lineText } from "../../functions/operations/read-logs.ts";
 import type { ApiLogLine } from "../../shared/api/schemas.ts";
@@ -76,9 +77,13 @@ describe("what is read of a log", () => {
       fc.asyncProperty(writes, fc.integer({ min: 1, max: 12 }), fc.nat(), async (written, namesPerPage, seed) => {
         const { stored, bucket } = openBucket(namesPerPage);
         await writeLogs(stored, written);
+        const logContents = createLogContents(bucket);
         const limits = { ...defaultLimits, logPageBytes: 1 + (seed % 500) };
-        const all = createLogReader({ objects: bucket, limits }, { jobId: "j", task: "t" });
-        const one = createLogReader({ objects: bucket, limits: defaultLimits }, { jobId: "j", task: "t", step: 1 });
+        const all = createLogReader({ objects: bucket, logContents, limits }, { jobId: "j", task: "t" });
+        const one = createLogReader(
+          { objects: bucket, logContents, limits: defaultLimits },
+          { jobId: "j", task: "t", step: 1 },
+        );
         const readAll = async (reader: typeof all, from: LogPosition, limit: number) => {
           const lines: ApiLogLine[] = [];
           for (let position = from, exhausted = false; !exhausted; ) {

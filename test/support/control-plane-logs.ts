@@ -1,7 +1,6 @@
-import { zstdCompressSync } from "node:zlib";
 import type { ClaimedTask } from "../../shared/api/worker-schemas.ts";
-import { formatLogLine } from "../../shared/domain/log-line.ts";
 import { formatLogChunkName, serviceLogPrefix, stepLogPrefix } from "../../shared/domain/object-keys.ts";
+import { packLogChunk } from "../../shared/log-chunk.ts";
 import type { ControlPlane } from "./control-plane.ts";
 
 interface StepCounters {
@@ -21,13 +20,15 @@ export function createShipper({ clock, deps }: ControlPlane, claimed: ClaimedTas
       stream: "stdout" | "stderr" = "stdout",
     ): Promise<void> {
       const at = counters.get(owner) ?? { sequence: 0, lines: 0, bytes: 0 };
-      const content = texts.map((text) => formatLogLine({ atMs: clock.now(), stream, text, partial: false })).join("");
-      const bytes = Buffer.byteLength(texts.map((text) => `${text}\n`).join(""));
+      const text = Buffer.from(texts.map((text) => `${text}\n`).join(""));
+      const lines = texts.length;
+      const bytes = text.length;
+      const runs = [{ atMs: clock.now(), stream, partial: false, lines, bytes }];
       const name = formatLogChunkName({
         sequence: at.sequence,
         lastSequence: at.sequence,
         firstLine: at.lines,
-        lines: texts.length,
+        lines,
         firstByte: at.bytes,
         bytes,
         firstAtMs: clock.now(),
@@ -37,10 +38,10 @@ export function createShipper({ clock, deps }: ControlPlane, claimed: ClaimedTas
         typeof owner === "number"
           ? stepLogPrefix(jobId, task, attempt, owner)
           : serviceLogPrefix(jobId, task, attempt, owner);
-      await deps.objects.put(prefix + name, zstdCompressSync(content), "application/zstd");
+      await deps.objects.put(prefix + name, await packLogChunk({ text, runs }), "application/zstd");
       counters.set(owner, {
         sequence: at.sequence + 1,
-        lines: at.lines + texts.length,
+        lines: at.lines + lines,
         bytes: at.bytes + bytes,
       });
     },

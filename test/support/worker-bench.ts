@@ -1,15 +1,15 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { zstdDecompressSync } from "node:zlib";
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { CreateQueueCommand, GetQueueAttributesCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { createS3Server } from "../../local/s3/index.ts";
 import { createSqsServer } from "../../local/sqs/index.ts";
 import { createObjectStore, type ObjectStore } from "../../shared/clients/object-store.ts";
 import { createQueue, type Queue } from "../../shared/clients/queue.ts";
-import { type LogLine, parseLogLine } from "../../shared/domain/log-line.ts";
+import { eachLogLine, type LogLine } from "../../shared/domain/log-line.ts";
 import { attemptPrefix, stepLogPrefix } from "../../shared/domain/object-keys.ts";
+import { unpackLogChunk } from "../../shared/log-chunk.ts";
 import { FakeControlPlane } from "./fake-control-plane.ts";
 
 const credentials = { accessKeyId: "test", secretAccessKey: "test-secret" };
@@ -115,15 +115,19 @@ export class WorkerBench {
   }
 
   /** The stored log of a step. */
-  async readLog(task: string, step = 1, attempt = 1): Promise<LogLine[]> {
-    const { objects } = await this.objects.list(stepLogPrefix(benchJobId, task, attempt, step));
+  readLog(task: string, step = 1, attempt = 1): Promise<LogLine[]> {
+    return this.readLogUnder(stepLogPrefix(benchJobId, task, attempt, step));
+  }
+
+  /** The stored log whose chunks are under a prefix. */
+  async readLogUnder(prefix: string): Promise<LogLine[]> {
+    const { objects } = await this.objects.list(prefix);
     const lines: LogLine[] = [];
     for (const { key } of objects) {
       // A joined chunk repeats others.
       if (key.includes("+")) continue;
       const chunk = await this.objects.get(key);
-      const text = zstdDecompressSync(chunk ?? Buffer.alloc(0)).toString("utf8");
-      for (const line of text.split("\n").slice(0, -1)) lines.push(parseLogLine(line));
+      lines.push(...eachLogLine(await unpackLogChunk(chunk ?? Buffer.alloc(0))));
     }
     return lines;
   }

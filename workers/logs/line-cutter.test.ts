@@ -5,8 +5,10 @@ import { LineCutter, type LogStream, maxLineBytes } from "./line-cutter.ts";
 
 function collect(): { lines: LogLine[]; cutter: LineCutter } {
   const lines: LogLine[] = [];
-  const cutter = new LineCutter((line, source, start, end) => {
-    lines.push({ ...line, text: source.toString("utf8", start, end) });
+  const cutter = new LineCutter((kind, source, start, end) => {
+    const text = source.toString("utf8", start, end);
+    const texts = kind.partial ? [text] : text.split("\n").slice(0, -1);
+    lines.push(...texts.map((text) => ({ ...kind, text })));
   });
   return { lines, cutter };
 }

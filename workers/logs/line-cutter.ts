@@ -1,29 +1,36 @@
 import { isUtf8 } from "node:buffer";
-import type { LogLine } from "../../shared/domain/log-line.ts";
+import type { LogRun } from "../../shared/domain/log-line.ts";
 
-export type LogStream = LogLine["stream"];
+export type LogStream = LogRun["stream"];
 
-/** Takes one line: its text is `source[start, end)`, valid UTF-8 without a newline. */
-export type LineTaker = (line: Omit<LogLine, "text">, source: Buffer, start: number, end: number) => void;
+/**
+ * Takes lines that were read together: `source[start, end)`, valid UTF-8. Whole lines come many at once, each with its
+ * newline; a partial one comes alone.
+ */
+export type LinesTaker = (
+  lines: Pick<LogRun, "atMs" | "stream" | "partial">,
+  source: Buffer,
+  start: number,
+  end: number,
+) => void;
 
 /** Longest piece of one line, in bytes; longer lines are cut into pieces marked as partial. */
 export const maxLineBytes = 64 * 1024;
 
 const newline = 0x0a;
-const nearBytes = 32;
 const empty = Buffer.alloc(0);
 
 /**
- * Cuts the bytes of a step's two streams into lines. Bytes that are no UTF-8 become U+FFFD; a character that lies
+ * Cuts the bytes of a step's two streams at the ends of lines. Bytes that are no UTF-8 become U+FFFD; a character that lies
  * across two reads stays whole. What it keeps between reads is shorter than `maxLineBytes` a stream.
  */
 export class LineCutter {
-  readonly #take: LineTaker;
+  readonly #take: LinesTaker;
   readonly #rest: Record<LogStream, Buffer> = { stdout: empty, stderr: empty };
   /** When the line that `#rest` is the start of began. */
   readonly #restSinceMs: Record<LogStream, number> = { stdout: 0, stderr: 0 };
 
-  constructor(take: LineTaker) {
+  constructor(take: LinesTaker) {
     this.#take = take;
   }
 
@@ -34,18 +41,17 @@ export class LineCutter {
 
   push(stream: LogStream, bytes: Buffer, atMs: number): void {
     const rest = this.#rest[stream];
-    const data = rest.length === 0 ? bytes : Buffer.concat([rest, bytes]);
-    const linesEnd = data.lastIndexOf(newline) + 1;
+    const linesEnd = bytes.lastIndexOf(newline) + 1;
     if (linesEnd > 0 || rest.length === 0) this.#restSinceMs[stream] = atMs;
-    if (linesEnd > 0) this.#takeLines(stream, toUtf8(data.subarray(0, linesEnd)), atMs);
-    let start = linesEnd;
-    while (data.length - start >= maxLineBytes) {
-      const end = start + wholeCharacters(data.subarray(start, start + maxLineBytes));
-      this.#takePartial(stream, data.subarray(start, end), atMs);
-      start = end;
+    if (linesEnd === 0) {
+      this.#keepRest(stream, rest.length === 0 ? bytes : Buffer.concat([rest, bytes]), atMs);
+      return;
     }
-    // A copy: the reader's buffer must not live on for the sake of a few bytes.
-    this.#rest[stream] = start === data.length ? empty : Buffer.from(data.subarray(start));
+    // Only the line that lies across both reads is copied.
+    const firstEnd = rest.length === 0 ? 0 : bytes.indexOf(newline) + 1;
+    if (firstEnd > 0) this.#takeLines(stream, Buffer.concat([rest, bytes.subarray(0, firstEnd)]), atMs);
+    if (linesEnd > firstEnd) this.#takeLines(stream, bytes.subarray(firstEnd, linesEnd), atMs);
+    this.#keepRest(stream, bytes.subarray(linesEnd), atMs);
   }
 
   /**
@@ -70,18 +76,32 @@ export class LineCutter {
     }
   }
 
-  #takeLines(stream: LogStream, text: Buffer, atMs: number): void {
-    const whole = { atMs, stream, partial: false };
-    const partial = { atMs, stream, partial: true };
+  /** Keeps the start of a line, but for pieces that are long enough to be handed out. */
+  #keepRest(stream: LogStream, bytes: Buffer, atMs: number): void {
+    let start = 0;
+    while (bytes.length - start >= maxLineBytes) {
+      const end = start + wholeCharacters(bytes.subarray(start, start + maxLineBytes));
+      this.#takePartial(stream, bytes.subarray(start, end), atMs);
+      start = end;
+    }
+    // A copy: the reader's buffer must not live on for the sake of a few bytes.
+    this.#rest[stream] = start === bytes.length ? empty : Buffer.from(bytes.subarray(start));
+  }
+
+  /** Whole lines. Validity is checked and long lines are looked for natively, not line by line. */
+  #takeLines(stream: LogStream, lines: Buffer, atMs: number): void {
+    const text = toUtf8(lines);
     for (let start = 0; start < text.length; ) {
-      const end = findNewline(text, start);
-      while (end - start > maxLineBytes) {
-        const cut = start + wholeCharacters(text.subarray(start, start + maxLineBytes));
-        this.#take(partial, text, start, cut);
-        start = cut;
+      const window = start + maxLineBytes;
+      const end = window >= text.length - 1 ? text.length : text.lastIndexOf(newline, window) + 1;
+      if (end > start) {
+        this.#take({ atMs, stream, partial: false }, text, start, end);
+        start = end;
+        continue;
       }
-      this.#take(whole, text, start, end);
-      start = end + 1;
+      const cut = start + wholeCharacters(text.subarray(start, window));
+      this.#take({ atMs, stream, partial: true }, text, start, cut);
+      start = cut;
     }
   }
 
@@ -91,14 +111,7 @@ export class LineCutter {
   }
 }
 
-/** The next newline, which there is: a near one is found before a native search has begun. */
-function findNewline(text: Buffer, start: number): number {
-  const near = start + nearBytes;
-  for (let at = start; at < near; at++) if (text[at] === newline) return at;
-  return text.indexOf(newline, near);
-}
-
-/** Validity is checked for a whole read at once, natively; only invalid text is decoded and encoded again. */
+/** Only invalid text is decoded and encoded again. */
 function toUtf8(bytes: Buffer): Buffer {
   return isUtf8(bytes) ? bytes : Buffer.from(bytes.toString("utf8"));
 }

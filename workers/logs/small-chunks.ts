@@ -1,12 +1,13 @@
+import type { LogContent } from "../../shared/domain/log-line.ts";
 import type { LogChunkName } from "../../shared/domain/object-keys.ts";
 
-/** A chunk of a log: its name's parts, and its lines as they are stored, not compressed yet. */
+/** A chunk of a log: its name's parts, and what it holds. */
 export interface Chunk {
   name: LogChunkName;
-  content: Buffer;
+  content: LogContent;
 }
 
-/** Chunks of fewer stored bytes are small: those of a step that prints a little now and then. */
+/** Chunks of fewer bytes of text are small: those of a step that prints a little now and then. */
 export const smallChunkBytes = 64 * 1024;
 /** So many small chunks in a row become one. */
 const chunksPerJoin = 32;
@@ -21,10 +22,10 @@ const fewestPerJoin = 8;
 export class SmallChunks {
   #row: Chunk[] = [];
 
-  /** Takes the chunk that was stored last; answers a joined one where it is time to store that. */
-  add(chunk: Chunk): Chunk | undefined {
-    if (chunk.content.length >= smallChunkBytes) return this.end();
-    this.#row.push(chunk);
+  /** Takes a copy of the chunk that was stored last; answers a joined one where it is time to store that. */
+  add({ name, content: { text, runs } }: Chunk): Chunk | undefined {
+    if (text.length >= smallChunkBytes) return this.end();
+    this.#row.push({ name, content: { text: Buffer.from(text), runs } });
     return this.#row.length === chunksPerJoin ? this.end() : undefined;
   }
 
@@ -42,7 +43,10 @@ export class SmallChunks {
         lines: sum((name) => name.lines),
         bytes: sum((name) => name.bytes),
       },
-      content: Buffer.concat(row.map(({ content }) => content)),
+      content: {
+        text: Buffer.concat(row.map(({ content }) => content.text)),
+        runs: row.flatMap(({ content }) => content.runs),
+      },
     };
   }
 }

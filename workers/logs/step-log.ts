@@ -1,20 +1,16 @@
-import { promisify } from "node:util";
-import { constants, zstdCompress } from "node:zlib";
 import type { LogSummary } from "../../shared/domain/manifest.ts";
-import { formatLogChunkName } from "../../shared/domain/object-keys.ts";
+import { formatLogChunkName, type LogChunkName } from "../../shared/domain/object-keys.ts";
+import { packLogChunk } from "../../shared/log-chunk.ts";
 import { retryWithBackoff } from "../retry.ts";
 import { LineCutter, type LogStream } from "./line-cutter.ts";
-import { LogPage } from "./log-page.ts";
+import { LogBlock } from "./log-block.ts";
 import { type Chunk, SmallChunks } from "./small-chunks.ts";
 
-const compress = promisify(zstdCompress);
-
-/** A page of this size is sent without waiting for the flush timer. */
-const pageBytes = 1024 * 1024;
-/** While an upload lags behind, its next chunk takes up to this many pages: fewer, larger requests. */
-const pagesPerChunk = 4;
-/** Lines that are read but not stored yet; beyond this the step has to wait. */
-const defaultMaxBufferedBytes = 8 * pageBytes;
+const mebibyte = 1024 * 1024;
+/** A chunk that is full leaves without waiting for the flush timer: few, large requests for a step in full flow. */
+const fullBytes = 4 * mebibyte;
+/** Lines that are read but not stored yet; beyond this the step has to wait. Room for three chunks, each a stage farther. */
+const defaultMaxBufferedBytes = 3 * fullBytes;
 
 /** Whose log it is: a step's (1-based index) or a service's. */
 export type LogOwner = { step: number; name: string } | { service: string; name: string };
@@ -35,20 +31,28 @@ export interface StepLogOptions {
   maxBufferedBytes?: number;
 }
 
+/** A chunk that is ready to be stored. */
+interface PackedChunk {
+  name: string;
+  body: Buffer;
+}
+
 /**
  * The log of one step or service on its way to the bucket: lines in chunks, stored one after the other, so that what is stored
- * is always the beginning of the log. A chunk leaves at most `flushMs` after its first byte was written. Bytes of the log
- * are those of its text; bytes in memory are those that are stored.
+ * is always the beginning of the log; while one is stored the next is compressed. A chunk leaves at most `flushMs` after its
+ * first byte was written. Bytes of the log are those of its text.
  */
 export class StepLog {
   readonly #options: StepLogOptions;
   readonly #cutter: LineCutter;
   readonly #maxBufferedBytes: number;
-  #page = new LogPage();
-  #fullPages: LogPage[] = [];
-  #fullBytes = 0;
-  /** Bytes taken for the chunk that is being stored. */
-  #sendingBytes = 0;
+  #block = new LogBlock();
+  /** Blocks that hold as much as a chunk may. */
+  #fullBlocks: LogBlock[] = [];
+  /** One that was emptied, for its memory. */
+  #spareBlock: LogBlock | undefined;
+  #packingBytes = 0;
+  #storingBytes = 0;
   #flushTimer: NodeJS.Timeout | undefined;
   #sender: Promise<void> | undefined;
   #flushDue = false;
@@ -63,9 +67,12 @@ export class StepLog {
   constructor(options: StepLogOptions) {
     this.#options = options;
     this.#maxBufferedBytes = options.maxBufferedBytes ?? defaultMaxBufferedBytes;
-    this.#cutter = new LineCutter((line, source, start, end) => {
-      this.#page.append(line, source, start, end);
-      if (this.#page.bytes >= pageBytes) this.#closePage();
+    this.#cutter = new LineCutter((kind, source, start, end) => {
+      if (this.#block.bytes > 0 && this.#block.bytes + end - start > fullBytes) {
+        this.#fullBlocks.push(this.#block);
+        this.#block = this.#takeEmptyBlock();
+      }
+      this.#block.append(kind, source, start, end);
     });
   }
 
@@ -75,7 +82,7 @@ export class StepLog {
     if (this.#fault !== undefined || this.#options.signal.aborted) return undefined;
     this.#cutter.push(stream, bytes, this.#options.nowMs());
     this.#scheduleFlush();
-    if (this.#fullPages.length > 0) void this.#send();
+    if (this.#fullBlocks.length > 0) void this.#send();
     if (this.#bufferedBytes < this.#maxBufferedBytes) return undefined;
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
@@ -91,12 +98,18 @@ export class StepLog {
     }
     await this.#sender;
     if (this.#fault !== undefined) throw this.#fault;
-    await this.#putChunk(this.#smallChunks.end());
+    const joined = this.#smallChunks.end();
+    if (joined !== undefined) await this.#putChunk(await packChunk(joined));
     return { ...this.#options.owner, chunks: this.#chunks, lines: this.#lines, bytes: this.#textBytes };
   }
 
   get #bufferedBytes(): number {
-    return this.#page.bytes + this.#fullBytes + this.#sendingBytes;
+    const full = this.#fullBlocks.reduce((sum, block) => sum + block.bytes, 0);
+    return this.#block.bytes + full + this.#packingBytes + this.#storingBytes;
+  }
+
+  get #isDue(): boolean {
+    return this.#fullBlocks.length > 0 || (this.#flushDue && this.#block.bytes > 0);
   }
 
   #scheduleFlush(): void {
@@ -110,10 +123,10 @@ export class StepLog {
     }, flushMs);
   }
 
-  #closePage(): void {
-    this.#fullPages.push(this.#page);
-    this.#fullBytes += this.#page.bytes;
-    this.#page = new LogPage();
+  #takeEmptyBlock(): LogBlock {
+    const block = this.#spareBlock ?? new LogBlock();
+    this.#spareBlock = undefined;
+    return block;
   }
 
   /** Starts the one sender, unless it runs already. */
@@ -124,55 +137,64 @@ export class StepLog {
         this.#sender = undefined;
         this.#releaseWriters();
         // What came after the last look of the sender still has to leave in time.
-        if (this.#fault === undefined && (this.#page.bytes > 0 || this.#cutter.hasRest)) this.#scheduleFlush();
+        if (this.#fault === undefined && (this.#block.bytes > 0 || this.#cutter.hasRest)) this.#scheduleFlush();
       });
     return this.#sender;
   }
 
   async #sendWhatIsDue(): Promise<void> {
-    while (this.#fullPages.length > 0 || (this.#flushDue && this.#page.bytes > 0)) {
-      const pages = this.#fullPages.splice(0, pagesPerChunk);
-      if (this.#fullPages.length === 0 && this.#flushDue && this.#page.bytes > 0 && pages.length < pagesPerChunk) {
-        pages.push(this.#page);
-        this.#page = new LogPage();
-      }
-      this.#fullBytes = this.#fullPages.reduce((sum, page) => sum + page.bytes, 0);
-      await this.#storeChunk(pages);
+    let storing: Promise<void> | undefined;
+    while (this.#isDue) {
+      const packed = await this.#packNext();
       this.#releaseWriters();
+      await storing;
+      storing = this.#storeChunks(packed);
+      // It is awaited below or before the next one; a failure before that is not an unhandled one.
+      storing.catch(() => undefined);
+      if (!this.#isDue) await storing;
     }
     this.#flushDue = false;
   }
 
-  async #storeChunk(pages: readonly LogPage[]): Promise<void> {
-    const content =
-      pages.length === 1 && pages[0] ? pages[0].content : Buffer.concat(pages.map((page) => page.content));
-    this.#sendingBytes = content.length;
-    const sum = (pick: (page: LogPage) => number) => pages.reduce((total, page) => total + pick(page), 0);
-    const name = {
-      sequence: this.#chunks,
-      lastSequence: this.#chunks,
-      firstLine: this.#lines,
-      lines: sum((page) => page.lines),
-      firstByte: this.#textBytes,
-      bytes: sum((page) => page.textBytes),
-      firstAtMs: pages[0]?.firstAtMs ?? 0,
-    };
-    await this.#putChunk({ name, content });
-    this.#chunks++;
-    this.#lines += name.lines;
-    this.#textBytes += name.bytes;
-    this.#sendingBytes = 0;
-    await this.#putChunk(this.#smallChunks.add({ name, content }));
+  /** Compresses what comes next; answers it, and what repeats it where it was time for that. */
+  async #packNext(): Promise<PackedChunk[]> {
+    let block = this.#fullBlocks.shift();
+    if (block === undefined) {
+      block = this.#block;
+      this.#block = this.#takeEmptyBlock();
+      this.#flushDue = false;
+    }
+    this.#packingBytes = block.bytes;
+    const chunk = { name: this.#nameNext(block), content: block.content };
+    const joined = this.#smallChunks.add(chunk);
+    const packed = [await packChunk(chunk)];
+    if (joined !== undefined) packed.push(await packChunk(joined));
+    this.#packingBytes = packed.reduce((sum, { body }) => sum + body.length, 0);
+    block.clear();
+    this.#spareBlock = block;
+    return packed;
   }
 
-  async #putChunk(chunk: Chunk | undefined): Promise<void> {
-    if (chunk === undefined) return;
+  #nameNext(block: LogBlock): LogChunkName {
+    const { lines, textBytes: bytes, firstAtMs } = block;
+    const sequence = this.#chunks++;
+    const name = { sequence, lastSequence: sequence, firstLine: this.#lines, firstByte: this.#textBytes };
+    this.#lines += lines;
+    this.#textBytes += bytes;
+    return { ...name, lines, bytes, firstAtMs };
+  }
+
+  async #storeChunks(packed: readonly PackedChunk[]): Promise<void> {
+    this.#storingBytes = this.#packingBytes;
+    this.#packingBytes = 0;
+    for (const chunk of packed) await this.#putChunk(chunk);
+    this.#storingBytes = 0;
+    this.#releaseWriters();
+  }
+
+  async #putChunk({ name, body }: PackedChunk): Promise<void> {
     const { putChunk, signal, uploadDeadlineMs } = this.#options;
-    const compressed = await compress(chunk.content, { params: { [constants.ZSTD_c_compressionLevel]: 3 } });
-    await retryWithBackoff(() => putChunk(formatLogChunkName(chunk.name), compressed, signal), {
-      signal,
-      maxElapsedMs: uploadDeadlineMs,
-    });
+    await retryWithBackoff(() => putChunk(name, body, signal), { signal, maxElapsedMs: uploadDeadlineMs });
   }
 
   #releaseWriters(): void {
@@ -183,10 +205,15 @@ export class StepLog {
   #fail(error: unknown): void {
     if (this.#fault !== undefined) return;
     this.#fault = error instanceof Error ? error : new Error(String(error));
-    this.#sendingBytes = 0;
+    this.#packingBytes = 0;
+    this.#storingBytes = 0;
     clearTimeout(this.#flushTimer);
     this.#flushTimer = undefined;
     this.#releaseWriters();
     if (!this.#options.signal.aborted) this.#options.onFault(this.#fault);
   }
+}
+
+async function packChunk({ name, content }: Chunk): Promise<PackedChunk> {
+  return { name: formatLogChunkName(name), body: await packLogChunk(content) };
 }

@@ -1,4 +1,4 @@
-import type { Readable } from "node:stream";
+import { finished, type Readable } from "node:stream";
 import { reasonFor } from "../../../shared/domain/reason.ts";
 import type { Logger } from "../../../shared/log.ts";
 import { retryWithBackoff, settlesWithin, untilAborted, withDeadline } from "../../retry.ts";
@@ -161,17 +161,29 @@ export class ContainerStep implements RunningStep {
   }
 }
 
-/** Copies a container's output no faster than it is taken; resolves with what broke it, if anything did. */
-async function copyOutput(source: Readable, output: StepOutput): Promise<Error | undefined> {
+/**
+ * Copies a container's output no faster than it is taken; resolves with what broke it, if anything did. It listens to the
+ * stream itself: iterating over it costs some turns of the event loop for each of tens of thousands of reads.
+ */
+function copyOutput(source: Readable, output: StepOutput): Promise<Error | undefined> {
   const demultiplexer = new Demultiplexer();
-  try {
-    for await (const read of source as AsyncIterable<Buffer>) {
-      for (const run of demultiplexer.push(read)) await output.write(run.stream, run.bytes);
-    }
-    return undefined;
-  } catch (error) {
-    return error instanceof Error ? error : new Error(String(error));
-  }
+  return new Promise((resolve) => {
+    const fail = (error: unknown) => {
+      source.destroy();
+      resolve(error instanceof Error ? error : new Error(String(error)));
+    };
+    source.on("data", (read: Buffer) => {
+      try {
+        const taken = demultiplexer.push(read).flatMap(({ stream, bytes }) => output.write(stream, bytes) ?? []);
+        if (taken.length === 0) return;
+        source.pause();
+        Promise.all(taken).then(() => source.resume(), fail);
+      } catch (error) {
+        fail(error);
+      }
+    });
+    finished(source, { writable: false }, (error) => resolve(error ?? undefined));
+  });
 }
 
 /**

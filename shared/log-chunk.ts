@@ -1,0 +1,59 @@
+import { promisify } from "node:util";
+import { constants, zstdCompress, zstdDecompress } from "node:zlib";
+import { formatLogRuns, type LogContent, parseLogRuns } from "./domain/log-line.ts";
+
+const compress = promisify(zstdCompress);
+const decompress = promisify(zstdDecompress);
+
+/** A frame that decoders of zstd pass over (RFC 8878, 3.1.2): this number, the length of what follows, and that. */
+const skippableMagic = 0x184d2a50;
+const lengthBytes = 4;
+const headBytes = 2 * lengthBytes;
+
+/** Texts of this size come from a step in full flow: half the CPU then counts for more than some percent of bytes. */
+const largeTextBytes = 256 * 1024;
+const levels = { thorough: 3, fast: 1 };
+/** Output of the compressor comes in pieces of this size; each costs a turn of the event loop. */
+const mostPieceBytes = 512 * 1024;
+const leastPieceBytes = 16 * 1024;
+
+/**
+ * A chunk of a log as it is stored: its text in one frame of zstd, so that every decoder gives the text; behind it, in a
+ * frame that decoders pass over, the runs (compressed) and at the very end their length. `content` must not change until
+ * it is done.
+ */
+export async function packLogChunk({ text, runs }: LogContent): Promise<Buffer> {
+  const index = Buffer.from(formatLogRuns(runs));
+  const [packedText, packedIndex] = await Promise.all([compressBytes(text), compressBytes(index)]);
+  const head = Buffer.alloc(headBytes);
+  head.writeUInt32LE(skippableMagic);
+  head.writeUInt32LE(packedIndex.length + lengthBytes, lengthBytes);
+  const tail = Buffer.alloc(lengthBytes);
+  tail.writeUInt32LE(packedIndex.length);
+  return Buffer.concat([packedText, head, packedIndex, tail]);
+}
+
+/** Reads what `packLogChunk` made. Throws where it is something else. */
+export async function unpackLogChunk(stored: Uint8Array): Promise<LogContent> {
+  const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
+  const indexEnd = bytes.length - lengthBytes;
+  const indexStart = indexEnd - (indexEnd < 0 ? 0 : bytes.readUInt32LE(indexEnd));
+  const textEnd = indexStart - headBytes;
+  if (textEnd < 0 || bytes.readUInt32LE(textEnd) !== skippableMagic) {
+    throw new Error("this is no chunk of a log, or it is damaged");
+  }
+  const [text, index] = await Promise.all([
+    decompress(bytes.subarray(0, textEnd)),
+    decompress(bytes.subarray(indexStart, indexEnd)),
+  ]);
+  return { text, runs: parseLogRuns(index.toString()) };
+}
+
+function compressBytes(bytes: Buffer): Promise<Buffer> {
+  return compress(bytes, {
+    chunkSize: Math.min(mostPieceBytes, Math.max(leastPieceBytes, bytes.length >> 2)),
+    params: {
+      [constants.ZSTD_c_compressionLevel]: bytes.length >= largeTextBytes ? levels.fast : levels.thorough,
+    },
+  });
+}
