@@ -15,19 +15,24 @@ export interface FleetBase {
   launchTemplates: Record<(typeof architectures)[number], $util.Output<string>>;
 }
 
+/** What workers are connected to, and the private repositories that they may pull from. */
+export interface FleetSurroundings {
+  network: Network;
+  bucket: sst.aws.Bucket;
+  pools: readonly PoolQueues[];
+  /** Their names, which may hold `*`. */
+  ecrRepositories: readonly string[];
+}
+
 /**
  * What instances are launched from. Nothing here runs: a launch brings the user data (a worker's token, its pool, what
  * to install) and chooses type, subnet and price.
  */
-export function createFleetBase(
-  stage: Stage,
-  network: Network,
-  bucket: sst.aws.Bucket,
-  pools: readonly PoolQueues[],
-): FleetBase[] {
+export function createFleetBase(stage: Stage, surroundings: FleetSurroundings): FleetBase[] {
+  const { network, pools } = surroundings;
   return pools.map((pool) => {
     const component = `Worker${pool.queue.nodes.queue ? pool.name.replace(/[^a-z0-9]/g, "") : ""}`;
-    const role = createWorkerRole(stage, component, bucket, pool);
+    const role = createWorkerRole(stage, component, surroundings, pool);
     const profile = new aws.iam.InstanceProfile(`${component}Profile`, {
       name: `sluice-${stage.name}-worker-${pool.name}`,
       role: role.name,
@@ -44,10 +49,15 @@ export function createFleetBase(
 
 /**
  * A worker takes messages of its pool's queue and writes what its attempts leave behind. It cannot list, and of what is
- * stored it can read manifests only: one that finds its attempt committed has to know how it ended. It pulls from the
- * private repositories of its account and region. All else it asks of the API, whose answers depend on its leases.
+ * stored it can read manifests only: one that finds its attempt committed has to know how it ended. It pulls from
+ * the private repositories that the deployment names. All else it asks of the API, whose answers depend on its leases.
  */
-function createWorkerRole(stage: Stage, component: string, bucket: sst.aws.Bucket, pool: PoolQueues) {
+function createWorkerRole(
+  stage: Stage,
+  component: string,
+  { bucket, ecrRepositories }: FleetSurroundings,
+  pool: PoolQueues,
+) {
   const statements = [
     {
       Effect: "Allow",
@@ -65,19 +75,25 @@ function createWorkerRole(stage: Stage, component: string, bucket: sst.aws.Bucke
       Action: ["s3:GetObject"],
       Resource: $interpolate`${bucket.arn}/${objectPrefixes.jobs}*/result.json`,
     },
-    // A token says only whose it is; what may be pulled with it is the next statement. It knows no resources.
-    { Effect: "Allow", Action: ["ecr:GetAuthorizationToken"], Resource: "*" },
-    {
-      Effect: "Allow",
-      Action: ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-      Resource: accountResource("ecr", "repository/*"),
-    },
+    ...(ecrRepositories.length > 0 ? allowPulls(ecrRepositories) : []),
   ];
   return new aws.iam.Role(`${component}Role`, {
     name: `sluice-${stage.name}-worker-${pool.name}`,
     assumeRolePolicy: aws.iam.assumeRolePolicyForPrincipal({ Service: "ec2.amazonaws.com" }),
     inlinePolicies: [{ name: "work", policy: $util.jsonStringify({ Version: "2012-10-17", Statement: statements }) }],
   });
+}
+
+function allowPulls(ecrRepositories: readonly string[]) {
+  return [
+    // A token says only whose it is; what may be pulled with it is the next statement. It knows no resources.
+    { Effect: "Allow", Action: ["ecr:GetAuthorizationToken"], Resource: "*" },
+    {
+      Effect: "Allow",
+      Action: ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+      Resource: ecrRepositories.map((name) => accountResource("ecr", `repository/${name}`)),
+    },
+  ];
 }
 
 function createLaunchTemplate(

@@ -1,6 +1,7 @@
 import { parseLimits, pickLimitVariables } from "../shared/infrastructure/limit-settings.ts";
 import { createBucket } from "./bucket.ts";
 import { createDeadLetterConsumer, createStreamConsumers } from "./consumers.ts";
+import { parseEcrRepositories } from "./ecr-repositories.ts";
 import { createFleetBase } from "./fleet.ts";
 import { createFront } from "./front.ts";
 import { createFunction, type FunctionSurroundings } from "./function.ts";
@@ -23,6 +24,7 @@ function readLimits(env: NodeJS.ProcessEnv): Record<string, string> {
 /** Everything a stage consists of; the answer is what `sst deploy` prints at its end. */
 export function deploy() {
   const stage = describeStage($app.stage);
+  const ecrRepositories = parseEcrRepositories(process.env.SLUICE_ECR_REPOSITORIES);
   const table = createTable(stage);
   const bucket = createBucket(stage);
   const failures = createFailuresQueue(stage);
@@ -44,7 +46,7 @@ export function deploy() {
   const front = createFront(api);
   const tokens = createFirstTokens(stage, table);
   const network = createNetwork();
-  const fleet = createFleetBase(stage, network, bucket, pools);
+  const fleet = createFleetBase(stage, { network, bucket, pools, ecrRepositories });
   createAlarms(stage);
   if (stage.hasDashboard) createDashboard(stage, table);
   return {
@@ -56,6 +58,7 @@ export function deploy() {
     table: table.name,
     bucket: bucket.name,
     queues: Object.fromEntries(pools.map(({ name, queue }) => [name, queue.url])),
+    ecrRepositories,
     subnets: network.subnetIds,
     launchTemplates: Object.fromEntries(fleet.map(({ pool, launchTemplates }) => [pool, launchTemplates])),
   };

@@ -12,10 +12,20 @@ const workerActions: Record<string, RegExp> = {
   "s3:PutObjectTagging": new RegExp(`^arn:aws:s3:::[^/*]+/${objectPrefixes.jobs}\\*$`),
   "s3:AbortMultipartUpload": new RegExp(`^arn:aws:s3:::[^/*]+/${objectPrefixes.jobs}\\*$`),
   "s3:GetObject": new RegExp(`^arn:aws:s3:::[^/*]+/${objectPrefixes.jobs}\\*/result\\.json$`),
-  "ecr:GetAuthorizationToken": /^\*$/,
-  "ecr:BatchGetImage": /^arn:aws:ecr:[a-z0-9-]+:\d+:repository\/.+$/,
-  "ecr:GetDownloadUrlForLayer": /^arn:aws:ecr:[a-z0-9-]+:\d+:repository\/.+$/,
 };
+
+/** Where the deployment names repositories, those may be pulled from, and no others. */
+function pullActions({ outputs }: Plan): Record<string, RegExp> {
+  const names = (outputs.ecrRepositories ?? []) as string[];
+  if (names.length === 0) return {};
+  const escaped = names.map((name) => name.replace(/[.*]/g, "\\$&"));
+  const repository = new RegExp(`^arn:aws:ecr:[a-z0-9-]+:\\d+:repository/(${escaped.join("|")})$`);
+  return {
+    "ecr:GetAuthorizationToken": /^\*$/,
+    "ecr:BatchGetImage": repository,
+    "ecr:GetDownloadUrlForLayer": repository,
+  };
+}
 
 /** What costs money by the hour, whether it is used or not. */
 const hourlyTypes = [
@@ -66,8 +76,9 @@ export const fleetRules: readonly Rule[] = [
     },
   },
   {
-    name: "a worker's credentials take messages of its pool, write its outputs and pull images, nothing else",
+    name: "a worker's credentials take messages of its pool, write its outputs and pull from repositories that are named, nothing else",
     check(plan, check) {
+      const actions = { ...workerActions, ...pullActions(plan) };
       const profiles = only(plan, "aws:iam/instanceProfile:InstanceProfile");
       const queues = new Set(only(plan, "aws:sqs/queue:Queue").map(({ outputs }) => outputs.arn));
       const roles = only(plan, "aws:iam/role:Role").filter(({ inputs }) =>
@@ -78,7 +89,7 @@ export const fleetRules: readonly Rule[] = [
         const statements = statementsOf(role);
         for (const { Action, Resource } of statements) {
           for (const action of Action) {
-            const form = workerActions[action];
+            const form = actions[action];
             expect(check, role, form !== undefined, `may ${action}`);
             for (const resource of Resource) {
               expect(check, role, form?.test(resource) ?? false, `may ${action} on ${resource}`);
@@ -90,7 +101,7 @@ export const fleetRules: readonly Rule[] = [
           }
         }
         const allowed = new Set(statements.flatMap(({ Action }) => Action));
-        for (const action of Object.keys(workerActions)) {
+        for (const action of Object.keys(actions)) {
           expect(check, role, allowed.has(action), `may not ${action}`);
         }
       }

@@ -15,10 +15,11 @@ import { apiPaths } from "../../shared/infrastructure/paths.ts";
 import { defaultPool } from "../../shared/infrastructure/queues.ts";
 import { jobRules } from "../../shared/jobfile/rules.ts";
 import { tokenItem } from "../../shared/repository/token-item.ts";
+import { parseEcrRepositories } from "../../stacks/ecr-repositories.ts";
 import { type GrantTarget, grants } from "../../stacks/grants.ts";
-import { readPlans } from "./support/plans.ts";
+import { plannedRepositories, readPlans } from "./support/plans.ts";
 
-const { production: plan } = await readPlans();
+const { production: plan, personal } = await readPlans();
 
 type Input = Record<string, unknown>;
 
@@ -171,6 +172,24 @@ describe("the plan", () => {
       actions.flatMap((action) => resolveTarget(on).map((arn) => `${action} ${arn}`)),
     );
     expect(planned.sort()).toEqual(granted.sort());
+  });
+
+  it("lets workers pull from the repositories that the deployment names, and from none where it names none", () => {
+    const pullsOf = ({ resources }: typeof plan) => {
+      const roles = resources.filter(({ type, name }) => type === "aws:iam/role:Role" && name.startsWith("Worker"));
+      const statements = roles.flatMap(statementsOf).filter(({ Action }) => Action.join().includes("ecr:"));
+      return statements.map(({ Action, Resource }) => [Action, Resource]);
+    };
+    const named = plannedRepositories.map((name) => `arn:aws:ecr:us-east-1:000000000000:repository/${name}`);
+    expect(pullsOf(plan)).toEqual([
+      [["ecr:GetAuthorizationToken"], ["*"]],
+      [["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], named],
+    ]);
+    expect(pullsOf(personal)).toEqual([]);
+    expect(parseEcrRepositories(" tools/builder ,team/*,, ")).toEqual(["team/*", "tools/builder"]);
+    for (const wrong of ["Team", "a b", "arn:aws:ecr:us-east-1:1:repository/a", "/a", "a/", '"']) {
+      expect(() => parseEcrRepositories(`fine,${wrong}`), wrong).toThrow("is no name of a repository");
+    }
   });
 
   it("has the timings of shared/domain", () => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { evaluatePlan } from "../../../scripts/plan/evaluate.ts";
 import { installPlatform } from "../../../scripts/plan/install.ts";
-import type { EvaluatedPlans } from "./plans.ts";
+import { type EvaluatedPlans, plannedRepositories } from "./plans.ts";
 
 /**
  * Begins to evaluate the plans that files of this folder look at. Those wait for them (`readPlans`); the other tests,
@@ -29,7 +29,7 @@ async function evaluatePlans(): Promise<EvaluatedPlans> {
   try {
     await installPlatform((line) => process.stdout.write(`${line}\n`));
     // One after the other: they share SST's folder.
-    const production = await evaluatePlan("production");
+    const production = await evaluatePlan("production", { SLUICE_ECR_REPOSITORIES: plannedRepositories.join() });
     const personal = await evaluatePlan("ada", { SLUICE_TRACING: "1" });
     return { production, personal };
   } catch (error) {

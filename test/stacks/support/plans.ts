@@ -10,6 +10,9 @@ declare module "vitest" {
   }
 }
 
+/** What the stage that keeps its data lets workers pull from; somebody's own names none. */
+export const plannedRepositories: readonly string[] = ["team/*", "tools/builder"];
+
 /** The plan of a stage that keeps its data, and of somebody's own, with tracing. */
 export interface Plans {
   production: Plan;

@@ -77,8 +77,8 @@ function explainDenial(reference: string, signIn: SignIn, said: string): string 
       return `the registry refuses ${reference} to the credentials of registry_auth: check them, and the image's name ${said}`;
     case "role":
       return (
-        `the registry refuses ${reference} to the worker's role: allow the role to pull from the repository, or name a ` +
-        `secret with credentials as registry_auth ${said}`
+        `the registry refuses ${reference} to the worker's role: allow the role to pull from the repository ` +
+        `(SLUICE_ECR_REPOSITORIES of the deployment), or name a secret with credentials as registry_auth ${said}`
       );
     case "none":
       return `the registry refuses ${reference} without credentials: name a secret with them as registry_auth, or check the image's name ${said}`;
