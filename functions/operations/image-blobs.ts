@@ -2,6 +2,7 @@ import pLimit from "p-limit";
 import { AppError } from "../../shared/domain/errors.ts";
 import { limits } from "../../shared/domain/limits.ts";
 import type { ImageBlob } from "../../shared/repository/image-blobs.ts";
+import type { JobDigest } from "../../shared/repository/items.ts";
 import type { StoredSpec } from "../../shared/repository/jobs.ts";
 import type { Deps } from "../deps.ts";
 
@@ -29,6 +30,12 @@ export async function useBlobs(deps: Deps, digests: readonly string[]): Promise<
       .map((blob) => limit(async () => ((await deps.imageBlobs.touch(blob, deps.now())) ? blob : undefined))),
   );
   return new Map(used.flatMap((blob) => (blob ? [[blob.digest, blob]] : [])));
+}
+
+/** Keeps what is stored of a job's images, as a job that has not ended does however long nothing of it starts. */
+export async function useJobImages(deps: Deps, { jobId, images }: Pick<JobDigest, "jobId" | "images">): Promise<void> {
+  const spec = images ? await deps.jobs.getSpec(jobId) : undefined;
+  if (spec) await useBlobs(deps, listImageBlobs(spec));
 }
 
 /** Keeps a job's images from being removed, or refuses where they are gone already. */

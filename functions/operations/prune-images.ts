@@ -1,10 +1,12 @@
 import pLimit from "p-limit";
 import type { ImagePrune } from "../../shared/api/image-schemas.ts";
 import { AppError } from "../../shared/domain/errors.ts";
+import { isTerminalJobState } from "../../shared/domain/job-state.ts";
 import { limits } from "../../shared/domain/limits.ts";
 import type { ListedBlob } from "../../shared/repository/image-blobs.ts";
-import { imageRetentionKey } from "../../shared/repository/keys.ts";
+import { parseDigestKey } from "../../shared/repository/keys.ts";
 import type { Deps } from "../deps.ts";
+import { useJobImages } from "./image-blobs.ts";
 import { finishRemoval } from "./remove-blob.ts";
 
 const dayMs = 24 * 3600_000;
@@ -12,6 +14,8 @@ const pageSize = 1_000;
 const parallelRemovals = 8;
 /** Jobs that have not ended are looked at twice a day, and keep their images then. */
 const latestLookMs = 2 * dayMs;
+/** A job of which not even its images can be told holds up the removal of others' for so long. */
+const hopelessMs = 90 * dayMs;
 
 /** Which images go: those unused for longer than `olderThanMs`, and the longest unused ones above `maxBytes`. */
 export interface PruneWish {
@@ -34,13 +38,13 @@ export function ownRetention({ limits: { imageDays, imageGigabytes } }: Pick<Dep
 /**
  * Removes image blobs by age and size. A blob is never removed within `imageRetryDays` of its last use, whatever the
  * wish: every upload, submit, claim and retry is a use, and for each job that has not ended the sweep notes one twice
- * a day. So no job that runs, or ended within that time, can lose its images, nor can a blob that is being uploaded.
- * Where the sweep is so far behind that this does not hold, nothing is removed.
+ * a day; for a job that the sweep has not come to, or cannot finish, it is noted here. So no job that runs, or ended
+ * within that time, can lose its images, nor can a blob that is being uploaded.
  */
 export async function pruneImages(deps: Deps, wish: PruneWish): Promise<ImagePrune> {
   const nowMs = deps.now();
   const leastMs = limits.imageRetryDays * dayMs;
-  if (wish.apply) await refuseWhileSweepIsBehind(deps, nowMs);
+  if (wish.apply) await useImagesOfForgottenJobs(deps, wish.deadlineMs);
   const total = await measure(deps, wish.deadlineMs);
   const left = { ...total };
   const isWanted = (blob: ListedBlob): boolean => {
@@ -102,11 +106,30 @@ async function removeBlob(deps: Deps, { digest, usedAt }: ListedBlob): Promise<b
   return true;
 }
 
-async function refuseWhileSweepIsBehind(deps: Deps, nowMs: number): Promise<void> {
-  for await (const [oldest] of deps.jobs.eachDuePage(nowMs - latestLookMs, 1)) {
-    // The retention of images itself does not hold up what it waits for.
-    if (oldest?.pk === imageRetentionKey.pk) continue;
-    const message = `no image is removed now: the sweep has not looked at ${oldest?.pk} for more than ${latestLookMs / dayMs} days, so jobs may need images that seem unused`;
-    throw new AppError("unavailable", message);
+/** Does for jobs that are long overdue what the sweep would do first. Throws where there is no time to come to all. */
+async function useImagesOfForgottenJobs(deps: Deps, deadlineMs: number): Promise<void> {
+  const nowMs = deps.now();
+  for await (const keys of deps.jobs.eachDuePage(nowMs - latestLookMs, pageSize)) {
+    for (const jobId of keys.flatMap((key) => parseDigestKey(key) ?? [])) {
+      if (deps.now() > deadlineMs) {
+        throw new AppError("unavailable", "no image is removed now: the sweep is behind with too many jobs");
+      }
+      await useImagesOfForgottenJob(deps, jobId, nowMs);
+    }
+  }
+}
+
+async function useImagesOfForgottenJob(deps: Deps, jobId: string, nowMs: number): Promise<void> {
+  const digest = await deps.jobs.getDigest(jobId);
+  if (!digest || isTerminalJobState(digest.state)) return;
+  try {
+    await useJobImages(deps, digest);
+  } catch (error) {
+    if (nowMs - Date.parse(digest.createdAt) > hopelessMs) {
+      deps.log.error({ err: error, jobId }, "images are removed though this job may need some of them");
+      return;
+    }
+    const message = `no image is removed now: it cannot be told which job ${jobId} needs, which the sweep has not finished for more than ${latestLookMs / dayMs} days`;
+    throw new AppError("unavailable", message, { cause: error });
   }
 }

@@ -4,7 +4,7 @@ import type { JobCheck, JobDigest, TaskItem } from "../../shared/repository/item
 import type { Deps } from "../deps.ts";
 import { cancelJob } from "../operations/cancel.ts";
 import { dispatchTasks, findPool } from "../operations/dispatch.ts";
-import { listImageBlobs, useBlobs } from "../operations/image-blobs.ts";
+import { useJobImages } from "../operations/image-blobs.ts";
 import type { SweptUnit } from "./sweep-report.ts";
 
 const taskPageSize = 500;
@@ -19,7 +19,7 @@ export async function sweepJob(deps: Deps, jobId: string): Promise<SweptUnit> {
     return {};
   }
   // Before anything that may fail: what keeps a job's images must not depend on the rest.
-  if (digest.images) await useImages(deps, jobId);
+  await useJobImages(deps, digest);
   const swept = { timedOut: 0, dispatched: 0 };
   if (digest.timeoutAt !== undefined && Date.parse(digest.timeoutAt) <= deps.now() && !digest.cancel) {
     await cancelJob(deps, jobId, { cause: "job_timeout", detail: "the job ran longer than its timeout" });
@@ -44,12 +44,6 @@ function checkProgress(digest: JobDigest, nowMs: number): { check: JobCheck; sta
   const stalled = check.seq === digest.seq && digest.counts.queued > 0;
   const afterMs = stalled ? Math.min(longestCheckMs, 2 * check.afterMs) : firstCheckMs;
   return { check: { at: new Date(nowMs + afterMs).toISOString(), seq: digest.seq, afterMs }, stalled };
-}
-
-/** A job that has not ended uses its images, however long nothing of it starts. */
-async function useImages(deps: Deps, jobId: string): Promise<void> {
-  const spec = await deps.jobs.getSpec(jobId);
-  if (spec) await useBlobs(deps, listImageBlobs(spec));
 }
 
 /** A task that waits again after an attempt has announcements of its own. */

@@ -1,5 +1,5 @@
 import pLimit from "p-limit";
-import { type ItemKey, imageRetentionKey } from "../../shared/repository/keys.ts";
+import { type ItemKey, imageRetentionKey, parseDigestKey } from "../../shared/repository/keys.ts";
 import { parseChoreKey } from "../consumers/chores.ts";
 import type { Deps } from "../deps.ts";
 import { workOnChore } from "../operations/chores.ts";
@@ -80,7 +80,8 @@ function toUnits(deps: Deps, keys: readonly ItemKey[], deadlineMs: number): Unit
 
 async function sweepItem(deps: Deps, key: ItemKey, deadlineMs: number): Promise<SweptUnit> {
   if (key.pk === imageRetentionKey.pk) return sweepImages(deps, deadlineMs);
-  if (key.sk === "DIGEST") return sweepJob(deps, key.pk.slice("JOB#".length));
+  const jobId = parseDigestKey(key);
+  if (jobId !== undefined) return sweepJob(deps, jobId);
   const chore = parseChoreKey(key.pk, key.sk);
   if (!chore) return {};
   await workOnChore(deps, chore.jobId, chore.kind, deadlineMs);

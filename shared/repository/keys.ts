@@ -13,6 +13,11 @@ export function digestKey(jobId: string): ItemKey {
   return { pk: `JOB#${jobId}`, sk: "DIGEST" };
 }
 
+/** The job whose digest is called so; undefined for all other keys. */
+export function parseDigestKey({ pk, sk }: ItemKey): string | undefined {
+  return sk === "DIGEST" ? pk.slice("JOB#".length) : undefined;
+}
+
 export function specKey(jobId: string): ItemKey {
   return { pk: `JOB#${jobId}`, sk: "SPEC" };
 }
