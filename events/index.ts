@@ -1,1 +1,2 @@
+export * from "./fleet-event.ts";
 export * from "./job-event.ts";

@@ -7,9 +7,11 @@ import type { Logger } from "../shared/log.ts";
 import { createClaimReader } from "../shared/repository/claim-reads.ts";
 import { createDeadLetterRepository } from "../shared/repository/dead-letters.ts";
 import { createEventRepository } from "../shared/repository/events.ts";
+import { createFleetEventRepository } from "../shared/repository/fleet-events.ts";
 import { createFoldRepository } from "../shared/repository/fold.ts";
 import { createImageBlobRepository } from "../shared/repository/image-blobs.ts";
 import { createJobRepository } from "../shared/repository/jobs.ts";
+import { createPoolRepository } from "../shared/repository/pools.ts";
 import { type createDynamoDbClient, createTable } from "../shared/repository/table.ts";
 import { createTaskRepository } from "../shared/repository/tasks.ts";
 import { createTokenRepository } from "../shared/repository/tokens.ts";
@@ -30,6 +32,7 @@ export interface DepsSources {
   /** URL of each pool's queue, by the pool's name. */
   queueUrls: Readonly<Record<string, string>>;
   limits: ConfiguredLimits;
+  requiredWorkerVersion?: string | undefined;
   log: Logger;
   /** Milliseconds since the epoch. */
   now: () => number;
@@ -50,6 +53,8 @@ export function buildDeps(sources: DepsSources): Deps {
     events: createEventRepository(table),
     fold: createFoldRepository(table),
     workers: createWorkerRepository(table),
+    poolRecords: createPoolRepository(table),
+    fleetEvents: createFleetEventRepository(table),
     tokens: createTokenRepository(table),
     deadLetters: createDeadLetterRepository(table),
     imageBlobs: createImageBlobRepository(table),
@@ -61,6 +66,7 @@ export function buildDeps(sources: DepsSources): Deps {
     secrets: rememberSecrets(secrets, now),
     pools: new Map(pools),
     limits,
+    requiredWorkerVersion: sources.requiredWorkerVersion,
     gate: createJobGate(jobs, limits.jobsInFlight, now),
     log,
     now,

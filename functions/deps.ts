@@ -6,10 +6,12 @@ import type { Logger } from "../shared/log.ts";
 import type { ClaimInputs } from "../shared/repository/claim-reads.ts";
 import type { DeadLetterRepository } from "../shared/repository/dead-letters.ts";
 import type { EventRepository } from "../shared/repository/events.ts";
+import type { FleetEventRepository } from "../shared/repository/fleet-events.ts";
 import type { FoldRepository } from "../shared/repository/fold.ts";
 import type { ImageBlobRepository } from "../shared/repository/image-blobs.ts";
 import type { JobRepository } from "../shared/repository/jobs.ts";
 import type { TaskAddress } from "../shared/repository/move-task.ts";
+import type { PoolRepository } from "../shared/repository/pools.ts";
 import type { TaskRepository } from "../shared/repository/tasks.ts";
 import type { TokenRepository } from "../shared/repository/tokens.ts";
 import type { WorkerRepository } from "../shared/repository/workers.ts";
@@ -32,6 +34,9 @@ export interface Deps {
   events: EventRepository;
   fold: FoldRepository;
   workers: WorkerRepository;
+  /** What is known of pools, whether they are configured or not. */
+  poolRecords: PoolRepository;
+  fleetEvents: FleetEventRepository;
   tokens: TokenRepository;
   deadLetters: DeadLetterRepository;
   imageBlobs: ImageBlobRepository;
@@ -43,6 +48,8 @@ export interface Deps {
   bucketName: string;
   pools: ReadonlyMap<string, Pool>;
   limits: ConfiguredLimits;
+  /** Workers of an older version drain by themselves. */
+  requiredWorkerVersion?: string | undefined;
   /** Keeps a pool from having too many jobs at once. */
   gate: JobGate;
   log: Logger;

@@ -11,6 +11,8 @@ const units = {
   SweepRescued: "Count",
   SweepTimedOut: "Count",
   SweepDispatched: "Count",
+  /** Workers that the sweep was the first to find silent. */
+  SweepWorkersLost: "Count",
   DeadLetters: "Count",
 } as const;
 

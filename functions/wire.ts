@@ -28,7 +28,7 @@ export function wireDeps(service: string, env: NodeJS.ProcessEnv): Deps {
     bucketName: Resource.Bucket.name,
     secrets,
     queueUrls: Object.fromEntries(pools.map(([name, { queueUrl }]) => [name, queueUrl])),
-    limits: parsed.config.limits,
+    ...parsed.config,
     log: createLogger(service, { mixin: describeCall }),
     now: Date.now,
   });

@@ -1,3 +1,4 @@
+import { isVersion } from "../shared/domain/version-order.ts";
 import { parseLimits, pickLimitVariables } from "../shared/infrastructure/limit-settings.ts";
 import { createBucket } from "./bucket.ts";
 import { createDeadLetterConsumer, createStreamConsumers } from "./consumers.ts";
@@ -14,11 +15,15 @@ import { describeStage } from "./stage.ts";
 import { createTable } from "./table.ts";
 import { createFirstTokens } from "./tokens.ts";
 
-/** The limits that are set in the environment of the deployment. One that cannot be used ends it before it begins. */
-function readLimits(env: NodeJS.ProcessEnv): Record<string, string> {
+/** What the environment of the deployment sets for the functions. What cannot be used ends it before it begins. */
+function readSettings(env: NodeJS.ProcessEnv): Record<string, string> {
   const parsed = parseLimits(env);
   if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-  return pickLimitVariables(env);
+  const { SLUICE_REQUIRED_WORKER_VERSION } = env;
+  if (!SLUICE_REQUIRED_WORKER_VERSION) return pickLimitVariables(env);
+  if (!isVersion(SLUICE_REQUIRED_WORKER_VERSION))
+    throw new Error("SLUICE_REQUIRED_WORKER_VERSION is a version such as 1.4.0");
+  return { ...pickLimitVariables(env), SLUICE_REQUIRED_WORKER_VERSION };
 }
 
 /** Everything a stage consists of; the answer is what `sst deploy` prints at its end. */
@@ -31,7 +36,7 @@ export function deploy() {
   const pools = createPools(stage, failures);
   const surroundings: FunctionSurroundings = {
     stage,
-    environment: readLimits(process.env),
+    environment: readSettings(process.env),
     tracing: process.env.SLUICE_TRACING === "1",
     links: createLinks(stage, { table, bucket, pools }),
     table,

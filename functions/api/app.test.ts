@@ -83,6 +83,11 @@ const roleByRoute: Record<string, Role> = {
   "POST /v1/workers/x/heartbeat": "worker",
   "POST /v1/workers/x/claims": "worker",
   "POST /v1/workers/x/drain": "operator",
+  "POST /v1/workers/x/undrain": "operator",
+  "GET /v1/pools": "viewer",
+  "PUT /v1/pools/x/desired": "operator",
+  "POST /v1/admin/pools/x/forget": "admin",
+  "GET /v1/history/events": "viewer",
   "POST /v1/attempts/x/result": "worker",
   "POST /v1/attempts/results": "worker",
 };

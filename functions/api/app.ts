@@ -16,6 +16,7 @@ import { healthRoutes } from "./routes/health.ts";
 import { imageRoutes } from "./routes/images.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { logRoutes } from "./routes/logs.ts";
+import { poolRoutes } from "./routes/pools.ts";
 import { secretRoutes } from "./routes/secrets.ts";
 import { taskRoutes } from "./routes/tasks.ts";
 import { workerRoutes } from "./routes/workers.ts";
@@ -71,6 +72,7 @@ export function createApp(deps: Deps) {
     imageRoutes,
     secretRoutes,
     workerRoutes,
+    poolRoutes,
     deadLetterRoutes,
   ]) {
     app.route("/", routes(deps));

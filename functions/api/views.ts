@@ -1,4 +1,12 @@
-import type { DeadLetter, Job, Task, TaskSummary, Worker } from "../../shared/api/schemas.ts";
+import {
+  type DeadLetter,
+  type Job,
+  type Task,
+  type TaskSummary,
+  type Worker,
+  workerSchema,
+} from "../../shared/api/schemas.ts";
+import { stateNow } from "../../shared/domain/worker-state.ts";
 import type { DeadLetterItem } from "../../shared/repository/dead-letters.ts";
 import type { JobDigest, TaskItem } from "../../shared/repository/items.ts";
 import type { WorkerItem } from "../../shared/repository/workers.ts";
@@ -66,10 +74,10 @@ export function viewTask(task: TaskItem): Task {
 }
 
 /** A worker as lists show it. */
-export function viewWorker(worker: WorkerItem): Worker {
-  const { workerId, pool, state, slots, slotsFree, held, provider, host, version, startedAt } = worker;
+export function viewWorker(worker: WorkerItem, nowMs: number): Worker {
   const lastSeenAt = new Date(worker.lastSeenMs).toISOString();
-  return { workerId, pool, state, slots, slotsFree, held, provider, host, version, startedAt, lastSeenAt };
+  // The schema says what is shown, and in which order.
+  return workerSchema.parse({ ...worker, state: stateNow(worker, nowMs), lastSeenAt });
 }
 
 /** Characters of a dead letter's body in a list: a page of them must fit into an answer. */

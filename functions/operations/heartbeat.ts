@@ -6,13 +6,14 @@ import type { Deps } from "../deps.ts";
 /** Stamps that a worker lives, renews the leases it still holds, and tells it what it must know about each. */
 export async function acceptHeartbeat(deps: Deps, workerId: string, beat: Heartbeat): Promise<HeartbeatAnswer> {
   const nowMs = deps.now();
-  const { state, slotsFree } = beat;
   const [worker, attempts] = await Promise.all([
-    deps.workers.recordHeartbeat(workerId, { state, slotsFree, held: beat.attempts.length }, nowMs),
+    deps.workers.recordHeartbeat(workerId, beat, nowMs),
     Promise.all(beat.attempts.map((held) => renewAttempt(deps, held, nowMs))),
   ]);
   if (!worker) throw new AppError("not_found", `worker ${workerId} is not registered; register it again`);
-  return { drain: worker.drainRequestedAt !== undefined, attempts };
+  const { requiredWorkerVersion: requiredVersion } = deps;
+  const drain = worker.drainRequestedAt !== undefined;
+  return { drain, attempts, ...(requiredVersion === undefined ? {} : { requiredVersion }) };
 }
 
 async function renewAttempt(

@@ -3,10 +3,12 @@ import { manifestKey } from "../../shared/domain/object-keys.ts";
 import { type Reason, reasonFor } from "../../shared/domain/reason.ts";
 import { formatSpan } from "../../shared/domain/time-span.ts";
 import { maxAttempts, maxInfrastructureAttempts, timing } from "../../shared/domain/timing.ts";
-import type { CancelRequest, RescueEvidence, TaskItem, WorkerState } from "../../shared/repository/items.ts";
+import { stateNow, type WorkerState } from "../../shared/domain/worker-state.ts";
+import type { CancelRequest, RescueEvidence, TaskItem } from "../../shared/repository/items.ts";
 import type { AttemptEnd, LeaseProof, Loss } from "../../shared/repository/task-moves.ts";
 import type { Deps } from "../deps.ts";
 import { outcomeOfCancel } from "./cancel-outcome.ts";
+import { noteSilent } from "./liveness.ts";
 import { settleAttempt } from "./settle.ts";
 
 /** What is to be done about a task whose attempt's lease ran out. */
@@ -47,11 +49,14 @@ export async function rescueAttempt(
  */
 async function observeLoss(deps: Deps, task: TaskItem, lease: NonNullable<TaskItem["lease"]>): Promise<Loss> {
   const worker = await deps.workers.get(lease.workerId);
+  if (worker) await noteSilent(deps, [worker]);
   const nowMs = deps.now();
   const rescue: RescueEvidence = {
     at: new Date(nowMs).toISOString(),
     leaseUntil: new Date(lease.untilMs).toISOString(),
-    ...(worker ? { workerSeenAt: new Date(worker.lastSeenMs).toISOString(), workerState: worker.state } : {}),
+    ...(worker
+      ? { workerSeenAt: new Date(worker.lastSeenMs).toISOString(), workerState: stateNow(worker, nowMs) }
+      : {}),
   };
   const ranOut = `its lease ran out ${formatSpan(nowMs - lease.untilMs)} ago`;
   const silentMs = worker && nowMs - worker.lastSeenMs;

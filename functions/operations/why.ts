@@ -13,6 +13,7 @@ import {
   type WhyPool,
 } from "../../shared/domain/why.ts";
 import type { FactOf } from "../../shared/domain/why-facts.ts";
+import { stateNow } from "../../shared/domain/worker-state.ts";
 import type { TaskSpec } from "../../shared/jobfile/job-spec.ts";
 import { dispatchDueMs, nextCheck } from "../../shared/repository/digest-items.ts";
 import type { AttemptRecord, CancelRequest, JobDigest, TaskItem } from "../../shared/repository/items.ts";
@@ -174,7 +175,7 @@ async function gatherRunning(
     worker: worker && {
       workerId,
       host: worker.host,
-      state: worker.state,
+      state: stateNow(worker, common.nowMs),
       lastSeenAt: new Date(worker.lastSeenMs).toISOString(),
     },
     step,

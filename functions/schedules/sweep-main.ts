@@ -17,12 +17,13 @@ export function handler(_event: ScheduledEvent, context: Context): Promise<Sweep
 async function sweep(context: Context): Promise<SweepReport> {
   const report = await sweepDue(deps, context.getRemainingTimeInMillis() - reserveMs);
   if (Object.values(report).some((count) => count > 0)) deps.log.info(report, "swept");
-  const { folded, rescued, timedOut, dispatched } = report;
+  const { folded, rescued, timedOut, dispatched, workersLost } = report;
   tellMetrics({
     SweepFolded: folded,
     SweepRescued: rescued,
     SweepTimedOut: timedOut,
     SweepDispatched: dispatched,
+    SweepWorkersLost: workersLost,
   });
   if (report.failed > 0)
     throw new AppError("internal", `the sweep could not finish ${report.failed} things it found due`);

@@ -6,6 +6,8 @@ export interface SweepReport {
   /** Jobs past their timeout, and attempts that their workers did not end. */
   timedOut: number;
   rescued: number;
+  /** Workers that were silent for three heartbeats. */
+  workersLost: number;
   /** Blobs of images that had not been used for long. */
   blobsRemoved: number;
   failed: number;

@@ -1,8 +1,9 @@
 import pLimit from "p-limit";
-import { type ItemKey, imageRetentionKey, parseDigestKey } from "../../shared/repository/keys.ts";
+import { type ItemKey, imageRetentionKey, parseDigestKey, workerIdOf } from "../../shared/repository/keys.ts";
 import { parseChoreKey } from "../consumers/chores.ts";
 import type { Deps } from "../deps.ts";
 import { workOnChore } from "../operations/chores.ts";
+import { noteSilent } from "../operations/liveness.ts";
 import { sweepImages } from "./sweep-images.ts";
 import { sweepJob } from "./sweep-job.ts";
 import type { SweepReport, SweptUnit } from "./sweep-report.ts";
@@ -13,8 +14,9 @@ const parallelUnits = 8;
 
 /**
  * Finishes what a lost trigger, a lost message or a crash left behind, found by the due index: moves not counted,
- * leases run out, chores not done, messages not known to be sent, jobs past their timeout. Everything it does is
- * conditional, so it may run twice. What fails is left for the next run and keeps nothing else from being done.
+ * leases run out, silent workers, chores not done, messages not known to be sent, jobs past their timeout. Everything
+ * it does is conditional, so it may run twice. What fails is left for the next run and keeps nothing else from being
+ * done.
  */
 export async function sweepDue(
   deps: Deps,
@@ -27,6 +29,7 @@ export async function sweepDue(
     dispatched: 0,
     timedOut: 0,
     rescued: 0,
+    workersLost: 0,
     blobsRemoved: 0,
     failed: 0,
   };
@@ -56,12 +59,13 @@ interface Unit {
   work: () => Promise<SweptUnit>;
 }
 
-/** Tasks of one job are one unit: they are counted together. */
+/** Tasks of one job are one unit: they are counted together. So are workers: those of a pool write the same item. */
 function toUnits(deps: Deps, keys: readonly ItemKey[], deadlineMs: number): Unit[] {
   const tasks = Map.groupBy(
     keys.filter((key) => key.pk.startsWith("TASKS#")),
     (key) => key.pk.split("#")[1] ?? "",
   );
+  const workers = keys.flatMap((key) => workerIdOf(key) ?? []);
   return [
     ...[...tasks].map(([jobId, taskKeys]) => ({
       name: `tasks of ${jobId}`,
@@ -72,10 +76,16 @@ function toUnits(deps: Deps, keys: readonly ItemKey[], deadlineMs: number): Unit
           taskKeys.map(({ pk, sk }) => ({ jobId, bucket: Number(pk.split("#")[2]), task: sk })),
         ),
     })),
+    ...(workers.length === 0 ? [] : [{ name: "workers", work: () => sweepWorkers(deps, workers) }]),
     ...keys
-      .filter((key) => !key.pk.startsWith("TASKS#"))
+      .filter((key) => !key.pk.startsWith("TASKS#") && workerIdOf(key) === undefined)
       .map((key) => ({ name: `${key.pk} ${key.sk}`, work: () => sweepItem(deps, key, deadlineMs) })),
   ];
+}
+
+/** Live workers are always due; what has to be written about them is that they are not. */
+async function sweepWorkers(deps: Deps, workerIds: readonly string[]): Promise<SweptUnit> {
+  return { workersLost: await noteSilent(deps, await deps.workers.getMany(workerIds)) };
 }
 
 async function sweepItem(deps: Deps, key: ItemKey, deadlineMs: number): Promise<SweptUnit> {

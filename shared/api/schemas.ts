@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { jobEventSchema } from "../../events/index.ts";
+import { fleetEventSchema, jobEventSchema } from "../../events/index.ts";
 import { jobStates } from "../domain/job-state.ts";
 import { limits } from "../domain/limits.ts";
 import {
@@ -9,10 +9,13 @@ import {
   reasonSchema,
   stepResultSchema,
 } from "../domain/manifest.ts";
+import { poolStates } from "../domain/pool-state.ts";
 import { explainBadSecretValue } from "../domain/secret-rules.ts";
 import { taskStates } from "../domain/task-state.ts";
 import { whyCodes, whyFactSchema } from "../domain/why-facts.ts";
+import { workerStates } from "../domain/worker-state.ts";
 import { jobSpecSchema } from "../jobfile/job-spec.ts";
+import { drainCauseSchema, hostUseSchema, workerHealthSchema } from "./worker-schemas.ts";
 
 /**
  * Bodies of the HTTP API, one schema each: the server validates with them, the client's types and `/openapi.json`
@@ -86,7 +89,7 @@ const attemptSchema = z.object({
       at: z.string(),
       leaseUntil: z.string(),
       workerSeenAt: z.string().optional(),
-      workerState: z.enum(["starting", "alive", "draining", "stopped"]).optional(),
+      workerState: z.enum(workerStates).optional(),
     })
     .optional(),
 });
@@ -251,15 +254,32 @@ export const workerSchema = z
   .object({
     workerId: z.string(),
     pool: z.string(),
-    state: z.enum(["starting", "alive", "draining", "stopped"]),
+    /** `lost`: it was silent for three heartbeats. */
+    state: z.enum(workerStates),
     slots: z.number().int(),
     slotsFree: z.number().int(),
+    /** Attempts that it holds. */
     held: z.number().int(),
     provider: z.string(),
     host: z.string(),
+    instanceId: z.string().optional(),
+    instanceType: z.string().optional(),
+    imageDigest: z.string().optional(),
     version: z.string(),
+    build: z.string().optional(),
     startedAt: z.string(),
     lastSeenAt: z.string(),
+    /** How busy its machine is, as it told last. */
+    use: hostUseSchema.optional(),
+    health: workerHealthSchema.optional(),
+    /** Somebody asked it to drain. */
+    drainRequestedAt: z.string().optional(),
+    drainRequestedBy: z.string().optional(),
+    drainingSince: z.string().optional(),
+    drainCause: drainCauseSchema.optional(),
+    stoppedAt: z.string().optional(),
+    /** Of one that stopped: attempts that it left behind; none where it ended in order. */
+    abandoned: z.number().int().optional(),
   })
   .meta({ id: "Worker" });
 export type Worker = z.infer<typeof workerSchema>;
@@ -268,6 +288,52 @@ export const workerPageSchema = z
   .object({ workers: z.array(workerSchema), cursor: z.string().optional() })
   .meta({ id: "WorkerPage" });
 export type WorkerPage = z.infer<typeof workerPageSchema>;
+
+/** A pool and how its workers are. */
+export const poolSchema = z
+  .object({
+    pool: z.string(),
+    state: z.enum(poolStates),
+    /** Whether jobs can be sent to it. */
+    configured: z.boolean(),
+    /** Its workers that have not ended, by state. */
+    workers: z.object({ starting: z.number().int(), alive: z.number().int(), draining: z.number().int() }),
+    desired: z.number().int().optional(),
+    /** Slots of the workers that are alive. */
+    slots: z.number().int(),
+    slotsFree: z.number().int(),
+    /** Attempts that its workers hold. */
+    held: z.number().int(),
+    /** True where it has more workers than were looked at. */
+    more: z.boolean(),
+    lastSeenAt: z.string().optional(),
+    /** Workers that were lost, or left attempts behind: lately, or without another that started since. */
+    losses: z.array(z.object({ workerId: z.string(), at: z.string(), replaced: z.boolean() })),
+  })
+  .meta({ id: "Pool" });
+export type Pool = z.infer<typeof poolSchema>;
+
+export const poolListSchema = z.object({ pools: z.array(poolSchema) }).meta({ id: "PoolList" });
+export type PoolList = z.infer<typeof poolListSchema>;
+
+/** The pool should have so many workers; `null`: nobody says how many. */
+export const desirePoolSchema = z.object({ desired: z.number().int().min(0).max(100_000).nullable() });
+
+export const forgetPoolRequestSchema = z
+  .object({ apply: z.boolean().default(false), cursor: z.string().max(2000).optional() })
+  .meta({ id: "ForgetPoolRequest" });
+
+/** `workers`: ids of the records of past workers that were removed or, where `applied` is false, would be. */
+export const forgottenPoolSchema = z
+  .object({ pool: z.string(), applied: z.boolean(), workers: z.array(z.string()), cursor: z.string().optional() })
+  .meta({ id: "ForgottenPool" });
+export type ForgottenPool = z.infer<typeof forgottenPoolSchema>;
+
+/** Events of pools and workers, the newest first; with filters a page may be short though more follow. */
+export const fleetEventPageSchema = z
+  .object({ events: z.array(fleetEventSchema), cursor: z.string().optional() })
+  .meta({ id: "FleetEventPage" });
+export type FleetEventPage = z.infer<typeof fleetEventPageSchema>;
 
 /** A message that was received too often, as it was when it was taken from its queue. */
 export const deadLetterSchema = z

@@ -49,7 +49,7 @@ const heldAttemptSchema = z.object({ attemptId: attemptIdSchema, leaseToken: z.s
 const bytesSchema = z.number().int().nonnegative();
 
 /** How busy a worker's machine is: `cpu` is a fraction of all its cores, the disk is the one of its workspaces. */
-const hostUseSchema = z
+export const hostUseSchema = z
   .object({
     cpu: z.number().nonnegative(),
     memoryBytes: z.object({ used: bytesSchema, total: bytesSchema }),
@@ -58,7 +58,7 @@ const hostUseSchema = z
   .meta({ id: "HostUse" });
 
 /** What a worker found when it looked at its own machine; `attempt` counts the tries to mend it. */
-const workerHealthSchema = z
+export const workerHealthSchema = z
   .object({
     state: z.enum(["healthy", "recovering", "recovered", "recovery_failed"]),
     detail: z.string().max(1000).optional(),
@@ -68,7 +68,7 @@ const workerHealthSchema = z
 export type WorkerHealth = z.infer<typeof workerHealthSchema>;
 
 /** Why a worker drains; `kind` is one word, such as `signal`. */
-const drainCauseSchema = z.object({ kind: z.string().min(1).max(32), detail: z.string().max(1000).optional() });
+export const drainCauseSchema = z.object({ kind: z.string().min(1).max(32), detail: z.string().max(1000).optional() });
 
 const maxHeldAttempts = 1024;
 
@@ -81,8 +81,6 @@ export const heartbeatSchema = z
     number: z.number().int().min(1).optional(),
     host: hostUseSchema.optional(),
     health: workerHealthSchema.optional(),
-    /** By the worker's clock: shown, never judged by. */
-    drainingSince: z.iso.datetime().optional(),
     drainCause: drainCauseSchema.optional(),
     /** Of the last heartbeat: attempts that were neither ended nor given back. */
     abandoned: z.array(attemptIdSchema).max(maxHeldAttempts).optional(),

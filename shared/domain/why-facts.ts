@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { reasonSchema } from "./manifest.ts";
 import { taskStates } from "./task-state.ts";
+import { workerStates } from "./worker-state.ts";
 
 /** Why a task is where it is: codes of waiting, of running, of having ended (those are the task's own state). */
 export const whyCodes = [
@@ -108,7 +109,7 @@ const workerFactSchema = z
     kind: z.literal("worker"),
     workerId: z.string(),
     host: z.string().optional(),
-    state: z.enum(["starting", "alive", "draining", "stopped"]).optional(),
+    state: z.enum(workerStates).optional(),
     lastSeenAt: timeSchema.optional(),
   })
   .meta({ description: "The worker that holds the task." });

@@ -3,6 +3,7 @@ import { isTerminalTaskState, type TerminalTaskState } from "./task-state.ts";
 import { formatSpan } from "./time-span.ts";
 import { timing } from "./timing.ts";
 import type { FactOf, WhyCode, WhyFact } from "./why-facts.ts";
+import { stateNow, type WorkerState } from "./worker-state.ts";
 
 /** A message that was just sent, or is just being sent, is not looked for any earlier. */
 const announceMs = 5_000;
@@ -10,7 +11,7 @@ const announceMs = 5_000;
 /** A worker of the task's pool as it is on record. */
 export interface WhyWorker {
   workerId: string;
-  state: "starting" | "alive" | "draining" | "stopped";
+  state: WorkerState;
   drainRequested: boolean;
   slots: number;
   slotsFree: number;
@@ -152,9 +153,7 @@ type PoolSummary = FactOf<"pool"> & { verdict: { mostFree: number } };
 
 /** Live is who was heard of within three heartbeats; only who does not drain takes tasks. */
 function summarizePool({ pool, workers, more, lastSeenMs }: WhyPool, nowMs: number): PoolSummary {
-  const live = workers.filter(
-    ({ state, lastSeenMs: seenMs }) => state !== "stopped" && nowMs - seenMs <= timing.workerSilentMs,
-  );
+  const live = workers.filter((worker) => worker.state !== "stopped" && stateNow(worker, nowMs) !== "lost");
   const taking = live.filter(({ state, drainRequested }) => state !== "draining" && !drainRequested);
   const slots = taking.reduce((sum, worker) => sum + worker.slots, 0);
   const free = taking.reduce((sum, worker) => sum + worker.slotsFree, 0);

@@ -6,6 +6,7 @@ import type { Artifact, AttemptOutcome, LogSummary, StepResult } from "../domain
 import type { UserRetryPolicy } from "../domain/retry-policy.ts";
 import type { TaskCounts } from "../domain/task-counts.ts";
 import type { TaskState } from "../domain/task-state.ts";
+import type { WorkerState } from "../domain/worker-state.ts";
 import type { AbortPolicy } from "../jobfile/rules.ts";
 
 /** Who or what asked a job or a task to end. */
@@ -62,12 +63,9 @@ export interface RescueEvidence {
   leaseUntil: string;
   /** Absent where nothing is known of the worker. */
   workerSeenAt?: string;
-  /** What the worker said of itself then. */
+  /** Its state on record then. */
   workerState?: WorkerState;
 }
-
-/** States that a worker tells of itself. */
-export type WorkerState = "starting" | "alive" | "draining" | "stopped";
 
 /** One try at a task; its number is its position in the task's list, from 1. */
 export interface AttemptRecord {

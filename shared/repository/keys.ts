@@ -51,6 +51,20 @@ export function workerKey(workerId: string): ItemKey {
   return { pk: `WORKER#${workerId}`, sk: "WORKER" };
 }
 
+/** The worker whose item has this key; undefined for keys of other items. */
+export function workerIdOf({ pk, sk }: ItemKey): string | undefined {
+  return sk === "WORKER" ? pk.slice("WORKER#".length) : undefined;
+}
+
+export function poolKey(pool: string): ItemKey {
+  return { pk: `POOL#${pool}`, sk: "POOL" };
+}
+
+/** Events of a pool and its workers sort as those of a job do: each item by the last sequence number it holds. */
+export function fleetEventPartition(pool: string): string {
+  return `FLEETEVENTS#${pool}`;
+}
+
 export function deadLetterKey(pool: string, messageId: string): ItemKey {
   return { pk: `DEADLETTER#${pool}#${messageId}`, sk: "DEADLETTER" };
 }
@@ -79,6 +93,19 @@ export function jobListEntry(jobId: string): { listPk: string; listSk: string } 
 
 export function workerListEntry(workerId: string): { listPk: string; listSk: string } {
   return { listPk: "WORKERS", listSk: workerId };
+}
+
+export function poolListEntry(pool: string): { listPk: string; listSk: string } {
+  return { listPk: "POOLS", listSk: pool };
+}
+
+/** Index attributes that put events of all pools into one list, by time. */
+export function fleetEventListEntry(
+  at: string,
+  pool: string,
+  lastSequence: number,
+): { listPk: string; listSk: string } {
+  return { listPk: "FLEETEVENTS", listSk: `${at}#${pool}#${eventSortKey(lastSequence)}` };
 }
 
 /** Index attributes that put a job among its pool's unfinished ones, by creation. */

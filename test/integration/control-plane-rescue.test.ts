@@ -151,7 +151,7 @@ describe("what a rescue saw of the worker", () => {
   }
 
   it.each<[string, (worker: FakeWorker) => Promise<unknown>, string, object]>([
-    ["is silent", async () => undefined, `was last heard of 50 s ago; ${ranOut}`, { workerState: "starting" }],
+    ["is silent", async () => undefined, `was last heard of 50 s ago; ${ranOut}`, { workerState: "lost" }],
     [
       "lives but does not hold it",
       (worker) => worker.beat([]),

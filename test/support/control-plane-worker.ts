@@ -30,7 +30,12 @@ export interface FakeWorker {
   register(): Promise<void>;
   receive(maxMessages?: number): Promise<TaskDelivery[]>;
   claim(tasks: readonly (Omit<TaskClaimRequest, "leaseToken"> & { leaseToken?: string })[]): Promise<Claim[]>;
-  beat(attempts: readonly ClaimedTask[], state?: Heartbeat["state"]): Promise<HeartbeatAnswer>;
+  /** `more`: what a heartbeat tells beside; its number is given unless it is there. */
+  beat(
+    attempts?: readonly ClaimedTask[],
+    state?: Heartbeat["state"],
+    more?: Partial<Heartbeat>,
+  ): Promise<HeartbeatAnswer>;
   report(claimed: Pick<ClaimedTask, "attemptId" | "leaseToken">, result: ReportedResult): Promise<ResultAnswer>;
   /** Takes messages until the queue is empty, and ends each task; answers how many it ran. */
   runAll(decide?: (claimed: ClaimedTask) => ReportedResult): Promise<number>;
@@ -46,6 +51,7 @@ export function createFakeWorker(controlPlane: ControlPlane, pool = "default"): 
     if (!found) throw new Error(`there is no pool ${pool}`);
     return found;
   };
+  let beats = 0;
   const worker: FakeWorker = {
     workerId,
     async register() {
@@ -65,11 +71,13 @@ export function createFakeWorker(controlPlane: ControlPlane, pool = "default"): 
       }));
       return (await post<ClaimAnswer>(`/v1/workers/${workerId}/claims`, { claims })).claims;
     },
-    beat: (attempts, state = "alive") =>
+    beat: (attempts = [], state = "alive", more = {}) =>
       post(`/v1/workers/${workerId}/heartbeat`, {
         state,
         slotsFree: 0,
         attempts: attempts.map(({ attemptId, leaseToken }) => ({ attemptId, leaseToken })),
+        number: ++beats,
+        ...more,
       }),
     report: ({ attemptId, leaseToken }, result) => post(`/v1/attempts/${attemptId}/result`, { leaseToken, result }),
     async runAll(decide = () => completed()) {

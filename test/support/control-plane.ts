@@ -102,7 +102,7 @@ export interface ControlPlane {
   /** Calls the API and answers the JSON of a 2xx answer. */
   call<T>(path: string, call?: ApiCall): Promise<T>;
   submit(spec: JobSpecInput, headers?: Record<string, string>): Promise<string>;
-  createWorker(): FakeWorker;
+  createWorker(pool?: string): FakeWorker;
   /** Hands new stream records to the fold and to the chores, as their triggers do, until nothing new comes. */
   foldAll(): Promise<void>;
   sweep(remainingMs?: number): Promise<SweepReport>;
@@ -200,7 +200,7 @@ export async function createControlPlane(
     async submit(spec, headers = {}) {
       return (await callApi<{ job: string }>("/v1/jobs", { body: { spec }, role: "submitter", headers })).job;
     },
-    createWorker: () => createFakeWorker(controlPlane),
+    createWorker: (pool) => createFakeWorker(controlPlane, pool),
     async foldAll() {
       for (;;) {
         const records = await stream.readNew();

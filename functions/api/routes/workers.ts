@@ -14,16 +14,22 @@ import {
 } from "../../../shared/api/worker-schemas.ts";
 import { AppError } from "../../../shared/domain/errors.ts";
 import { timing } from "../../../shared/domain/timing.ts";
+import type { DrainWish } from "../../../shared/repository/workers.ts";
 import type { Deps } from "../../deps.ts";
 import { claimTasks } from "../../operations/claim.ts";
 import { findPool } from "../../operations/dispatch.ts";
 import { acceptHeartbeat } from "../../operations/heartbeat.ts";
+import { noteSilent } from "../../operations/liveness.ts";
 import { reportResult, reportResults } from "../../operations/report.ts";
 import { createRouter, jsonAnswer, jsonBody, pageQuery, securedRoute } from "../route.ts";
 import { viewWorker } from "../views.ts";
 
 const workerParam = z.object({ worker: z.string().max(64) });
 const drainedSchema = z.object({ workerId: z.string(), status: z.literal("draining") }).meta({ id: "WorkerDrained" });
+
+const undrainedSchema = z
+  .object({ workerId: z.string(), status: z.literal("undrained") })
+  .meta({ id: "WorkerUndrained" });
 
 const registerRoute = securedRoute("worker", {
   method: "post",
@@ -73,6 +79,15 @@ const drainRoute = securedRoute("operator", {
   responses: { 202: jsonAnswer(drainedSchema, "It hears of it at its next heartbeat.") },
 });
 
+const undrainRoute = securedRoute("operator", {
+  method: "post",
+  path: "/v1/workers/{worker}/undrain",
+  summary: "Let a worker go on that was asked to drain",
+  description: "Refused (409) where nobody had asked it to drain. It works until the worker's process has ended.",
+  request: { params: workerParam },
+  responses: { 202: jsonAnswer(undrainedSchema, "It hears of it at its next heartbeat.") },
+});
+
 const listRoute = securedRoute("viewer", {
   method: "get",
   path: "/v1/workers",
@@ -80,6 +95,12 @@ const listRoute = securedRoute("viewer", {
   request: { query: pageQuery(100, 50) },
   responses: { 200: jsonAnswer(workerPageSchema, "A page of workers.") },
 });
+
+/** Only who is there and has not ended can be asked for anything. */
+function checkWish(workerId: string, { status }: DrainWish): void {
+  if (status === "unknown") throw new AppError("not_found", `there is no worker ${workerId}`);
+  if (status === "stopped") throw new AppError("conflict", `worker ${workerId} has stopped`);
+}
 
 /** Routes for workers, and on them. */
 export function workerRoutes(deps: Deps) {
@@ -105,13 +126,23 @@ export function workerRoutes(deps: Deps) {
     )
     .openapi(listRoute, async (c) => {
       const { workers, ...more } = await deps.workers.list(c.req.valid("query"));
-      return c.json({ workers: workers.map(viewWorker), ...more }, 200);
+      await noteSilent(deps, workers);
+      return c.json({ workers: workers.map((worker) => viewWorker(worker, deps.now())), ...more }, 200);
     })
     .openapi(drainRoute, async (c) => {
       const { worker } = c.req.valid("param");
-      if (!(await deps.workers.requestDrain(worker, deps.now()))) {
-        throw new AppError("not_found", `there is no worker ${worker}`);
-      }
+      const wish = await deps.workers.requestDrain(worker, c.var.principal.name, deps.now());
+      checkWish(worker, wish);
       return c.json({ workerId: worker, status: "draining" as const }, 202);
+    })
+    .openapi(undrainRoute, async (c) => {
+      const { worker } = c.req.valid("param");
+      const wish = await deps.workers.revokeDrain(worker, c.var.principal.name, deps.now());
+      checkWish(worker, wish);
+      if (wish.status === "unchanged") {
+        const what = "nobody has asked it to drain; one that drains by itself, or on a signal, ends";
+        throw new AppError("conflict", `worker ${worker} cannot be undrained: ${what}`);
+      }
+      return c.json({ workerId: worker, status: "undrained" as const }, 202);
     });
 }

@@ -1,0 +1,103 @@
+import { QueryCommand } from "@aws-sdk/lib-dynamodb";
+import type { FleetEvent } from "../../events/index.ts";
+import { decodeCursor, encodeCursor } from "./cursors.ts";
+import { eventSortKey, fleetEventListEntry, fleetEventPartition, type ItemKey } from "./keys.ts";
+import { getItems, type Table } from "./table.ts";
+
+/** What to list: the newest events of one pool, or of all. */
+export interface FleetEventQuery {
+  pool?: string | undefined;
+  limit: number;
+  cursor?: string | undefined;
+  matches: (event: FleetEvent) => boolean;
+}
+
+/** With a filter most events may be read in vain: so many moves at once, and so many times for one page at most. */
+const readMoves = 100;
+const mostReads = 10;
+
+/** Reads the events of pools and workers. */
+export interface FleetEventRepository {
+  /**
+   * The newest first. Events of one move stay together, so that a page may have some more than asked for; with a filter
+   * it may be short though more follow.
+   */
+  list(query: FleetEventQuery): Promise<{ events: FleetEvent[]; cursor?: string }>;
+}
+
+interface Place {
+  at: string;
+  pool: string;
+  seq: number;
+}
+
+interface MoveEvents {
+  events: FleetEvent[];
+}
+
+export function createFleetEventRepository(table: Table): FleetEventRepository {
+  return {
+    async list({ pool, limit, cursor, matches }) {
+      const list = `fleet events ${pool ?? ""}`;
+      const events: FleetEvent[] = [];
+      let after = decodeCursor(list, cursor, readPlace);
+      for (let reads = 0; reads < mostReads; reads++) {
+        const read = await readPage(table, pool, after);
+        for (const move of read.moves) {
+          events.push(...move.events.filter(matches).reverse());
+          after = placeOf(move);
+          if (events.length >= limit) break;
+        }
+        if (events.length >= limit) break;
+        if (!read.more) return { events };
+      }
+      return after ? { events, cursor: encodeCursor(list, [after.at, after.pool, after.seq]) } : { events };
+    },
+  };
+}
+
+async function readPage(
+  table: Table,
+  pool: string | undefined,
+  after: Place | undefined,
+): Promise<{ moves: MoveEvents[]; more: boolean }> {
+  const ofAll = pool === undefined;
+  const partition = ofAll ? fleetEventListEntry("", "", 0).listPk : fleetEventPartition(pool);
+  const answer = await table.client.send(
+    new QueryCommand({
+      TableName: table.name,
+      ...(ofAll ? { IndexName: "byList" } : {}),
+      KeyConditionExpression: ofAll ? "listPk = :pk" : "pk = :pk",
+      ExpressionAttributeValues: { ":pk": partition },
+      ScanIndexForward: false,
+      Limit: readMoves,
+      ...(after ? { ExclusiveStartKey: { ...keyOf(after), ...(ofAll ? listEntryOf(after) : {}) } } : {}),
+    }),
+  );
+  const more = answer.LastEvaluatedKey !== undefined;
+  const items = answer.Items ?? [];
+  if (!ofAll) return { moves: items as unknown as MoveEvents[], more };
+  const keys = items.map((item): ItemKey => ({ pk: String(item.pk), sk: String(item.sk) }));
+  const byKey = new Map((await getItems(table, keys)).map((item) => [`${item.pk} ${item.sk}`, item]));
+  const moves = keys.flatMap(({ pk, sk }) => byKey.get(`${pk} ${sk}`) ?? []);
+  return { moves: moves as unknown as MoveEvents[], more };
+}
+
+function placeOf({ events }: MoveEvents): Place | undefined {
+  const last = events.at(-1);
+  return last && { at: last.at, pool: last.pool, seq: last.seq };
+}
+
+function keyOf({ pool, seq }: Place): ItemKey {
+  return { pk: fleetEventPartition(pool), sk: eventSortKey(seq) };
+}
+
+function listEntryOf({ at, pool, seq }: Place) {
+  return fleetEventListEntry(at, pool, seq);
+}
+
+function readPlace([at, pool, seq]: readonly unknown[]): Place | undefined {
+  if (typeof at !== "string" || !/^[\d:.TZ-]{1,40}$/.test(at)) return undefined;
+  if (typeof pool !== "string" || !/^[a-z0-9_-]{1,64}$/.test(pool)) return undefined;
+  return Number.isSafeInteger(seq) ? { at, pool, seq: Number(seq) } : undefined;
+}

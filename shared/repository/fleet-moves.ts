@@ -1,0 +1,176 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { FleetEvent, UnplacedFleetEvent } from "../../events/index.ts";
+import { AppError } from "../domain/errors.ts";
+import { changePool, type PoolChange } from "../domain/pool-state.ts";
+import {
+  eventSortKey,
+  fleetEventListEntry,
+  fleetEventPartition,
+  type ItemKey,
+  poolKey,
+  poolListEntry,
+  workerKey,
+} from "./keys.ts";
+import type { PoolItem } from "./pools.ts";
+import { getItems, type Table, type TransactItems, updateItem, writeTransaction } from "./table.ts";
+import type { WorkerItem } from "./workers.ts";
+
+/** What one move does to a worker's item, to its pool's counts, and the events that tell of it. */
+export interface WorkerMove {
+  set: Record<string, unknown>;
+  remove?: readonly string[];
+  change?: PoolChange;
+  events: readonly UnplacedFleetEvent[];
+  /** True where it only holds as long as nobody has heard of the worker again. */
+  unheard?: boolean;
+}
+
+/** Events of pools and workers are kept this long. */
+const eventTtlSeconds = 30 * 24 * 3600;
+/** Workers of one pool that move at once write the same pool item one after the other. */
+const moveTries = 20;
+const longestPauseMs = 250;
+
+/**
+ * Moves a worker by one transaction: its item, its pool's counts and the events, on the condition that neither has moved
+ * since they were read. Of any number that see the same reason for a move one writes it; the others look again, and
+ * find nothing left to do. Answers the worker as it is then, and whether it was moved.
+ */
+export async function moveWorker(
+  table: Table,
+  workerId: string,
+  nowMs: number,
+  decide: (worker: WorkerItem) => WorkerMove | undefined,
+): Promise<{ worker: WorkerItem; moved: boolean } | undefined> {
+  for (let tries = 1; tries <= moveTries; tries++) {
+    const [item] = await getItems(table, [workerKey(workerId)]);
+    if (!item) return undefined;
+    const worker = item as unknown as WorkerItem;
+    const move = decide(worker);
+    if (!move) return { worker, moved: false };
+    const update = updateWorker(table, worker, move);
+    const pool = await readPool(table, worker.pool);
+    const isMoved =
+      move.events.length > 0
+        ? (await writeTransaction(table, [{ Update: update }, ...addEvents(table, pool, move, nowMs)])).ok
+        : (await updateItem(table, update)).ok;
+    if (isMoved) return { worker: { ...without(worker, move.remove), ...move.set }, moved: true };
+    await sleep(Math.random() * Math.min(longestPauseMs, 10 * 2 ** tries));
+  }
+  throw new AppError("unavailable", `the pool of worker ${workerId} is changing too fast; try again`);
+}
+
+/** Takes a pool without live workers off the list, with its losses. */
+export async function movePool(table: Table, name: string, by: string, nowMs: number): Promise<boolean> {
+  for (let tries = 1; tries <= moveTries; tries++) {
+    const pool = await readPool(table, name);
+    if (pool.live > 0) return false;
+    const events = [{ type: "pool_forgotten" as const, by }];
+    const forgotten = { ...pool, losses: [], lastSeenMs: 0 };
+    if ((await writeTransaction(table, placeEvents(table, pool, forgotten, events, nowMs, { isListed: false }))).ok) {
+      return true;
+    }
+    await sleep(Math.random() * Math.min(longestPauseMs, 10 * 2 ** tries));
+  }
+  throw new AppError("unavailable", `the pool ${name} is changing too fast; try again`);
+}
+
+async function readPool(table: Table, pool: string): Promise<PoolItem> {
+  const [item] = await getItems(table, [poolKey(pool)]);
+  return toPool(pool, item);
+}
+
+/** A pool as its item tells; one without an item is one that no worker was ever seen of. */
+export function toPool(pool: string, item: Record<string, unknown> = {}): PoolItem {
+  return { seq: 0, live: 0, losses: [], lastSeenMs: 0, ...(item as Partial<PoolItem>), pool };
+}
+
+/** The items that count a move and tell of it. */
+function addEvents(table: Table, pool: PoolItem, move: WorkerMove, nowMs: number): TransactItems {
+  const changed = move.change && changePool(pool, move.change, nowMs);
+  const workerId = move.change?.workerId;
+  const scale = changed?.scale && workerId !== undefined ? [{ ...changed.scale, workerId }] : [];
+  const lastSeenMs = typeof move.set.lastSeenMs === "number" ? move.set.lastSeenMs : pool.lastSeenMs;
+  const after = { ...pool, ...changed?.counts, lastSeenMs: Math.max(pool.lastSeenMs, lastSeenMs) };
+  return placeEvents(table, pool, after, [...move.events, ...scale], nowMs, { isListed: true });
+}
+
+function placeEvents(
+  table: Table,
+  before: PoolItem,
+  after: PoolItem,
+  unplaced: readonly UnplacedFleetEvent[],
+  nowMs: number,
+  { isListed }: { isListed: boolean },
+): TransactItems {
+  const { pool, live, losses, lastSeenMs } = after;
+  const at = new Date(nowMs).toISOString();
+  const events = unplaced.map(
+    (event, index) => ({ ...event, v: 1, seq: before.seq + 1 + index, pool, at }) as FleetEvent,
+  );
+  const seq = before.seq + events.length;
+  const set = { type: "pool", pool, live, losses, lastSeenMs, seq, ...(isListed ? poolListEntry(pool) : {}) };
+  return [
+    {
+      Update: {
+        TableName: table.name,
+        Key: poolKey(pool),
+        ...describeUpdate(set, isListed ? [] : ["listPk", "listSk", "desired"], {
+          expression: before.seq === 0 ? "attribute_not_exists(#seq) OR #seq = :seen" : "#seq = :seen",
+          values: { ":seen": before.seq },
+        }),
+      },
+    },
+    {
+      Put: {
+        TableName: table.name,
+        Item: {
+          pk: fleetEventPartition(pool),
+          sk: eventSortKey(seq),
+          type: "fleet-events",
+          ...fleetEventListEntry(at, pool, seq),
+          events,
+          expiresAt: Math.floor(nowMs / 1000) + eventTtlSeconds,
+        },
+        ConditionExpression: "attribute_not_exists(pk)",
+      },
+    },
+  ];
+}
+
+function updateWorker(table: Table, worker: WorkerItem, move: WorkerMove) {
+  const unheard = move.unheard ? " AND lastSeenMs = :lastSeen" : "";
+  return {
+    TableName: table.name,
+    Key: workerKey(worker.workerId) satisfies ItemKey,
+    ...describeUpdate({ ...move.set, moves: worker.moves + 1 }, move.remove ?? [], {
+      expression: `#moves = :seen${unheard}`,
+      values: { ":seen": worker.moves, ...(move.unheard ? { ":lastSeen": worker.lastSeenMs } : {}) },
+    }),
+  };
+}
+
+/** The expressions of an update that sets and removes these attributes on a condition. */
+export function describeUpdate(
+  set: Record<string, unknown>,
+  remove: readonly string[],
+  condition?: { expression: string; values?: Record<string, unknown> },
+) {
+  const names = Object.keys(set).filter((name) => set[name] !== undefined);
+  return {
+    UpdateExpression: [
+      `SET ${names.map((name) => `#${name} = :${name}`).join(", ")}`,
+      ...(remove.length > 0 ? [`REMOVE ${remove.map((name) => `#${name}`).join(", ")}`] : []),
+    ].join(" "),
+    ...(condition ? { ConditionExpression: condition.expression } : {}),
+    ExpressionAttributeNames: Object.fromEntries([...names, ...remove].map((name) => [`#${name}`, name])),
+    ExpressionAttributeValues: {
+      ...Object.fromEntries(names.map((name) => [`:${name}`, set[name]])),
+      ...condition?.values,
+    },
+  };
+}
+
+function without(worker: WorkerItem, names: readonly string[] = []): WorkerItem {
+  return Object.fromEntries(Object.entries(worker).filter(([name]) => !names.includes(name))) as unknown as WorkerItem;
+}
