@@ -197,7 +197,8 @@ function addOtherCommands(program: Command, act: Act): void {
   program
     .command("schema")
     .description("print the JSON Schema of job files")
-    .action(() => act(async (context) => (await import("./commands/schema.ts")).schema(context)));
+    .option("--types", "print types for job files in TypeScript instead: write them to sluice.d.ts")
+    .action((options) => act(async (context) => (await import("./commands/schema.ts")).schema(context, options)));
   program
     .command("doctor")
     .description("look at the control plane from outside: what works, what is to be mended")

@@ -15,6 +15,6 @@ export interface JobInputs {
 export type JobDefinition = JobFile | ((inputs: JobInputs) => JobFile | Promise<JobFile>);
 
 /** Gives a job, or the function that makes it, its types; answers what it was given. */
-export function defineJob<T extends JobDefinition>(job: T): T {
+export function defineJob(job: JobDefinition): JobDefinition {
   return job;
 }

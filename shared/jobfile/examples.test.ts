@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import makeMatrix from "../../examples/matrix.ts";
 import { parseCodeJob } from "./code-job.ts";
+import type { JobDefinition, JobInputs } from "./define-job.ts";
 import { parseJobFile } from "./parse.ts";
 import { toPlainValue } from "./plain-value.ts";
 import { listImageBuilds } from "./resolve.ts";
@@ -59,11 +60,13 @@ describe("examples", () => {
     }
   });
 
-  it("matrix.ts makes as many tasks as it is told to, each with its share of the files", () => {
-    const shards = makeMatrix({ env: {}, args: [], params: { shards: "2" } });
+  it("matrix.ts makes as many tasks as it is told to, each with its share of the files", async () => {
+    const make = makeMatrix as Extract<JobDefinition, (inputs: JobInputs) => unknown>;
+    const shards = await make({ env: {}, args: [], params: { shards: "2" } });
     expect(shards).toMatchObject({ name: "matrix", tasks: [{ name: "shard-1" }, { name: "shard-2" }] });
     expect(parseCodeJob("", "matrix.ts", { ok: true, ...toPlainValue(shards) })).toMatchObject({ ok: true });
-    expect(() => makeMatrix({ env: {}, args: [], params: { shards: "many" } })).toThrow("not 'many'");
+    const many = async () => make({ env: {}, args: [], params: { shards: "many" } });
+    await expect(many()).rejects.toThrow("not 'many'");
   });
 
   it("hello-host.yaml does what hello.yaml does", () => {

@@ -380,6 +380,9 @@ describe("commands that need no control plane", () => {
     const schema = startCli(undefined, ["schema"]);
     expect(await schema.end()).toBe(0);
     expect(JSON.parse(schema.stdout)).toMatchObject({ type: "object", properties: { tasks: {} } });
+    const types = startCli(undefined, ["schema", "--types"]);
+    expect(await types.end()).toBe(0);
+    expect(types.stdout).toContain('declare module "sluice" {');
     const file = join(folder, "job.yaml");
     await writeFile(file, "name: hello\nsteps: [{ run: x }]\ntasks: [a, b]\n");
     const valid = startCli(undefined, ["validate", file]);
