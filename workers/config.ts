@@ -95,6 +95,9 @@ const envSchema = z.object({
   ...noticeEnv,
 });
 
+/** The names of all variables that `parseConfig` reads. */
+export const workerVariables: readonly string[] = Object.keys(envSchema.shape);
+
 /** Reads the worker's configuration from its environment; pure, and tells all problems at once. */
 export function parseConfig(
   env: Readonly<Record<string, string | undefined>>,

@@ -39,9 +39,15 @@ const maxAnswerBytes = 64 * 1024 * 1024;
 
 /**
  * A client that keeps its connections: a claim must not pay for a TLS handshake, and the built-in `fetch` drops idle
- * connections after 4 seconds, less than a heartbeat apart.
+ * connections after 4 seconds, less than a heartbeat apart. Where the token can be read again, a call that it is refused
+ * for is made once more with the new one, and counts as one to repeat where there is none yet.
  */
-export function createControlPlaneClient(baseUrl: URL, token: Secret): ControlPlaneClient {
+export function createControlPlaneClient(
+  baseUrl: URL,
+  firstToken: Secret,
+  readToken?: () => Secret | undefined,
+): ControlPlaneClient {
+  let token = firstToken;
   const secure = baseUrl.protocol === "https:";
   const agent = secure ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
   const send = secure ? httpsRequest : httpRequest;
@@ -50,6 +56,24 @@ export function createControlPlaneClient(baseUrl: URL, token: Secret): ControlPl
     postText(path, JSON.stringify(body), schema, options);
 
   async function postText<T>(path: string, text: string, schema: z.ZodType<T>, options: CallOptions): Promise<T> {
+    const used = token;
+    try {
+      return await postOnce(path, text, schema, options);
+    } catch (error) {
+      if (readToken === undefined || !(error instanceof ControlPlaneError) || error.status !== 401) throw error;
+      // Another call may have read it meanwhile.
+      if (token === used) {
+        const renewed = readToken();
+        if (renewed === undefined || renewed.reveal() === used.reveal()) {
+          throw new ControlPlaneError(error.message, { status: 401, retryable: true, cause: error });
+        }
+        token = renewed;
+      }
+      return postOnce(path, text, schema, options);
+    }
+  }
+
+  async function postOnce<T>(path: string, text: string, schema: z.ZodType<T>, options: CallOptions): Promise<T> {
     const payload = Buffer.from(text);
     const deadline = AbortSignal.timeout(options.deadlineMs);
     const signal = options.signal === undefined ? deadline : AbortSignal.any([deadline, options.signal]);

@@ -4,8 +4,10 @@ import { createEcrClient } from "../shared/clients/ecr.ts";
 import { createObjectStore, createS3Client } from "../shared/clients/object-store.ts";
 import { createQueue, createSqsClient } from "../shared/clients/queue.ts";
 import { createLogger, openStdout } from "../shared/log.ts";
-import { parseConfig } from "./config.ts";
+import { build } from "./build.ts";
+import { parseCommandLine, workerHelp } from "./command-line.ts";
 import { createControlPlaneClient } from "./control-plane-client.ts";
+import { loadConfig } from "./load-config.ts";
 import { MaskedDestination } from "./masking/masked-destination.ts";
 import { Worker } from "./worker.ts";
 
@@ -14,20 +16,57 @@ const usageExitCode = 2;
 /** Exit code of a worker that was told twice to end (128 + SIGTERM). */
 const abortedExitCode = 143;
 
+const command = parseCommandLine(process.argv.slice(2));
+if (command.kind === "unknown") {
+  process.stderr.write(`sluice-worker: there is no ${command.argument} here\n${workerHelp}`);
+  process.exit(usageExitCode);
+}
+if (command.kind === "help") {
+  process.stdout.write(workerHelp);
+  process.exit(0);
+}
+if (command.kind === "version") {
+  process.stdout.write(`${packageJson.version}${build === undefined ? "" : ` (${build})`}\n`);
+  process.exit(0);
+}
+
+const loaded = loadConfig({
+  env: process.env,
+  host: { cores: availableParallelism(), cwd: process.cwd(), uid: process.getuid?.() ?? 0 },
+});
+// The SDK of AWS reads the environment by itself.
+Object.assign(process.env, loaded.forOthers);
+if (command.kind === "doctor") {
+  const { runDoctor } = await import("./doctor/doctor.ts");
+  const write = (text: string) => void process.stdout.write(text);
+  const { version } = packageJson;
+  process.exitCode = await runDoctor({
+    loaded,
+    version,
+    build,
+    nodeVersion: process.version,
+    json: command.json,
+    write,
+  });
+  process.exit();
+}
+
 const maskedLog = new MaskedDestination(openStdout());
 const log = createLogger("worker", { level: process.env.LOG_LEVEL ?? "info", destination: maskedLog });
-const parsed = parseConfig(process.env, { cores: availableParallelism(), cwd: process.cwd() });
+const { parsed } = loaded;
 if (!parsed.ok) {
   for (const problem of parsed.problems) process.stderr.write(`sluice-worker: ${problem}\n`);
   process.exit(usageExitCode);
 }
 const { config } = parsed;
+for (const warning of loaded.warnings) log.warn(warning);
 
 const s3 = createS3Client();
 const worker = new Worker({
   config,
   version: packageJson.version,
-  client: createControlPlaneClient(config.controlPlaneUrl, config.token),
+  build,
+  client: createControlPlaneClient(config.controlPlaneUrl, config.token, loaded.readToken),
   openQueue: (queueUrl) => createQueue(createSqsClient(), queueUrl),
   openBucket: (bucket) => createObjectStore(s3, bucket),
   // The credentials of any client are those of this machine.

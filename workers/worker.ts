@@ -34,6 +34,8 @@ import { createWorkerDir, removeTree } from "./workspace.ts";
 export interface WorkerDeps {
   config: WorkerConfig;
   version: string;
+  /** The commit the worker was bundled from; absent where it runs from its sources. */
+  build?: string | undefined;
   client: ControlPlaneClient;
   openQueue: (queueUrl: string) => Queue;
   openBucket: (bucket: string) => ObjectStore;
@@ -110,7 +112,7 @@ export class Worker {
   async #startOnce(): Promise<boolean> {
     const owner = await readOwner();
     const { config } = this.#deps;
-    await mkdir(config.workDir, { recursive: true });
+    await mkdir(config.workDir, { recursive: true, mode: 0o700 });
     this.#workerDir = await createWorkerDir(config.workDir, this.workerId, owner);
     this.#openExecutors(owner);
     this.#notices.start();
@@ -230,7 +232,7 @@ export class Worker {
 
   /** Undefined where the worker was told to stop before the control plane answered. */
   async #register(): Promise<WorkerSettings | undefined> {
-    const { config, client, version } = this.#deps;
+    const { config, client, version, build } = this.#deps;
     const worker = {
       workerId: this.workerId,
       pool: config.pool,
@@ -238,6 +240,7 @@ export class Worker {
       provider: config.provider,
       host: hostname(),
       version,
+      ...(build === undefined ? {} : { build }),
       processSteps: config.executors.includes("process"),
     };
     const { signal } = this.#giveUp;

@@ -25,7 +25,8 @@ const unownedGraceMs = 60_000;
 /** Makes the folder of a worker, with a note whose it is; a live sibling's folder is never touched. */
 export async function createWorkerDir(workDir: string, workerId: string, owner: Owner): Promise<string> {
   const path = join(workDir, workerId);
-  await mkdir(path, { recursive: true, mode: 0o755 });
+  // What a worker keeps on disk is nobody else's.
+  await mkdir(path, { recursive: true, mode: 0o700 });
   await writeFile(join(path, ownerFile), `${formatOwner(owner)}\n`, { mode: 0o600 });
   return path;
 }

@@ -1,6 +1,7 @@
+import type { Finding } from "../../shared/domain/finding.ts";
 import { version } from "../../shared/version.ts";
 import { type Context, withInterrupt } from "../context.ts";
-import { examine, type Finding, type Probe } from "../doctor/checks.ts";
+import { examine, type Probe } from "../doctor/checks.ts";
 import { exitCodes } from "../errors.ts";
 import { oneLine } from "../terminal/one-line.ts";
 

@@ -1,13 +1,7 @@
 import * as z from "zod";
+import type { Finding } from "../../shared/domain/finding.ts";
 import { timing } from "../../shared/domain/timing.ts";
 import { oneLine } from "../terminal/one-line.ts";
-
-/** How a check went: a warning is something to know of, a failure something to mend. */
-export interface Finding {
-  check: string;
-  status: "ok" | "warning" | "failed" | "skipped";
-  detail: string;
-}
 
 /** What a check asks of a control plane: one GET, answered or not. */
 export type Probe = (path: string) => Promise<ProbeAnswer>;

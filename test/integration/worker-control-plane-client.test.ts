@@ -6,7 +6,7 @@ import { Secret } from "../../workers/secret.ts";
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
-async function openClient(handler: Handler, path = "") {
+async function openClient(handler: Handler, path = "", readToken?: () => Secret | undefined) {
   const sockets = new Set<unknown>();
   const server = createServer((request, response) => {
     sockets.add(request.socket);
@@ -15,7 +15,7 @@ async function openClient(handler: Handler, path = "") {
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
-  const client = createControlPlaneClient(new URL(`http://127.0.0.1:${port}${path}`), new Secret("hush"));
+  const client = createControlPlaneClient(new URL(`http://127.0.0.1:${port}${path}`), new Secret("hush"), readToken);
   onTestFinished(async () => {
     client.close();
     server.closeAllConnections();
@@ -68,5 +68,28 @@ describe("the control plane client", () => {
   it("refuses an answer that is something else", async () => {
     const { beat } = await openClient((_request, response) => response.end("<html>"));
     await expect(beat()).rejects.toMatchObject({ retryable: true, message: expect.stringContaining("than expected") });
+  });
+
+  it("reads its token again when it is refused, and goes on with the new one at once", async () => {
+    let valid = "hush";
+    let stored: string | undefined = "hush";
+    const { beat } = await openClient(
+      (request, response) => {
+        const isKnown = request.headers.authorization === `Bearer ${valid}`;
+        response.writeHead(isKnown ? 200 : 401).end(isKnown ? JSON.stringify({ drain: false, attempts: [] }) : "{}");
+      },
+      "",
+      () => (stored === undefined ? undefined : new Secret(stored)),
+    );
+    await beat();
+    [valid, stored] = ["next", "next"];
+    await Promise.all([beat(), beat()]);
+    // Revoked before the new one is there, or while its file is being written: worth another try.
+    valid = "third";
+    await expect(beat()).rejects.toMatchObject({ status: 401, retryable: true });
+    stored = undefined;
+    await expect(beat()).rejects.toMatchObject({ status: 401, retryable: true });
+    stored = "third";
+    await beat();
   });
 });
