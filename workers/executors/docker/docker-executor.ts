@@ -9,6 +9,7 @@ import { formatOwner, type Owner } from "../../owner.ts";
 import { messageOf, retryWithBackoff, withDeadline } from "../../retry.ts";
 import type { EcrLogin } from "../ecr-login.ts";
 import { type Executor, StepFault, type TaskContext, type TaskSandbox } from "../executor.ts";
+import { attachToOutput } from "./attached-output.ts";
 import { DaemonWatch } from "./daemon-watch.ts";
 import { createDockerClient, type DockerClient, dockerLabels, explainUnreachable } from "./docker-client.ts";
 import { type DockerConnection, DockerSandbox } from "./docker-sandbox.ts";
@@ -195,7 +196,8 @@ export class DockerExecutor implements Executor {
     });
     this.#pool = namespaces;
     await daemon.open();
-    return { docker, daemon, namespaces, cgroups, pauseImage, ...(await this.#openImages(docker)) };
+    const attach = (containerId: string) => attachToOutput(address, containerId);
+    return { docker, attach, daemon, namespaces, cgroups, pauseImage, ...(await this.#openImages(docker)) };
   }
 
   async #openImages(docker: DockerClient): Promise<Pick<DockerConnection, "images" | "pruner">> {

@@ -18,6 +18,7 @@ import {
   type TaskSandbox,
 } from "../executor.ts";
 import { findCredentials } from "../registry-auth.ts";
+import type { AttachedOutput } from "./attached-output.ts";
 import { buildStepContainer } from "./container-options.ts";
 import type { DaemonWatch } from "./daemon-watch.ts";
 import { type DockerClient, dockerLabels, dockerMessage, isConnectionError, statusOf } from "./docker-client.ts";
@@ -32,13 +33,7 @@ import { removeLabelled } from "./remains.ts";
 import { removeContainer } from "./removal.ts";
 import { buildServiceContainer, ContainerService } from "./service-container.ts";
 import { type ServiceNamespace, ServiceNamespaces } from "./service-namespaces.ts";
-import {
-  type AttachedContainer,
-  attachOutput,
-  ContainerStep,
-  exitCodeOfFailedStart,
-  startContainer,
-} from "./step-container.ts";
+import { type AttachedContainer, ContainerStep, exitCodeOfFailedStart, startContainer } from "./step-container.ts";
 
 const createDeadlineMs = 60_000;
 const cleanerDeadlineMs = 60_000;
@@ -46,6 +41,7 @@ const cleanerDeadlineMs = 60_000;
 /** A daemon that answers, and what the worker keeps there. */
 export interface DockerConnection {
   docker: DockerClient;
+  attach: (containerId: string) => Promise<AttachedOutput>;
   daemon: DaemonWatch;
   namespaces: NamespacePool;
   images: ImageLoader;
@@ -242,11 +238,11 @@ export class DockerSandbox implements TaskSandbox {
 
   async #createAttached(plan: ContainerPlan, signal: AbortSignal): Promise<AttachedContainer> {
     this.#connection = await this.#options.connect();
-    const { docker, daemon } = this.#connection;
+    const { attach, daemon } = this.#connection;
     const containerId = await this.#create(plan, signal);
     signal.throwIfAborted();
     const { session } = daemon;
-    return { containerId, session, output: await attachOutput(docker, containerId) };
+    return { containerId, session, output: await attach(containerId) };
   }
 
   /** Creates a container; brings the image first only where Docker misses it. */

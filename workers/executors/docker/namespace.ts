@@ -7,7 +7,7 @@ import { type DockerClient, dockerLabels, dockerMessage, statusOf } from "./dock
 import { grantOnly, type Isolation } from "./isolation.ts";
 import { pauseProgram } from "./pause-image.ts";
 import { removeContainer, removeNetwork } from "./removal.ts";
-import { attachOutput, startContainer } from "./step-container.ts";
+import { startContainer } from "./step-container.ts";
 
 const callDeadlineMs = 60_000;
 
@@ -124,7 +124,8 @@ export async function createPauseContainer(
 
 /** Starts such a container; resolves once its namespace is as it should be, so that nothing of a task runs before. */
 export async function startPauseContainer(docker: DockerClient, pauseId: string): Promise<void> {
-  const output = await attachOutput(docker, pauseId);
+  const attaching = docker.getContainer(pauseId).attach({ stream: true, stdout: true, hijack: true });
+  const output = (await withDeadline<unknown>(attaching, callDeadlineMs, "attaching to a container")) as Readable;
   try {
     const said = withDeadline(saysAnything(output), callDeadlineMs, "the start of a namespace");
     // It is awaited after the start, which may fail first.

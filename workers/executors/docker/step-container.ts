@@ -1,8 +1,8 @@
-import { finished, type Readable } from "node:stream";
 import { reasonFor } from "../../../shared/domain/reason.ts";
 import type { Logger } from "../../../shared/log.ts";
 import { retryWithBackoff, settlesWithin, untilAborted, withDeadline } from "../../retry.ts";
 import { type RunningStep, type StepExit, StepFault, type StepOutput } from "../executor.ts";
+import type { AttachedOutput } from "./attached-output.ts";
 import type { DaemonWatch } from "./daemon-watch.ts";
 import { Demultiplexer } from "./demultiplexer.ts";
 import { type DockerClient, dockerMessage, statusOf } from "./docker-client.ts";
@@ -18,7 +18,7 @@ const daemonAwayMs = 30_000;
 /** A container that was created and whose output is attached, but that does not run yet. */
 export interface AttachedContainer {
   containerId: string;
-  output: Readable;
+  output: AttachedOutput;
   /** The daemon's session in which the output is attached. */
   session: AbortSignal;
 }
@@ -34,17 +34,6 @@ export interface ContainerStepOptions {
   /** Whether the job limits its memory. */
   limitsMemory: boolean;
   log: Logger;
-}
-
-/**
- * Attaches before the start: with no log driver, what is written before somebody listens is gone. The daemon keeps
- * no copy of the output; the attached stream is the log.
- */
-export async function attachOutput(docker: DockerClient, containerId: string): Promise<Readable> {
-  const attaching = docker
-    .getContainer(containerId)
-    .attach({ stream: true, stdout: true, stderr: true, hijack: true }) as Promise<unknown>;
-  return (await withDeadline(attaching, callDeadlineMs, "attaching to a container")) as Readable;
 }
 
 /** Starts a container. Throws the daemon's refusal. */
@@ -161,28 +150,12 @@ export class ContainerStep implements RunningStep {
   }
 }
 
-/**
- * Copies a container's output no faster than it is taken; resolves with what broke it, if anything did. It listens to the
- * stream itself: iterating over it costs some turns of the event loop for each of tens of thousands of reads.
- */
-function copyOutput(source: Readable, output: StepOutput): Promise<Error | undefined> {
+/** Copies a container's output no faster than it is taken; resolves with what broke it, if anything did. */
+function copyOutput(source: AttachedOutput, output: StepOutput): Promise<Error | undefined> {
   const demultiplexer = new Demultiplexer();
-  return new Promise((resolve) => {
-    const fail = (error: unknown) => {
-      source.destroy();
-      resolve(error instanceof Error ? error : new Error(String(error)));
-    };
-    source.on("data", (read: Buffer) => {
-      try {
-        const taken = demultiplexer.push(read).flatMap(({ stream, bytes }) => output.write(stream, bytes) ?? []);
-        if (taken.length === 0) return;
-        source.pause();
-        Promise.all(taken).then(() => source.resume(), fail);
-      } catch (error) {
-        fail(error);
-      }
-    });
-    finished(source, { writable: false }, (error) => resolve(error ?? undefined));
+  return source.read((bytes) => {
+    const taken = demultiplexer.push(bytes).flatMap((run) => output.write(run.stream, run.bytes) ?? []);
+    return taken.length === 0 ? undefined : Promise.all(taken);
   });
 }
 
