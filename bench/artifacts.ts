@@ -112,7 +112,8 @@ async function packToFile(output: string, target: string): Promise<void> {
       yield piece;
     }
   };
-  await pipeline(compress(archive), hashed, createWriteStream(target));
+  // As much as the bucket takes before it lets wait.
+  await pipeline(compress(archive), hashed, createWriteStream(target, { highWaterMark: 8 * 1024 * 1024 }));
 }
 
 async function pipeToBucket(output: string, objects: ObjectStore): Promise<void> {

@@ -1,21 +1,32 @@
 import { promisify } from "node:util";
 import { constants, zstdCompress } from "node:zlib";
+import { frameBytes } from "./tar-archive.ts";
 
-/** What is compressed at once. At level 3 the compressor looks back no further than this. */
-const frameBytes = 2 * 1024 * 1024;
-/** Of the four threads that Node has for such work one is left to others; more than there are cores keeps all busy. */
-const framesAtOnce = 3;
+/**
+ * More than Node has threads for such work (four): on a busy machine this one is late to hand out the next frame, and
+ * they have some until then. Other work for them waits for as long as a frame takes, some hundredths of a second.
+ */
+const framesAtOnce = 6;
 const options = { params: { [constants.ZSTD_c_compressionLevel]: 3 }, chunkSize: 1024 * 1024 };
 const compressFrame = promisify(zstdCompress) as (frame: Buffer, settings: typeof options) => Promise<Buffer>;
 
 /**
- * Compresses with zstd on several cores: one frame after the other, of some MB each, as the format allows. Memory is flat.
+ * Compresses each piece with zstd, on several cores: one frame after the other, as the format allows. At level 3 the
+ * compressor looks back no further than the 2 MiB of a piece. Memory is flat.
  */
-export async function* compress(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+export async function* compress(frames: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const running: Promise<Buffer>[] = [];
+  // Files with holes consist of these: there is one way to say so.
+  const zeros = Buffer.alloc(frameBytes);
+  let packedZeros: Promise<Buffer> | undefined;
+  const begin = (frame: Buffer) => {
+    if (!frame.equals(zeros)) return compressFrame(frame, options);
+    packedZeros ??= compressFrame(zeros, options);
+    return packedZeros;
+  };
   try {
-    for await (const frame of cutFrames(source)) {
-      const compressed = compressFrame(frame, options);
+    for await (const frame of frames) {
+      const compressed = begin(frame);
       // It is awaited in its turn; until then a failure is not an unhandled one.
       compressed.catch(() => undefined);
       running.push(compressed);
@@ -25,21 +36,4 @@ export async function* compress(source: AsyncIterable<Buffer>): AsyncGenerator<B
   } finally {
     await Promise.allSettled(running);
   }
-}
-
-async function* cutFrames(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let frame = Buffer.allocUnsafe(frameBytes);
-  let filled = 0;
-  for await (const piece of source) {
-    for (let taken = 0; taken < piece.length; ) {
-      const copied = piece.copy(frame, filled, taken);
-      taken += copied;
-      filled += copied;
-      if (filled < frameBytes) continue;
-      yield frame;
-      frame = Buffer.allocUnsafe(frameBytes);
-      filled = 0;
-    }
-  }
-  if (filled > 0) yield frame.subarray(0, filled);
 }

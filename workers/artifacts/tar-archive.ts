@@ -14,11 +14,13 @@ import { setImmediate } from "node:timers/promises";
 import { promisify } from "node:util";
 import { describeProblem, type OutputEntry } from "./output-files.ts";
 import { type OutputProblem, showName } from "./output-problem.ts";
-import { encodeTarHeader, paddingBytes, tarEnd } from "./tar-header.ts";
+import { encodeTarHeader, largestTarHeader, paddingBytes, tarEnd } from "./tar-header.ts";
 
 const readAsync = promisify(read);
 const closeAsync = promisify(close);
 
+/** Bytes of an archive that are handed on, and compressed, at once. */
+export const frameBytes: number = 2 * 1024 * 1024;
 /**
  * Files up to this size are read in one go without handing the calls to other threads: for many small files that costs
  * several times what the calls do, and the threads are busy compressing.
@@ -26,112 +28,167 @@ const closeAsync = promisify(close);
 const smallFileBytes = 256 * 1024;
 /** Other work of the process has its turn after this long. */
 const turnMs = 5;
-const pieceBytes = 1024 * 1024;
 /** A link or a pipe that took a file's place since it was listed is neither followed nor waited for. */
 const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
-/** What is at a member's place. An open file is closed by whoever takes it. */
-type Loaded =
-  | { kind: "bytes"; bytes: Buffer }
-  | { kind: "large"; file: number; stats: Stats }
-  | { kind: "problem"; problem: OutputProblem };
+/** A file that is not read in one go. Whoever takes it closes it. */
+interface LargeFile {
+  file: number;
+  stats: Stats;
+}
 
 /**
- * The bytes of a tar archive of output, in its order, with flat memory. What cannot be read, or is gone since it was
- * listed, is left out and told; a file that becomes shorter while it is read is filled up with zeros and told.
+ * The bytes of a tar archive of output, in its order, in frames of up to `frameBytes`, with flat memory. What cannot be
+ * read, or is gone since it was listed, is left out and told; a file that becomes shorter while it is read is filled up
+ * with zeros and told.
  */
 export async function* createTarArchive(
   entries: AsyncIterable<OutputEntry>,
   onProblem: (problem: OutputProblem) => void,
 ): AsyncGenerator<Buffer> {
+  const frame = new Frame();
   let turnAtMs = performance.now();
   for await (const entry of entries) {
     if (performance.now() - turnAtMs > turnMs) {
       await setImmediate();
       turnAtMs = performance.now();
     }
-    const loaded = loadEntry(entry);
-    switch (loaded.kind) {
-      case "bytes":
-        yield loaded.bytes;
-        break;
-      case "large":
-        yield* readLargeFile(entry.name, loaded, onProblem);
-        break;
-      case "problem":
-        onProblem(loaded.problem);
-        break;
-    }
+    // Headers and small files lie in one frame: what a file really had is known when it was read.
+    if (frame.room < largestTarHeader(entry.name) + smallFileBytes) yield frame.take();
+    const large = addEntry(frame, entry, onProblem);
+    if (large !== undefined) yield* addLargeFile(frame, entry.name, large, onProblem);
   }
-  yield tarEnd;
+  if (frame.room < tarEnd.length) yield frame.take();
+  frame.add(tarEnd);
+  yield frame.take();
 }
 
-function loadEntry(entry: OutputEntry): Loaded {
+/** What was added last to an archive, and the room for more. */
+class Frame {
+  #bytes = Buffer.allocUnsafe(frameBytes);
+  #filled = 0;
+
+  get room(): number {
+    return frameBytes - this.#filled;
+  }
+
+  /** The room from an offset on, where bytes can be put that are added afterwards. */
+  ahead(offset: number, bytes: number): Buffer {
+    return this.#bytes.subarray(this.#filled + offset, this.#filled + offset + bytes);
+  }
+
+  /** Adds bytes that were put ahead. */
+  advance(bytes: number): void {
+    this.#filled += bytes;
+  }
+
+  add(bytes: Buffer): void {
+    this.#filled += bytes.copy(this.#bytes, this.#filled);
+  }
+
+  addZeros(bytes: number): void {
+    this.ahead(0, bytes).fill(0);
+    this.#filled += bytes;
+  }
+
+  /** Hands out what was added and begins anew. */
+  take(): Buffer {
+    const taken = this.#bytes.subarray(0, this.#filled);
+    this.#bytes = Buffer.allocUnsafe(frameBytes);
+    this.#filled = 0;
+    return taken;
+  }
+}
+
+/** Adds all of a member, unless it is a large file. */
+function addEntry(
+  frame: Frame,
+  entry: OutputEntry,
+  onProblem: (problem: OutputProblem) => void,
+): LargeFile | undefined {
   const { name } = entry;
-  if (entry.kind === "folder") return { kind: "bytes", bytes: encodeTarHeader({ ...entry, size: 0 }) };
+  if (entry.kind === "folder") {
+    frame.add(encodeTarHeader({ ...entry, size: 0 }));
+    return undefined;
+  }
   const path = entry.folder.pathOf(entry.base);
   try {
-    if (entry.kind === "file") return loadFile(name, path);
+    if (entry.kind === "file") return addFile(frame, name, path, onProblem);
     const { mode, mtimeMs } = lstatSync(path);
     const target = readlinkSync(path, { encoding: "buffer" });
-    return { kind: "bytes", bytes: encodeTarHeader({ kind: "link", name, mode, mtimeMs, size: 0, target }) };
+    frame.add(encodeTarHeader({ kind: "link", name, mode, mtimeMs, size: 0, target }));
   } catch (error) {
-    return { kind: "problem", problem: describeProblem(name, error) };
+    onProblem(describeProblem(name, error));
   }
+  return undefined;
 }
 
-function loadFile(name: Buffer, path: Buffer): Loaded {
+function addFile(
+  frame: Frame,
+  name: Buffer,
+  path: Buffer,
+  onProblem: (problem: OutputProblem) => void,
+): LargeFile | undefined {
   const file = openSync(path, readFlags);
   let isHandedOn = false;
   try {
     const stats = fstatSync(file);
     if (!stats.isFile()) {
-      return { kind: "problem", problem: { kind: "changed", name: showName(name), why: "it is no longer a file" } };
+      onProblem({ kind: "changed", name: showName(name), why: "it is no longer a file" });
+      return undefined;
     }
     if (stats.size > smallFileBytes) {
       isHandedOn = true;
-      return { kind: "large", file, stats };
+      return { file, stats };
     }
-    const content = Buffer.allocUnsafe(stats.size);
+    const { mode, mtimeMs } = stats;
+    let header = encodeTarHeader({ kind: "file", name, mode, mtimeMs, size: stats.size });
+    const content = frame.ahead(header.length, stats.size);
     let size = 0;
     for (let bytesRead = -1; size < stats.size && bytesRead !== 0; size += bytesRead) {
       bytesRead = readSync(file, content, size, stats.size - size, size);
     }
     // Read at once, so that a file that became shorter is whole at its new size.
-    const header = encodeTarHeader({ kind: "file", name, mode: stats.mode, mtimeMs: stats.mtimeMs, size });
-    return {
-      kind: "bytes",
-      bytes: Buffer.concat([header, content.subarray(0, size), Buffer.alloc(paddingBytes(size))]),
-    };
+    if (size < stats.size) header = encodeTarHeader({ kind: "file", name, mode, mtimeMs, size });
+    frame.add(header);
+    frame.advance(size);
+    frame.addZeros(paddingBytes(size));
+    return undefined;
   } finally {
     if (!isHandedOn) closeSync(file);
   }
 }
 
-async function* readLargeFile(
+async function* addLargeFile(
+  frame: Frame,
   name: Buffer,
-  { file, stats }: { file: number; stats: Stats },
+  { file, stats }: LargeFile,
   onProblem: (problem: OutputProblem) => void,
 ): AsyncGenerator<Buffer> {
   const { size, mode, mtimeMs } = stats;
   try {
-    yield encodeTarHeader({ kind: "file", name, mode, mtimeMs, size });
+    frame.add(encodeTarHeader({ kind: "file", name, mode, mtimeMs, size }));
     // A file that still grows ends in the archive where it ended when it was opened.
-    let position = 0;
-    while (position < size) {
-      const buffer = Buffer.allocUnsafe(Math.min(pieceBytes, size - position));
-      const bytesRead = await readPiece(file, buffer, position).catch((error: unknown) => error as Error);
+    let left = size;
+    while (left > 0) {
+      if (frame.room === 0) yield frame.take();
+      const room = frame.ahead(0, Math.min(frame.room, left));
+      const bytesRead = await readPiece(file, room, size - left).catch((error: unknown) => error as Error);
       if (bytesRead instanceof Error || bytesRead === 0) {
         const why = bytesRead === 0 ? "it became shorter while it was archived" : bytesRead.message;
         const kind = bytesRead === 0 ? "changed" : "unreadable";
         onProblem({ kind, name: showName(name), why: `${why}; its end is filled with zeros` });
         break;
       }
-      position += bytesRead;
-      yield buffer.subarray(0, bytesRead);
+      frame.advance(bytesRead);
+      left -= bytesRead;
     }
-    for (let left = size - position; left > 0; left -= pieceBytes) yield Buffer.alloc(Math.min(pieceBytes, left));
-    yield Buffer.alloc(paddingBytes(size));
+    for (left += paddingBytes(size); left > 0; ) {
+      if (frame.room === 0) yield frame.take();
+      const zeros = Math.min(frame.room, left);
+      frame.addZeros(zeros);
+      left -= zeros;
+    }
   } finally {
     await closeAsync(file);
   }

@@ -1,4 +1,6 @@
 const blockBytes = 512;
+/** Linux takes no link that leads further. */
+const longestTarget = 4096;
 /** Sizes that fill more than the 11 octal digits of a header are written in base 256, as GNU tar does. */
 const largestOctal = 0o77777777777;
 
@@ -27,6 +29,11 @@ export function encodeTarHeader(member: TarMember): Buffer {
     ...encodeLongName("L", name),
     encodeBlock({ ...member, name, target, typeFlag: typeFlags[member.kind] }),
   ]);
+}
+
+/** Bytes of the header of a member with such a name at most, with what follows its content. */
+export function largestTarHeader(name: Buffer): number {
+  return name.length + longestTarget + 8 * blockBytes;
 }
 
 /** Bytes that follow content of a size up to the next block. */
@@ -65,7 +72,8 @@ function encodeBlock(fields: {
   block.write(fields.typeFlag, 156, "latin1");
   fields.target.copy(block, 157, 0, 100);
   block.write("ustar  \0", 257, "latin1");
-  const checksum = block.reduce((sum, byte) => sum + byte, 0);
+  let checksum = 0;
+  for (const byte of block) checksum += byte;
   block.write(`${checksum.toString(8).padStart(6, "0")}\0 `, 148, "latin1");
   return block;
 }
