@@ -4,6 +4,7 @@ import { type AttemptKey, parseAttemptId } from "../../shared/domain/ids.ts";
 import { decideRetry } from "../../shared/domain/retry-policy.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import type { TaskItem } from "../../shared/repository/items.ts";
+import type { LeaseProof } from "../../shared/repository/task-moves.ts";
 import type { Deps } from "../deps.ts";
 import { releaseAttempt, settleAttempt } from "./settle.ts";
 
@@ -12,11 +13,7 @@ export async function reportResult(deps: Deps, attemptId: string, report: Attemp
   const key = parseAttemptId(attemptId);
   if (!key) throw new AppError("invalid_request", `"${attemptId}" is no attempt id`);
   const { result, leaseToken } = report;
-  const proof = { token: leaseToken };
-  const settlement =
-    result.kind === "released"
-      ? await releaseAttempt(deps, key, proof, result.reason)
-      : await settleAttempt(deps, key, proof, result);
+  const settlement = await settleResult(deps, key, { token: leaseToken }, result);
   switch (settlement.kind) {
     case "ended":
       return { status: "accepted" };
@@ -25,6 +22,12 @@ export async function reportResult(deps: Deps, attemptId: string, report: Attemp
     case "refused":
       return settlement.task ? answerRepeat(key, leaseToken, settlement.task) : { status: "lost" };
   }
+}
+
+function settleResult(deps: Deps, key: AttemptKey, proof: LeaseProof, result: AttemptResult["result"]) {
+  if (result.kind === "ended") return settleAttempt(deps, key, proof, result);
+  const { reason, steps = [], logs = [], artifacts = [] } = result;
+  return releaseAttempt(deps, key, proof, reason, { steps, logs, artifacts });
 }
 
 /** Takes several results and answers in order. They stand apart: one that cannot be taken keeps none of the others. */

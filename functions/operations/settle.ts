@@ -3,7 +3,7 @@ import type { AttemptKey } from "../../shared/domain/ids.ts";
 import { type Reason, reasonFor } from "../../shared/domain/reason.ts";
 import { decideRetry, type FailureCounts } from "../../shared/domain/retry-policy.ts";
 import type { TaskItem } from "../../shared/repository/items.ts";
-import type { AttemptEnd, LeaseProof, Requeue } from "../../shared/repository/task-moves.ts";
+import type { AttemptEnd, AttemptLeft, LeaseProof, Requeue } from "../../shared/repository/task-moves.ts";
 import type { Deps } from "../deps.ts";
 import { outcomeOfCancel } from "./cancel-outcome.ts";
 
@@ -30,9 +30,17 @@ export async function settleAttempt(
     const decision = task && decideRetry(end.outcome, countOneMore(task), task.retry);
     if (task && decision?.retry) {
       const { delaySeconds, counted } = decision;
-      const earlier = task.attempts.slice(0, key.attempt - 1);
-      const crowdedOut = findCrowdedOut([...earlier, end]).filter((place) => place < earlier.length);
-      return requeueAttempt(deps, key, proof, { reason, counted, end, crowdedOut, delaySeconds, nowMs: deps.now() });
+      const { outcome, rescue, ...left } = end;
+      return requeueAttempt(deps, key, proof, {
+        reason,
+        counted,
+        outcome,
+        left,
+        ...(rescue && { rescue }),
+        crowdedOut: findEarlierCrowdedOut(task, key, left),
+        delaySeconds,
+        nowMs: deps.now(),
+      });
     }
   }
   return endTask(deps, key, proof, end);
@@ -43,9 +51,25 @@ function countOneMore({ attempt, infrastructureFailures, userFailures = 0 }: Tas
   return { attempt, infrastructureFailures: infrastructureFailures + 1, userFailures: userFailures + 1 };
 }
 
-/** Puts the task of an attempt back that was given up unspent. */
-export function releaseAttempt(deps: Deps, key: AttemptKey, proof: LeaseProof, reason: Reason): Promise<Settlement> {
-  return requeueAttempt(deps, key, proof, { reason, counted: "nobody", delaySeconds: 0, nowMs: deps.now() });
+/** Puts the task of an attempt back that was given up unspent, with what it left until then. */
+export async function releaseAttempt(
+  deps: Deps,
+  key: AttemptKey,
+  proof: LeaseProof,
+  reason: Reason,
+  left: AttemptLeft,
+): Promise<Settlement> {
+  const hasDetails = left.steps.length + left.logs.length > 0;
+  const task = hasDetails ? await deps.tasks.get(key.jobId, key.bucket, key.task) : undefined;
+  const crowdedOut = task ? findEarlierCrowdedOut(task, key, left) : [];
+  const nowMs = deps.now();
+  return requeueAttempt(deps, key, proof, { reason, counted: "nobody", left, crowdedOut, delaySeconds: 0, nowMs });
+}
+
+/** Earlier attempts, by their places, whose details have no room any more beside those of this one. */
+function findEarlierCrowdedOut(task: TaskItem, key: AttemptKey, left: AttemptLeft): number[] {
+  const earlier = task.attempts.slice(0, key.attempt - 1);
+  return findCrowdedOut([...earlier, left]).filter((place) => place < earlier.length);
 }
 
 /** What a program printed may stand in a reason: it is cut, or the task's item would outgrow what the table takes. */
@@ -62,8 +86,12 @@ async function requeueAttempt(deps: Deps, key: AttemptKey, proof: LeaseProof, re
   const move = await deps.tasks.requeue(key, proof, { ...requeue, reason });
   if (move.moved) return { kind: "requeued", delaySeconds: requeue.delaySeconds };
   if (move.task?.lease?.token === proof.token && move.task.cancel) {
-    const left = requeue.end ?? { steps: [], logs: [], artifacts: [] };
-    return endTask(deps, key, proof, { ...left, outcome: outcomeOfCancel(move.task.cancel) });
+    const { left = { steps: [], logs: [], artifacts: [] }, rescue } = requeue;
+    return endTask(deps, key, proof, {
+      ...left,
+      ...(rescue && { rescue }),
+      outcome: outcomeOfCancel(move.task.cancel),
+    });
   }
   return { kind: "refused", ...(move.task ? { task: move.task } : {}) };
 }

@@ -173,19 +173,23 @@ export const claimAnswerSchema = z
   .meta({ id: "ClaimAnswer" });
 export type ClaimAnswer = z.infer<typeof claimAnswerSchema>;
 
-/** How an attempt ended, or that it was given back unspent (`released`: a drain, a refused start). */
+/** What an attempt leaves. */
+const leftSchema = z.object({
+  steps: z.array(stepResultSchema),
+  logs: z.array(logSummarySchema),
+  artifacts: z.array(artifactSchema),
+});
+
+/**
+ * How an attempt ended, or that it was given back unspent (`released`: a drain, a refused start), with what it left until
+ * then.
+ */
 export const attemptResultSchema = z
   .object({
     leaseToken: z.string(),
     result: z.discriminatedUnion("kind", [
-      z.object({
-        kind: z.literal("ended"),
-        outcome: attemptOutcomeSchema,
-        steps: z.array(stepResultSchema),
-        logs: z.array(logSummarySchema),
-        artifacts: z.array(artifactSchema),
-      }),
-      z.object({ kind: z.literal("released"), reason: reasonSchema }),
+      z.object({ kind: z.literal("ended"), outcome: attemptOutcomeSchema, ...leftSchema.shape }),
+      z.object({ kind: z.literal("released"), reason: reasonSchema, ...leftSchema.partial().shape }),
     ]),
   })
   .meta({ id: "AttemptResult" });

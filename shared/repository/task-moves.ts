@@ -9,12 +9,16 @@ import type { AttemptRecord, CancelRequest, RescueEvidence, TaskItem, TaskTransi
 import { dueValues, itemKeyOf, moveTask, type TaskAddress, type TaskMove, toMove } from "./move-task.ts";
 import { type Table, updateItem } from "./table.ts";
 
-/** What an attempt that ended brings along. */
-export interface AttemptEnd {
-  outcome: AttemptOutcome;
+/** What an attempt leaves. */
+export interface AttemptLeft {
   steps: StepResult[];
   logs: LogSummary[];
   artifacts: Artifact[];
+}
+
+/** What an attempt that ended brings along. */
+export interface AttemptEnd extends AttemptLeft {
+  outcome: AttemptOutcome;
   /** Where its worker did not report it. */
   rescue?: RescueEvidence;
 }
@@ -156,7 +160,9 @@ export async function endAttempt(
 export interface Requeue {
   reason: Reason;
   counted: "infrastructure" | "user" | "nobody";
-  end?: AttemptEnd;
+  /** Absent where its attempt was given back. */
+  outcome?: AttemptOutcome;
+  left?: AttemptLeft;
   /** Where the attempt was lost. */
   rescue?: RescueEvidence;
   /** Attempts, by their places, whose steps and logs the item has no room for any more. */
@@ -171,7 +177,7 @@ export async function requeueTask(
   table: Table,
   key: AttemptKey,
   proof: LeaseProof,
-  { reason, counted, end, rescue = end?.rescue, crowdedOut = [], delaySeconds, nowMs }: Requeue,
+  { reason, counted, outcome, left, rescue, crowdedOut = [], delaySeconds, nowMs }: Requeue,
 ): Promise<TaskMove> {
   const at = new Date(nowMs).toISOString();
   const record = `attempts[${key.attempt - 1}]`;
@@ -194,10 +200,10 @@ export async function requeueTask(
     values: {
       ...(counted === "nobody" ? {} : { ":one": 1 }),
       ":at": at,
-      ":outcome": end ? { ...end.outcome, reason } : { reason },
-      ":steps": end?.steps ?? [],
-      ":logs": end?.logs ?? [],
-      ":artifacts": end?.artifacts ?? [],
+      ":outcome": { ...outcome, reason },
+      ":steps": left?.steps ?? [],
+      ":logs": left?.logs ?? [],
+      ":artifacts": left?.artifacts ?? [],
       ...(rescue ? { ":rescue": rescue } : {}),
       ":announce": firstAnnouncement(nowMs + delaySeconds * 1000),
       ...held.values,

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
-import type { Task } from "../../shared/api/schemas.ts";
+import type { ArtifactList, Task } from "../../shared/api/schemas.ts";
 import type { ClaimedTask, ResultAnswers } from "../../shared/api/worker-schemas.ts";
 import { formatAttemptId } from "../../shared/domain/ids.ts";
+import { artifactKey } from "../../shared/domain/object-keys.ts";
 import { maxReasonDetailLength, type Reason } from "../../shared/domain/reason.ts";
 import { noopJob } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
@@ -110,6 +111,32 @@ describe("a report of a result", () => {
     await plane().foldAll();
     expect(await worker.report(claimed, failedWith(7))).toEqual({ status: "accepted" });
     expect(await readTask(claimed)).toMatchObject({ status: "aborted" });
+  });
+
+  it("of an attempt that was given back tells what it left, beside that of the next, and where the task is cancelled", async () => {
+    const jobId = await plane().submit(noopJob(["a"]));
+    const worker = plane().createWorker();
+    const left = (attempt: number) => ({
+      steps: [{ index: 1, name: "build", startedAt: "2026-01-01T00:00:00.000Z" }],
+      logs: [{ step: 1, name: "a-step-1.log", chunks: 1, lines: attempt, bytes: 5 }],
+      artifacts: [{ key: artifactKey(jobId, "a", attempt), name: "a.tar.zst", size: attempt, sha256: "0".repeat(64) }],
+    });
+    const list = (attempt: number) =>
+      plane().call<ArtifactList>(`/v1/jobs/${jobId}/tasks/a/artifacts?attempt=${attempt}`);
+    expect(await worker.report(await worker.claimOne(), { ...released(), ...left(1) })).toMatchObject({
+      status: "retry",
+    });
+    expect(await list(1)).toMatchObject({ artifacts: [{ name: "a.tar.zst", size: 1, url: expect.any(String) }] });
+    const [second] = await worker.claim([{ jobId, task: "a", bucket: 0 }]);
+    if (second?.status !== "claimed") throw new Error("not claimed");
+    await plane().call(`/v1/jobs/${jobId}/tasks/a/cancel`, { body: {} });
+    expect(await worker.report(second, { ...released(), ...left(2) })).toEqual({ status: "accepted" });
+    const { attempts, ...task } = await readTask(second);
+    expect(task).toMatchObject({ status: "aborted", artifacts: [{ size: 2 }] });
+    expect(attempts).toMatchObject([
+      { outcome: { reason: { code: "drained" } }, logs: [{ lines: 1 }], artifacts: [{ size: 1 }] },
+      { outcome: { state: "aborted" }, steps: [{ name: "build" }], logs: [{ lines: 2 }], artifacts: [{ size: 2 }] },
+    ]);
   });
 
   it("is accepted again when it is repeated", async () => {

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { ObjectStore } from "../../shared/clients/object-store.ts";
+import { artifactKey } from "../../shared/domain/object-keys.ts";
 import {
   createWorker,
   openBench,
@@ -12,6 +13,7 @@ import {
   step,
 } from "../support/bench-worker.ts";
 import { eventually } from "../support/eventually.ts";
+import { benchJobId } from "../support/worker-bench.ts";
 
 describe("a worker ends tasks early", () => {
   const loud =
@@ -114,7 +116,7 @@ describe("a worker's drain", () => {
 
   it("gives back what takes too long, with its log kept, and its message visible at once", async () => {
     const bench = await openBench({ leaseMs: 20_000, visibilityTimeoutSeconds: 20 });
-    const run = "trap 'echo told; exit 0' TERM; echo up; while :; do sleep 0.05; done";
+    const run = "trap 'echo told; exit 0' TERM; echo x > $SLUICE_OUTPUT/x; echo up; while :; do sleep 0.05; done";
     const names = ["a", "b"];
     await bench.send(...names.map((name) => bench.plane.addTask(name, { steps: [step(run)] })));
     const worker = await startWorker(bench, { env: { SLUICE_DRAIN_MS: "1500" } });
@@ -125,6 +127,9 @@ describe("a worker's drain", () => {
       expect(bench.plane.task(name).attempts[0]?.result).toMatchObject({
         kind: "released",
         reason: { code: "drained" },
+        steps: [{ index: 1, startedAt: expect.any(String) }],
+        logs: [{ step: 1, name: "step 1" }],
+        artifacts: [{ name: `${name}.tar.zst`, key: artifactKey(benchJobId, name, 1) }],
       });
       expect(await readWords(bench, name)).toEqual(["up", "told"]);
       expect(await bench.listAttempt(name)).not.toContain("result.json");

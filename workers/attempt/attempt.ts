@@ -121,7 +121,7 @@ export class Attempt {
     try {
       const end = await this.#execute().catch((error: unknown) => this.#explainBreak(error));
       clearTimeout(timer);
-      return end.outcome === undefined ? await this.#giveBack() : await this.#finish(end.outcome, end.steps);
+      return end.outcome === undefined ? await this.#giveBack(end.steps) : await this.#finish(end.outcome, end.steps);
     } catch (error) {
       if (!this.#lease.lost.aborted) this.#log.error({ err: error }, "an attempt broke off");
       else
@@ -377,11 +377,12 @@ export class Attempt {
   }
 
   /** Gives the task back unspent. Logs and output so far are kept, but not at the price of a slow drain. */
-  async #giveBack(): Promise<MessageFate> {
-    const { problems } = await this.#keep();
+  async #giveBack(steps: StepResult[]): Promise<MessageFate> {
+    const { logs, artifacts, problems } = await this.#keep();
     const reason = this.#drainReason ?? reasonFor("drained", "the worker is being stopped");
     const lacks = problems.length === 0 ? "" : `; ${maskText(this.secretMatcher, joinProblems(problems))}`;
-    const fate = await this.#report({ kind: "released", reason: reasonFor(reason.code, `${reason.detail}${lacks}`) });
+    const told = reasonFor(reason.code, `${reason.detail}${lacks}`);
+    const fate = await this.#report({ kind: "released", reason: told, steps, logs, artifacts });
     // Unheard or not, another worker may ask for the task now.
     return fate.kind === "leave" ? { kind: "release", delaySeconds: 0 } : fate;
   }
