@@ -26,6 +26,7 @@ export async function runCli(argv: readonly string[], runtime: Runtime): Promise
   addTaskCommands(program, act);
   addSecretCommands(program, act);
   addImageCommands(program, act);
+  addFleetCommands(program, act);
   addOtherCommands(program, act);
   try {
     await program.parseAsync([...argv], { from: "user" });
@@ -184,6 +185,57 @@ function addImageCommands(program: Command, act: Act): void {
     .option("--max-size <size>", "the longest unused above this size in all, such as 20g")
     .option("--apply", "remove it; the control plane does so by itself once a day, by its own limits")
     .action((options) => act(async (context) => (await import("./commands/images.ts")).pruneImages(context, options)));
+}
+
+function addFleetCommands(program: Command, act: Act): void {
+  const workers = program.command("workers").description("list workers; let them drain, or go on");
+  workers
+    .command("ls", { isDefault: true })
+    .description("list workers that live or were lost")
+    .option("--pool <pool>", "only those of this pool")
+    .option("-a, --all", "also those that stopped")
+    .action((options) => act(async (context) => (await import("./commands/workers.ts")).listWorkers(context, options)));
+  workers
+    .command("drain <workers...>")
+    .description("let workers finish what they hold and end; what is left goes to others")
+    .action((ids) => act(async (context) => (await import("./commands/workers.ts")).drainWorkers(context, ids)));
+  workers
+    .command("undrain <workers...>")
+    .description("let workers go on that were asked to drain and have not ended")
+    .action((ids) => act(async (context) => (await import("./commands/workers.ts")).undrainWorkers(context, ids)));
+  const pools = program.command("pools").description("list pools and what happened to their workers");
+  pools
+    .command("ls", { isDefault: true })
+    .description("list pools and how their workers are")
+    .action(() => act(async (context) => (await import("./commands/pools.ts")).listPools(context)));
+  pools
+    .command("events")
+    .description("what happened to pools and workers in the last 30 days, the newest last")
+    .option("--pool <pool>", "only of this pool")
+    .option("--worker <worker>", "only of this worker")
+    .option("--type <type>", "only events of this type, such as worker_lost")
+    .option("--limit <count>", "the newest so many", integer(1, 100_000), 50)
+    .action((options) =>
+      act(async (context) => (await import("./commands/pools.ts")).listFleetEvents(context, options)),
+    );
+  pools
+    .command("desire <pool>")
+    .argument("<count>", "or any", readDesired)
+    .description("say how many workers a pool should have; with fewer it is degraded")
+    .action((pool, count) =>
+      act(async (context) => (await import("./commands/pools.ts")).desireWorkers(context, pool, count)),
+    );
+  pools
+    .command("forget <pool>")
+    .description("which records of past workers would be removed; removes them with --apply")
+    .option("--apply", "remove them")
+    .action((pool, options) =>
+      act(async (context) => (await import("./commands/pools.ts")).forgetPool(context, pool, options)),
+    );
+}
+
+function readDesired(count: string): number | null {
+  return count === "any" ? null : integer(0, 100_000)(count);
 }
 
 function addOtherCommands(program: Command, act: Act): void {

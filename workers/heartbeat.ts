@@ -35,12 +35,15 @@ export class HeartbeatLoop {
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
   #failures = 0;
+  #number = 0;
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
   }
 
+  /** Begins with a beat at once: a worker counts as alive from its first one. */
   start(): void {
+    void this.beat();
     this.#schedule();
   }
 
@@ -65,7 +68,7 @@ export class HeartbeatLoop {
     const attempts = held.map(({ attemptId, leaseToken }) => ({ attemptId, leaseToken }));
     const sentAtMs = nowMs();
     try {
-      const heartbeat = { state: state(), slotsFree: slotsFree(), attempts };
+      const heartbeat = { state: state(), slotsFree: slotsFree(), attempts, number: ++this.#number };
       const answer = await client.beat(workerId, heartbeat, { deadlineMs });
       if (this.#failures > 0) log.info({ failures: this.#failures }, "the control plane answers heartbeats again");
       this.#failures = 0;

@@ -1,4 +1,4 @@
-import type { JobEvent } from "../../events/index.ts";
+import type { FleetEvent, FleetEventType, JobEvent } from "../../events/index.ts";
 import type {
   BlobUpload,
   CompleteBlob,
@@ -14,11 +14,15 @@ import type {
   ArtifactList,
   Cancelled,
   EventPage,
+  FleetEventPage,
+  ForgottenPool,
   Job,
   JobPage,
   LiveArtifact,
   LiveRequested,
   LogPage,
+  Pool,
+  PoolList,
   Retried,
   SecretDescription,
   SecretPage,
@@ -27,6 +31,8 @@ import type {
   TaskPage,
   TaskSummary,
   Why,
+  Worker,
+  WorkerPage,
 } from "../api/schemas.ts";
 import type { JobState } from "../domain/job-state.ts";
 import { limits } from "../domain/limits.ts";
@@ -142,6 +148,24 @@ export interface ApiClient {
   eachImageBlob(options?: CallOptions): AsyncGenerator<ListedImageBlob>;
   /** Removes images that were not used for long, or tells what would be removed. */
   pruneImages(wish: ImagePruneRequest, options?: CallOptions): Promise<ImagePrune>;
+  /** All workers on record, the newest first, page by page as they are taken. */
+  eachWorker(options?: CallOptions): AsyncGenerator<Worker>;
+  /** Asks a worker to drain, or to go on after all. */
+  askWorker(workerId: string, wish: "drain" | "undrain", options?: CallOptions): Promise<void>;
+  listPools(options?: CallOptions): Promise<PoolList>;
+  /** Says how many workers a pool should have; null: nobody says. */
+  desireWorkers(pool: string, desired: number | null, options?: CallOptions): Promise<Pool>;
+  /** Removes the records of a pool's past workers page by page, or tells which would be removed. */
+  eachForgotten(pool: string, apply: boolean, options?: CallOptions): AsyncGenerator<ForgottenPool>;
+  /** Events of pools and workers, the newest first, page by page as they are taken. */
+  eachFleetEvent(query?: FleetEventQuery, options?: CallOptions): AsyncGenerator<FleetEvent>;
+}
+
+/** Which events of pools and workers to read. */
+export interface FleetEventQuery {
+  pool?: string | undefined;
+  worker?: string | undefined;
+  type?: FleetEventType | undefined;
 }
 
 /** A line of a followed log and the cursor that resumes after it. */
@@ -267,6 +291,29 @@ export function createApiClient(options: TransportOptions): ApiClient {
       for await (const page of pages) yield* page.blobs;
     },
     pruneImages: (wish, call) => post("/v1/images/prune", wish, call),
+    eachWorker: async function* (call) {
+      const pages = eachPage((cursor) => get<WorkerPage>("/v1/workers", { limit: 100, cursor }, call));
+      for await (const page of pages) yield* page.workers;
+    },
+    askWorker: async (workerId, wish, call) => {
+      await post(`/v1/workers/${encodeURIComponent(workerId)}/${wish}`, {}, call);
+    },
+    listPools: (call) => get("/v1/pools", {}, call),
+    desireWorkers: (pool, desired, call = {}) =>
+      transport.callJson({
+        method: "PUT",
+        path: `/v1/pools/${encodeURIComponent(pool)}/desired`,
+        body: { desired },
+        signal: call.signal,
+      }),
+    eachForgotten: (pool, apply, call) =>
+      eachPage((cursor) =>
+        post<ForgottenPool>(`/v1/admin/pools/${encodeURIComponent(pool)}/forget`, { apply, cursor }, call),
+      ),
+    eachFleetEvent: async function* (query = {}, call) {
+      const pages = eachPage((cursor) => get<FleetEventPage>("/v1/history/events", { ...query, cursor }, call));
+      for await (const page of pages) yield* page.events;
+    },
   };
   return client;
 }
