@@ -4,7 +4,7 @@ import { reasonFor } from "../../shared/domain/reason.ts";
 import { timing } from "../../shared/domain/timing.ts";
 import { noopJob, taskNames } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
-import { completed, failedWith } from "../support/control-plane-worker.ts";
+import { completed, runToEnd } from "../support/control-plane-worker.ts";
 import { diamond, graphJob } from "../support/graph-jobs.ts";
 import { auditJob, readJobRecords } from "../support/job-audit.ts";
 
@@ -13,18 +13,8 @@ const readJob = (jobId: string) => plane().call<Job>(`/v1/jobs/${jobId}`);
 const post = (path: string) => plane().call(path, { method: "POST", role: "submitter", body: {} });
 
 /** Runs and counts all there is to do, without a sweep and with the clock standing still. */
-async function runToEnd(jobId: string, ...failing: string[]): Promise<string[]> {
-  const ran: string[] = [];
-  for (let before = -1; ran.length > before; ) {
-    before = ran.length;
-    await plane()
-      .createWorker()
-      .runAll(({ task }) => {
-        ran.push(task);
-        return failing.includes(task) ? failedWith(7) : completed();
-      });
-    await plane().foldAll();
-  }
+async function runAndAudit(jobId: string, ...failing: string[]): Promise<string[]> {
+  const ran = await runToEnd(plane(), ...failing);
   auditJob(await readJobRecords(plane(), jobId));
   return ran.sort();
 }
@@ -40,16 +30,16 @@ describe("where the answer to every write of the table is lost and the write is 
 
   it("tasks go on to those that need them at once", async () => {
     const jobId = await plane().submit(graphJob(diamond));
-    expect(await runToEnd(jobId)).toEqual(["build", "lint", "publish", "unit"]);
+    expect(await runAndAudit(jobId)).toEqual(["build", "lint", "publish", "unit"]);
     expect(await readJob(jobId)).toMatchObject({ status: "completed" });
   });
 
   it("what failed skips what needs it, and a retry of both runs at once", async () => {
     const jobId = await plane().submit(graphJob({ a: "", b: "a", c: "b" }));
-    expect(await runToEnd(jobId, "a")).toEqual(["a"]);
+    expect(await runAndAudit(jobId, "a")).toEqual(["a"]);
     expect(await readJob(jobId)).toMatchObject({ status: "failed", counts: { failed: 1, skipped: 2 } });
     await post(`/v1/jobs/${jobId}/retry`);
-    expect(await runToEnd(jobId)).toEqual(["a", "b", "c"]);
+    expect(await runAndAudit(jobId)).toEqual(["a", "b", "c"]);
     expect(await readJob(jobId)).toMatchObject({ status: "completed" });
   });
 
@@ -69,7 +59,7 @@ describe("where the answer to every write of the table is lost and the write is 
     const jobId = await plane().submit(noopJob(taskNames(230)));
     await plane().foldAll();
     await post(`/v1/jobs/${jobId}/cancel`);
-    expect(await runToEnd(jobId)).toEqual([]);
+    expect(await runAndAudit(jobId)).toEqual([]);
     expect(await readJob(jobId)).toMatchObject({ status: "aborted", counts: { aborted: 230 } });
   });
 
@@ -79,6 +69,6 @@ describe("where the answer to every write of the table is lost and the write is 
     plane().clock.advance(timing.leaseMs + 1);
     await plane().sweep();
     expect(await plane().call<Task>(`/v1/jobs/${jobId}/tasks/a`)).toMatchObject({ status: "queued" });
-    expect(await runToEnd(jobId)).toEqual(["a"]);
+    expect(await runAndAudit(jobId)).toEqual(["a"]);
   });
 });

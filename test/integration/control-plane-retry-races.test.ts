@@ -4,7 +4,7 @@ import type { Job, Problem, Retried, Task, Why } from "../../shared/api/schemas.
 import { noopJob } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
 import type { CloudRequest } from "../support/control-plane-requests.ts";
-import { completed, failedWith } from "../support/control-plane-worker.ts";
+import { completed, failedWith, runToEnd } from "../support/control-plane-worker.ts";
 import { graphJob } from "../support/graph-jobs.ts";
 import { auditJob, readJobRecords } from "../support/job-audit.ts";
 
@@ -21,11 +21,6 @@ async function start(jobId: string, task: string) {
   const [claim] = await worker.claim([{ jobId, task, bucket: 0 }]);
   if (claim?.status !== "claimed") throw new Error(`${task} was not claimed`);
   return (result = completed()) => worker.report(claim, result);
-}
-
-async function runToEnd(...failing: string[]): Promise<void> {
-  const decide = ({ task }: { task: string }) => (failing.includes(task) ? failedWith(7) : completed());
-  for (let ran = 1; ran > 0; await plane().foldAll()) ran = await plane().createWorker().runAll(decide);
 }
 
 /** Does something in front of the first request that matches. */
@@ -50,11 +45,11 @@ const advance = (jobId: string) =>
 
 async function expectAllCompleted(jobId: string, total: number): Promise<void> {
   await plane().foldAll();
-  await runToEnd();
+  await runToEnd(plane());
   for (let sweeps = 0; sweeps < 3; sweeps++) {
     plane().clock.advance(2 * minuteMs);
     await plane().sweep();
-    await runToEnd();
+    await runToEnd(plane());
   }
   expect(await readJob(jobId)).toMatchObject({ status: "completed", counts: { completed: total } });
   auditJob(await readJobRecords(plane(), jobId));
@@ -140,7 +135,7 @@ describe("a retry at the same moment as other things", () => {
 
   it("begins with nothing before all that waits for it waits again, though it dies in between", async () => {
     const jobId = await plane().submit(graphJob({ need: "", task: "need" }));
-    await runToEnd("need");
+    await runToEnd(plane(), "need");
     let died = false;
     plane().requests.intercept(async (request, send) => {
       if (died || !moves("task", /retriedSeq/)(request)) return send();
@@ -166,7 +161,7 @@ describe("a retry at the same moment as other things", () => {
 describe("what is told after a retry", () => {
   it("blames no attempt for a task that was cancelled while it waited", async () => {
     const jobId = await plane().submit(noopJob(["a"]));
-    await runToEnd("a");
+    await runToEnd(plane(), "a");
     await retry(jobId, ["a"]);
     await plane().call(`/v1/jobs/${jobId}/tasks/a/cancel`, { method: "POST" });
     const why = await plane().call<Why>(`/v1/jobs/${jobId}/tasks/a/why`);

@@ -6,7 +6,7 @@ import { taskKey } from "../../shared/repository/keys.ts";
 import { updateItem } from "../../shared/repository/table.ts";
 import { noopJob, taskNames } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
-import { completed, failedWith, type ReportedResult } from "../support/control-plane-worker.ts";
+import { completed, failedWith, type ReportedResult, runQueued, runToEnd } from "../support/control-plane-worker.ts";
 import { diamond, graphJob } from "../support/graph-jobs.ts";
 import { auditJob, readJobRecords } from "../support/job-audit.ts";
 
@@ -30,37 +30,19 @@ async function explainRefusal(response: Response): Promise<string> {
 }
 
 /** Runs all that waits in the queue; the tasks named fail. Answers what ran. */
-async function runQueued(...failing: string[]): Promise<string[]> {
-  const ran: string[] = [];
-  await plane()
-    .createWorker()
-    .runAll(({ task }) => {
-      ran.push(task);
-      return failing.includes(task) ? failedWith(7) : completed();
-    });
-  await plane().foldAll();
-  return ran.sort();
-}
-
-async function runToEnd(...failing: string[]): Promise<string[]> {
-  const ran: string[] = [];
-  for (let last = await runQueued(...failing); last.length > 0; last = await runQueued(...failing)) ran.push(...last);
-  return ran;
-}
-
 const audit = async (jobId: string) => auditJob(await readJobRecords(plane(), jobId));
 
 describe("the retry of a job", () => {
   it("runs failed tasks again, with what was skipped because of them, and nothing else", async () => {
     const jobId = await plane().submit(graphJob({ ...diamond, other: "" }));
-    expect(await runToEnd("lint")).toEqual(["build", "other", "lint", "unit"]);
+    expect(await runToEnd(plane(), "lint")).toEqual(["build", "other", "lint", "unit"]);
     expect(await readJob(jobId)).toMatchObject({ status: "failed", counts: { failed: 1, skipped: 1 } });
     expect(await retry(jobId)).toEqual({ job: jobId, status: "retrying", tasks: ["lint"], dependants: 1 });
     expect(await readJob(jobId), "at once").toMatchObject({ status: "running" });
     await plane().foldAll();
     expect(await readJob(jobId)).toMatchObject({ counts: { queued: 1, pending: 1, completed: 3 } });
     expect(await readTask(jobId, "publish")).toMatchObject({ status: "pending", waitingFor: ["lint"] });
-    expect(await runToEnd()).toEqual(["lint", "publish"]);
+    expect(await runToEnd(plane())).toEqual(["lint", "publish"]);
     expect(await readJob(jobId)).toMatchObject({ status: "completed", counts: { completed: 5 } });
     expect((await readTask(jobId, "lint")).attempts.map(({ outcome }) => outcome?.state)).toEqual([
       "failed",
@@ -71,23 +53,23 @@ describe("the retry of a job", () => {
 
   it("fails again where the task fails again, and can be retried again", async () => {
     const jobId = await plane().submit(graphJob(diamond));
-    await runToEnd("build");
+    await runToEnd(plane(), "build");
     for (let round = 0; round < 3; round++) {
       expect((await retry(jobId)).dependants).toBe(3);
-      expect(await runToEnd("build")).toEqual(["build"]);
+      expect(await runToEnd(plane(), "build")).toEqual(["build"]);
       expect(await readJob(jobId)).toMatchObject({ status: "failed", counts: { failed: 1, skipped: 3 } });
       await audit(jobId);
     }
     await retry(jobId);
-    await runToEnd();
+    await runToEnd(plane());
     expect(await readJob(jobId)).toMatchObject({ status: "completed" });
   });
 
   it("tells in its events who asked, and for what", async () => {
     const jobId = await plane().submit(noopJob(["a", "b"]));
-    await runToEnd("a");
+    await runToEnd(plane(), "a");
     await retry(jobId, ["a"]);
-    await runToEnd();
+    await runToEnd(plane());
     const { events } = await plane().call<EventPage>(`/v1/jobs/${jobId}/events`);
     const asked = events.findIndex(({ type }) => type === "job.retry_requested");
     expect(events[asked]).toMatchObject({ by: "test-submitter", count: 1, tasks: ["a"] });
@@ -98,7 +80,7 @@ describe("the retry of a job", () => {
 
   it("runs completed tasks again where they are named; what waits for them waits again", async () => {
     const jobId = await plane().submit(graphJob({ a: "", b: "a", c: "a b" }));
-    await runQueued();
+    await runQueued(plane());
     const worker = plane().createWorker();
     const [delivery] = await worker.receive();
     expect(await retry(jobId, ["a"])).toMatchObject({ tasks: ["a"], dependants: 0 });
@@ -109,17 +91,17 @@ describe("the retry of a job", () => {
     await worker.report(claim, completed());
     await plane().foldAll();
     expect(await readTask(jobId, "c")).toMatchObject({ status: "pending", waitingFor: ["a"] });
-    expect(await runToEnd()).toEqual(["a", "c"]);
+    expect(await runToEnd(plane())).toEqual(["a", "c"]);
     expect(await readJob(jobId)).toMatchObject({ status: "completed" });
     await audit(jobId);
   });
 
   it("of one task is a route of its own", async () => {
     const jobId = await plane().submit(noopJob(["a", "b"]));
-    await runToEnd("a", "b");
+    await runToEnd(plane(), "a", "b");
     const path = `/v1/jobs/${jobId}/tasks/b/retry`;
     expect(await plane().call<Retried>(path, { method: "POST", role: "submitter" })).toMatchObject({ tasks: ["b"] });
-    expect(await runToEnd()).toEqual(["b"]);
+    expect(await runToEnd(plane())).toEqual(["b"]);
     expect(await readJob(jobId)).toMatchObject({ status: "failed", counts: { failed: 1, completed: 1 } });
   });
 
@@ -130,7 +112,7 @@ describe("the retry of a job", () => {
     expect(await explainRefusal(await askRetry(jobId))).toMatch(/^409 no task of .* failed or timed out; name/);
     expect(await retry(jobId, ["build"])).toMatchObject({ dependants: 3 });
     expect(await readJob(jobId)).not.toHaveProperty("cancel");
-    expect(await runToEnd()).toEqual(["build", "lint", "unit", "publish"]);
+    expect(await runToEnd(plane())).toEqual(["build", "lint", "unit", "publish"]);
     expect(await readJob(jobId)).toMatchObject({ status: "completed" });
     await audit(jobId);
   });
@@ -145,7 +127,7 @@ describe("the retry of a job", () => {
     await plane().foldAll();
     plane().clock.advance(9 * minuteMs);
     await plane().sweep();
-    expect(await runQueued()).toEqual(["a"]);
+    expect(await runQueued(plane())).toEqual(["a"]);
     plane().clock.advance(2 * minuteMs);
     await plane().sweep();
     await plane().foldAll();
@@ -155,12 +137,12 @@ describe("the retry of a job", () => {
 
   it("gives tasks all their tries again", async () => {
     const jobId = await plane().submit(noopJob(["a"], { retry: { attempts: 2 } }));
-    await runToEnd("a");
-    await runToEnd("a");
+    await runToEnd(plane(), "a");
+    await runToEnd(plane(), "a");
     expect(await readTask(jobId, "a")).toMatchObject({ status: "failed", attempt: 2 });
     await retry(jobId);
-    await runToEnd("a");
-    await runToEnd("a");
+    await runToEnd(plane(), "a");
+    await runToEnd(plane(), "a");
     expect(await readTask(jobId, "a")).toMatchObject({ status: "failed", attempt: 4 });
   });
 
@@ -190,27 +172,27 @@ describe("the retry of a job", () => {
   it("of many tasks goes through all of them", async () => {
     const jobId = await plane().submit(noopJob(taskNames(120)));
     await plane().foldAll();
-    await runToEnd(...taskNames(120));
+    await runToEnd(plane(), ...taskNames(120));
     expect((await retry(jobId)).tasks).toHaveLength(120);
-    expect(await runToEnd()).toHaveLength(120);
+    expect(await runToEnd(plane())).toHaveLength(120);
     expect(await readJob(jobId)).toMatchObject({ status: "completed", counts: { completed: 120 } });
   });
 
   it("sent twice with one key happens once", async () => {
     const jobId = await plane().submit(noopJob(["a"]));
-    await runToEnd("a");
+    await runToEnd(plane(), "a");
     const headers = { "idempotency-key": "again" };
     const first = await retry(jobId, undefined, headers);
-    await runToEnd("a");
+    await runToEnd(plane(), "a");
     expect(await retry(jobId, undefined, headers)).toEqual(first);
-    expect(await runToEnd()).toEqual([]);
+    expect(await runToEnd(plane())).toEqual([]);
     expect((await askRetry(jobId, ["a"], headers)).status).toBe(409);
   });
 
   it("goes on after a crash at any of its writes", async () => {
     for (let crashAt = 0; ; crashAt++) {
       const jobId = await plane().submit(graphJob({ build: "", lint: "build" }));
-      await runToEnd("build");
+      await runToEnd(plane(), "build");
       let writes = 0;
       let crashed = false;
       plane().requests.intercept(async ({ writes: isWrite }, send) => {
@@ -231,7 +213,7 @@ describe("the retry of a job", () => {
         await plane().foldAll();
       }
       if (answer.status !== 202 && (await readJob(jobId)).status === "failed") await retry(jobId);
-      await runToEnd();
+      await runToEnd(plane());
       expect(await readJob(jobId), `crash at write ${crashAt}`).toMatchObject({ status: "completed" });
       await audit(jobId);
     }
@@ -270,7 +252,7 @@ describe("a retry at the same moment", () => {
     expect(retried()).toBe(true);
     expect(await readTask(jobId, "b")).toMatchObject({ status: "pending", waitingFor: ["a"] });
     await plane().foldAll();
-    expect(await runToEnd()).toEqual(["a", "b", "c"]);
+    expect(await runToEnd(plane())).toEqual(["a", "b", "c"]);
     expect(await readJob(jobId)).toMatchObject({ status: "completed" });
     await audit(jobId);
   });
@@ -284,7 +266,7 @@ describe("a retry at the same moment", () => {
     expect(retried()).toBe(true);
     expect(await readTask(jobId, "b")).toMatchObject({ status: "pending", waitingFor: ["a"] });
     await plane().foldAll();
-    expect(await runToEnd()).toEqual(["a", "b"]);
+    expect(await runToEnd(plane())).toEqual(["a", "b"]);
     await audit(jobId);
   });
 
@@ -299,7 +281,7 @@ describe("a retry at the same moment", () => {
     await workOnChore(plane().startProcess(), jobId, "cancel", Number.POSITIVE_INFINITY);
     expect(retried()).toBe(true);
     await plane().foldAll();
-    expect(await runToEnd()).toEqual(["a", "b"]);
+    expect(await runToEnd(plane())).toEqual(["a", "b"]);
     expect(await readJob(jobId)).toMatchObject({ status: "completed" });
     await audit(jobId);
   });
@@ -336,14 +318,14 @@ describe("a retry is refused", () => {
 
   it("of a task whose need did not complete and is not retried with it", async () => {
     const jobId = await plane().submit(graphJob(diamond));
-    await runToEnd("build");
+    await runToEnd(plane(), "build");
     expect(await explainRefusal(await askRetry(jobId, ["lint"]))).toMatch(/^409 task lint needs build, which did not/);
     expect(await retry(jobId, ["lint", "build"])).toMatchObject({ tasks: ["lint", "build"] });
   });
 
   it("of a task that has had all the attempts there are", async () => {
     const jobId = await plane().submit(noopJob(["a", "b"]));
-    await runToEnd("a", "b");
+    await runToEnd(plane(), "a", "b");
     await updateItem(plane().table, {
       Key: taskKey(jobId, 0, "a"),
       UpdateExpression: "SET attempt = :all",

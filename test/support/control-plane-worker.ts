@@ -133,3 +133,24 @@ export function failedByInfrastructure(): ReportedResult {
 export function released(): ReportedResult {
   return { kind: "released", reason: reasonFor("drained", "the worker drains") };
 }
+
+/** Runs what is queued, of any job, and folds it; answers the names of the tasks. Those named fail with exit code 7. */
+export async function runQueued(plane: ControlPlane, ...failing: string[]): Promise<string[]> {
+  const ran: string[] = [];
+  await plane.createWorker().runAll(({ task }) => {
+    ran.push(task);
+    return failing.includes(task) ? failedWith(7) : completed();
+  });
+  await plane.foldAll();
+  return ran.sort();
+}
+
+/** Does so until nothing is queued any more; what became queued together is named together. */
+export async function runToEnd(plane: ControlPlane, ...failing: string[]): Promise<string[]> {
+  const ran: string[] = [];
+  for (;;) {
+    const round = await runQueued(plane, ...failing);
+    if (round.length === 0) return ran;
+    ran.push(...round);
+  }
+}

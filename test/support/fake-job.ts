@@ -180,3 +180,13 @@ function artifactsOf(task: TaskSummary): Pick<TaskSummary, "artifacts"> {
 export function createFakeArtifact(name: string, body: Buffer): FakeArtifact {
   return { name, body, sha256: createHash("sha256").update(body).digest("hex") };
 }
+
+/** Ends each task of a job as told, `completed` where nothing is. */
+export function endTasks(job: FakeJob, ends: Record<string, TaskState> = {}): void {
+  for (const task of job.tasks.keys()) {
+    const to = ends[task] ?? "completed";
+    if (job.tasks.get(task)?.status === "queued") job.move(task, "running");
+    const reason = { code: "exit_code", detail: `step-1 of ${task} exited with 7`, fault: "user" } as const;
+    job.move(task, to, to === "completed" ? { exitCode: 0 } : { exitCode: 7, reason });
+  }
+}
