@@ -4,6 +4,7 @@ import { timing } from "../shared/domain/timing.ts";
 import { jobRules } from "../shared/jobfile/rules.ts";
 import { type DockerAddress, parseDockerHost } from "./docker-address.ts";
 import type { Isolation } from "./executors/docker/isolation.ts";
+import { type HealthConfig, healthEnv, readHealthConfig } from "./health/health-config.ts";
 import type { CacheLimits } from "./images/expiry.ts";
 import { parseIsolation } from "./isolation-config.ts";
 import { type NoticeConfig, noticeEnv, readNoticeConfig } from "./notices/notice-config.ts";
@@ -28,6 +29,7 @@ export interface WorkerConfig {
   docker: DockerAddress;
   provider: Provider;
   notices: NoticeConfig;
+  health: HealthConfig;
   /** How far the containers of tasks are kept apart from this machine. */
   isolation: Isolation;
   imageCache: CacheLimits;
@@ -93,6 +95,7 @@ const envSchema = z.object({
   SLUICE_SERVICE_LOG_BYTES: wholeNumber.optional(),
   DOCKER_HOST: z.string().optional(),
   ...noticeEnv,
+  ...healthEnv,
 });
 
 /** The names of all variables that `parseConfig` reads. */
@@ -142,6 +145,7 @@ export function parseConfig(
       executors,
       docker: docker.address,
       provider: values.SLUICE_PROVIDER,
+      health: readHealthConfig(values, values.SLUICE_PROVIDER),
       notices: readNoticeConfig(values, values.SLUICE_PROVIDER, host.cwd),
       isolation,
       imageCache: {

@@ -18,6 +18,7 @@ import {
 } from "../shared/api/worker-schemas.ts";
 import { parseJson } from "../shared/parse-json.ts";
 import { type CallOptions, ControlPlaneError } from "./control-plane-call.ts";
+import { ClockSkew } from "./health/clock-skew.ts";
 import { ResultReports } from "./result-reports.ts";
 import type { Secret } from "./secret.ts";
 import { type WorkerClaim, wrapSecrets } from "./worker-claim.ts";
@@ -31,6 +32,8 @@ export interface ControlPlaneClient {
   beat(workerId: string, heartbeat: Heartbeat, options: CallOptions): Promise<HeartbeatAnswer>;
   claim(workerId: string, claims: readonly TaskClaimRequest[], options: CallOptions): Promise<WorkerClaim[]>;
   reportResult(attemptId: string, result: AttemptResult, options: CallOptions): Promise<ResultAnswer>;
+  /** How far this machine's clock is ahead of the control plane's; undefined where no answer told of late. */
+  readonly clockSkewMs: number | undefined;
   close(): void;
 }
 
@@ -51,6 +54,7 @@ export function createControlPlaneClient(
   const secure = baseUrl.protocol === "https:";
   const agent = secure ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
   const send = secure ? httpsRequest : httpRequest;
+  const clock = new ClockSkew(() => performance.now());
 
   const post = <T>(path: string, body: unknown, schema: z.ZodType<T>, options: CallOptions) =>
     postText(path, JSON.stringify(body), schema, options);
@@ -78,6 +82,7 @@ export function createControlPlaneClient(
     const deadline = AbortSignal.timeout(options.deadlineMs);
     const signal = options.signal === undefined ? deadline : AbortSignal.any([deadline, options.signal]);
     const url = new URL(baseUrl.pathname.replace(/\/$/, "") + path, baseUrl);
+    const sentMs = Date.now();
     try {
       const answer = await new Promise<IncomingMessage>((resolve, reject) => {
         const request = send(url, {
@@ -95,6 +100,7 @@ export function createControlPlaneClient(
         request.on("error", reject);
         request.end(payload);
       });
+      clock.note(answer.headers.date, sentMs, Date.now());
       return readAnswer(answer.statusCode ?? 0, await readText(answer), schema, path);
     } catch (error) {
       options.signal?.throwIfAborted();
@@ -118,6 +124,9 @@ export function createControlPlaneClient(
     claim: async (workerId, claims, options) =>
       wrapSecrets(await post(`/v1/workers/${workerId}/claims`, { claims }, claimAnswerSchema, options)),
     reportResult: (attemptId, result, options) => reports.report(attemptId, result, options),
+    get clockSkewMs() {
+      return clock.skewMs;
+    },
     close: () => agent.destroy(),
   };
 }

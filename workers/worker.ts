@@ -6,6 +6,7 @@ import type { EcrClient } from "../shared/clients/ecr.ts";
 import type { ObjectStore } from "../shared/clients/object-store.ts";
 import type { Queue } from "../shared/clients/queue.ts";
 import { newWorkerId } from "../shared/domain/ids.ts";
+import type { AttemptOutcome } from "../shared/domain/manifest.ts";
 import type { Reason } from "../shared/domain/reason.ts";
 import { timing } from "../shared/domain/timing.ts";
 import type { Logger } from "../shared/log.ts";
@@ -19,6 +20,10 @@ import { DockerExecutor } from "./executors/docker/docker-executor.ts";
 import { EcrLogin } from "./executors/ecr-login.ts";
 import type { Executor } from "./executors/executor.ts";
 import { ProcessExecutor } from "./executors/process/process-executor.ts";
+import { FailureStreak } from "./health/failure-streak.ts";
+import type { HealthMonitor } from "./health/health-monitor.ts";
+import type { Health } from "./health/health-state.ts";
+import { createMachineHealth } from "./health/machine-health.ts";
 import { HeartbeatLoop } from "./heartbeat.ts";
 import { HeldMessages } from "./intake/held-messages.ts";
 import { Intake, type IntakeItem } from "./intake/intake.ts";
@@ -75,8 +80,13 @@ export class Worker {
   #state: Heartbeat["state"] = "alive";
   #killGraceMs: number;
   #docker: DockerExecutor | undefined;
-  /** `missed`: Docker does not answer, and the worker has other work; `needed`: it takes no tasks until Docker does. */
-  #dockerState: "there" | "missed" | "needed" = "there";
+  /** Docker did not answer when it was last heard of. */
+  #missesDocker = false;
+  #owner: Owner | undefined;
+  readonly #health: HealthMonitor;
+  /** When it was last found well after it was not: what began before is no evidence against it. */
+  #wellSinceMs = 0;
+  readonly #streak: FailureStreak;
   #workerDir = "";
   #parts: { held: HeldMessages; intake: Intake; heartbeats: HeartbeatLoop; objects: ObjectStore } | undefined;
   #starting: Promise<boolean> | undefined;
@@ -93,6 +103,8 @@ export class Worker {
     this.#log = deps.log.child({ workerId: this.workerId });
     this.#killGraceMs = deps.config.killGraceMs;
     this.#notices = this.#watchNotices();
+    this.#health = this.#watchHealth();
+    this.#streak = new FailureStreak(deps.config.health.maxFailuresInARow);
   }
 
   /** Resolves when the worker has drained, for whatever reason. */
@@ -111,10 +123,12 @@ export class Worker {
 
   async #startOnce(): Promise<boolean> {
     const owner = await readOwner();
+    this.#owner = owner;
     const { config } = this.#deps;
     await mkdir(config.workDir, { recursive: true, mode: 0o700 });
     this.#workerDir = await createWorkerDir(config.workDir, this.workerId, owner);
     this.#openExecutors(owner);
+    this.#health.start();
     this.#notices.start();
     const settings = await this.#register();
     if (settings === undefined || this.#drain !== undefined) return false;
@@ -137,10 +151,10 @@ export class Worker {
 
   /** Docker answers: it may hold what dead workers left there while it was away. */
   #welcomeDocker(): void {
-    if (this.#dockerState === "there") return;
-    this.#dockerState = "there";
-    this.#log.info("Docker answers: its tasks are taken");
-    this.#holdOrResume();
+    if (!this.#missesDocker) return;
+    this.#missesDocker = false;
+    this.#log.info("Docker answers");
+    this.#health.hint();
     void this.#docker?.removeRemains();
   }
 
@@ -148,20 +162,56 @@ export class Worker {
    * A worker without its Docker would fail one task after the other: it takes none until Docker is back. One that runs
    * host processes too, on a machine where Docker never answered, has them to run.
    */
-  #missDocker(why: string, wasThere: boolean): void {
-    if (!wasThere && this.#deps.config.executors.includes("process")) {
-      this.#dockerState = "missed";
-      this.#log.warn({ reason: why }, "Docker cannot be used: container steps will fail");
-      return;
-    }
-    this.#log.warn({ reason: why }, "Docker does not answer: no tasks are taken until it does");
-    this.#dockerState = "needed";
+  #missDocker(why: string): void {
+    this.#missesDocker = true;
+    if (this.#needsDocker) this.#health.suspect({ what: "docker", detail: why });
+    else this.#log.warn({ reason: why }, "Docker cannot be used: container steps will fail");
+  }
+
+  get #needsDocker(): boolean {
+    return this.#docker?.wasThere || !this.#deps.config.executors.includes("process");
+  }
+
+  #watchHealth(): HealthMonitor {
+    const { config, client } = this.#deps;
+    const machine = {
+      config: config.health,
+      workDir: config.workDir,
+      docker: () => (this.#needsDocker ? this.#docker : undefined),
+      clockSkewMs: () => client.clockSkewMs,
+      hostEnv: config.hostEnv,
+      removeRemains: async () => {
+        if (this.#owner !== undefined) await this.#removeRemains(this.#owner);
+      },
+      log: this.#log,
+    };
+    const onChange = (health: Health) => this.#noteHealth(health);
+    return createMachineHealth(machine, { hasTasks: () => this.#attempts.size > 0, onChange });
+  }
+
+  #noteHealth({ state, problem }: Health): void {
+    if (state === "recovered") this.#wellSinceMs = performance.now();
     this.#holdOrResume();
+    if (state !== "recovery_failed" || this.#deps.config.health.whenUnhealthy === "wait") return;
+    void this.drain({ kind: "unhealthy", detail: problem?.detail ?? "its machine is not well" });
+  }
+
+  /** Several tasks in a row that the machine may have failed are more than chance. */
+  #noteOutcome(claimed: WorkerTask, claimedAtMs: number, outcome: AttemptOutcome): void {
+    const usesDocker =
+      Object.keys(claimed.services).length > 0 || claimed.steps.some(({ kind }) => kind === "container");
+    const usesHost = claimed.steps.some(({ kind }) => kind === "process");
+    // A job that asks for what this worker never had says nothing about its machine.
+    const canRun = (!usesHost || this.#executors.has("process")) && (!usesDocker || this.#needsDocker);
+    const isExplained = outcome.state !== "completed" && (!this.#health.takesTasks || claimedAtMs < this.#wellSinceMs);
+    if (!canRun || isExplained) return;
+    const detail = this.#streak.note(`${claimed.jobId}/${claimed.task}`, outcome);
+    if (detail !== undefined) this.#health.suspect({ what: "tasks", detail });
   }
 
   /** Tasks are taken as long as nothing speaks against it. */
   #holdOrResume(): void {
-    if (this.#dockerState === "needed" || this.#isFinishing) this.#parts?.intake.pause();
+    if (this.#isFinishing || !this.#health.takesTasks) this.#parts?.intake.pause();
     else this.#parts?.intake.resume();
   }
 
@@ -223,7 +273,7 @@ export class Worker {
       owner,
       log,
       onThere: () => this.#welcomeDocker(),
-      onAway: (why, wasThere) => this.#missDocker(why, wasThere),
+      onAway: (why) => this.#missDocker(why),
     });
     this.#executors.set("docker", this.#docker);
     // Connects while the worker registers.
@@ -314,7 +364,8 @@ export class Worker {
     const nowMs = () => performance.now();
     const lease = new Lease({ attemptId, leaseToken, leaseMs, grantedAtMs: claimedAtMs, nowMs });
     parts.heartbeats.add(lease);
-    const attempt = new Attempt(this.#attemptDeps(parts.objects), claimed, lease);
+    const onOutcome = (outcome: AttemptOutcome) => this.#noteOutcome(claimed, claimedAtMs, outcome);
+    const attempt = new Attempt({ ...this.#attemptDeps(parts.objects), onOutcome }, claimed, lease);
     const stopMasking = this.#deps.maskedLog.add(attempt.secretMatcher);
     // Claimed while the worker was told to stop: given back before its first step.
     if (this.#state !== "alive") attempt.interrupt({ kind: "drained", reason: this.#drainReason });
@@ -333,7 +384,7 @@ export class Worker {
     this.#attempts.set(attemptId, { attempt, over });
   }
 
-  #attemptDeps(objects: ObjectStore): AttemptDeps {
+  #attemptDeps(objects: ObjectStore): Omit<AttemptDeps, "onOutcome"> {
     return {
       workerId: this.workerId,
       workerDir: this.#workerDir,
@@ -365,6 +416,7 @@ export class Worker {
   }
 
   async #drainOnce(cause: DrainCause): Promise<void> {
+    this.#health.stop();
     const startedAtMs = performance.now();
     const plan = planDrain(this.#deps.config.drainMs, this.#killGraceMs);
     const leftMs = (byMs: number) => Math.max(0, startedAtMs + byMs - performance.now());

@@ -51,6 +51,8 @@ export interface AttemptDeps {
   giveUp: AbortSignal;
   /** Aborted when a drain has no more time for what attempts leave behind. */
   stopKeeping: AbortSignal;
+  /** How the attempt ended, before it is reported. */
+  onOutcome: (outcome: AttemptOutcome) => void;
   log: Logger;
 }
 
@@ -290,6 +292,7 @@ export class Attempt {
     this.#lease.lost.throwIfAborted();
     const told = this.#maskReason(withUploadProblems(outcome, problems));
     const ended = await this.#commit({ kind: "ended", outcome: told, steps, logs, artifacts });
+    this.#deps.onOutcome(ended.outcome);
     return this.#report(ended);
   }
 

@@ -2,14 +2,16 @@ import { join } from "node:path";
 import { reasonFor } from "../../../shared/domain/reason.ts";
 import type { Logger } from "../../../shared/log.ts";
 import type { DockerAddress } from "../../docker-address.ts";
+import type { HealthProblem } from "../../health/health-state.ts";
 import { BlobCache } from "../../images/blob-cache.ts";
 import type { CacheLimits } from "../../images/expiry.ts";
 import { ImageLedger } from "../../images/image-ledger.ts";
 import { formatOwner, type Owner } from "../../owner.ts";
-import { messageOf, retryWithBackoff, withDeadline } from "../../retry.ts";
+import { messageOf, retryWithBackoff, settlesWithin, withDeadline } from "../../retry.ts";
 import type { EcrLogin } from "../ecr-login.ts";
 import { type Executor, StepFault, type TaskContext, type TaskSandbox } from "../executor.ts";
 import { attachToOutput } from "./attached-output.ts";
+import { probeDaemon } from "./daemon-probe.ts";
 import { DaemonWatch } from "./daemon-watch.ts";
 import { createDockerClient, type DockerClient, dockerLabels, explainUnreachable } from "./docker-client.ts";
 import { type DockerConnection, DockerSandbox } from "./docker-sandbox.ts";
@@ -29,6 +31,9 @@ const maxSurplusNamespaces = 2;
 /** A fresh one from time to time bounds how long anything unseen could stay in one. */
 const maxNamespaceUses = 50;
 const infoDeadlineMs = 10_000;
+const pruneDeadlineMs = 60_000;
+/** A look takes no longer where Docker answers; what one leaves that Docker answers later goes at a worker's next start. */
+const probeEndMs = 500;
 const firstConnectDelayMs = 500;
 const maxConnectDelayMs = 5_000;
 
@@ -54,7 +59,7 @@ export interface DockerExecutorOptions {
   /** Docker answers, for the first time or again after it was away. */
   onThere?: () => void;
   /** Docker does not answer, from the start or not any more. */
-  onAway?: (why: string, wasThere: boolean) => void;
+  onAway?: (why: string) => void;
 }
 
 /** Runs steps in containers of a Docker daemon on the same machine. */
@@ -67,6 +72,8 @@ export class DockerExecutor implements Executor {
   #connection: Promise<DockerConnection> | undefined;
   #daemon: DaemonWatch | undefined;
   #pool: NamespacePool | undefined;
+  #probing: Promise<unknown> = Promise.resolve();
+  #wasThere = false;
   #namespaceCount = 0;
 
   constructor(options: DockerExecutorOptions) {
@@ -85,7 +92,7 @@ export class DockerExecutor implements Executor {
       firstDelayMs: firstConnectDelayMs,
       maxDelayMs: maxConnectDelayMs,
       onFailure: (error) => {
-        if (!told) this.#options.onAway?.(error.message, false);
+        if (!told) this.#options.onAway?.(error.message);
         told = true;
       },
     }).catch((error: unknown) => {
@@ -101,6 +108,44 @@ export class DockerExecutor implements Executor {
     } catch (error) {
       return messageOf(error);
     }
+  }
+
+  /** Whether Docker has answered since this worker began. */
+  get wasThere(): boolean {
+    return this.#wasThere;
+  }
+
+  /** Looks whether Docker can run containers, on connections of its own; tells what is wrong where it cannot. */
+  probe(closely: boolean, deadlineMs: number): Promise<HealthProblem | undefined> {
+    const probing = this.#probe(closely, deadlineMs).catch((error: unknown): HealthProblem => {
+      return { what: "docker", detail: messageOf(error) };
+    });
+    this.#probing = probing;
+    return probing;
+  }
+
+  async #probe(closely: boolean, deadlineMs: number): Promise<HealthProblem | undefined> {
+    const { address, workerId } = this.#options;
+    const { pauseImage, rootDir } = await withDeadline(this.#connect(), deadlineMs, "connecting to Docker");
+    const docker = await createDockerClient(address, false);
+    const name = `sluice-${workerId.slice(2)}-probe`;
+    // The folder of a daemon on another machine says nothing here.
+    const folder = address.kind === "socket" ? rootDir : undefined;
+    return probeDaemon({ docker, pauseImage, name, labels: this.#labels, rootDir: folder, deadlineMs }, closely);
+  }
+
+  /** Drops what was kept ready by a daemon that may not be what it was. */
+  reconnect(): void {
+    this.#pool?.discardIdle();
+  }
+
+  /** Makes room on the disk: removes images that no task needs and, where allowed, the build cache. */
+  async makeRoom(withBuildCache: boolean): Promise<void> {
+    const { docker, pruner } = await this.#connect();
+    await Promise.all([
+      pruner.free(),
+      withBuildCache && withDeadline(docker.pruneBuilder(), pruneDeadlineMs, "emptying the build cache"),
+    ]);
   }
 
   /** Removes what dead workers left in Docker. Tells why Docker cannot be used where it cannot. */
@@ -147,7 +192,7 @@ export class DockerExecutor implements Executor {
     if (connection === undefined) return;
     const { docker, daemon, namespaces, pruner } = connection;
     await Promise.all([namespaces.close(), pruner.close()]);
-    await Promise.all(this.#removals);
+    await Promise.all([...this.#removals, settlesWithin(this.#probing, probeEndMs)]);
     // Also what a call made whose answer never came.
     if (!daemon.session.aborted) {
       await removeLabelled(docker, dockerLabels.worker, this.#options.workerId, this.#options.log);
@@ -169,7 +214,7 @@ export class DockerExecutor implements Executor {
     const docker = await this.#client;
     const unreachable = await explainUnreachable(docker, address);
     if (unreachable !== undefined) throw new StepFault(reasonFor("internal", unreachable));
-    const [pauseImage, cgroups] = await Promise.all([ensurePauseImage(docker), readCgroupSetup(docker, log)]);
+    const [pauseImage, { cgroups, rootDir }] = await Promise.all([ensurePauseImage(docker), readSetup(docker, log)]);
     const daemon = this.#watch(await createDockerClient(address, false));
     const remove = async (namespace: Namespace) => {
       await daemon.persist(() => removeNamespace(docker, namespace, log));
@@ -197,7 +242,7 @@ export class DockerExecutor implements Executor {
     this.#pool = namespaces;
     await daemon.open();
     const attach = (containerId: string) => attachToOutput(address, containerId);
-    return { docker, attach, daemon, namespaces, cgroups, pauseImage, ...(await this.#openImages(docker)) };
+    return { docker, attach, daemon, namespaces, cgroups, pauseImage, rootDir, ...(await this.#openImages(docker)) };
   }
 
   async #openImages(docker: DockerClient): Promise<Pick<DockerConnection, "images" | "pruner">> {
@@ -218,10 +263,11 @@ export class DockerExecutor implements Executor {
       docker,
       log,
       onThere: () => {
+        this.#wasThere = true;
         this.#pool?.discardIdle();
         onThere?.();
       },
-      onAway: () => onAway?.("the connection to Docker broke", true),
+      onAway: () => onAway?.("the connection to Docker broke"),
     });
     return this.#daemon;
   }
@@ -241,22 +287,32 @@ export class DockerExecutor implements Executor {
 }
 
 /** Of `docker info`, what the library's types lack. */
-interface CgroupInfo {
+interface DaemonInfo {
   CgroupVersion?: string;
   CgroupDriver?: string;
   MemoryLimit?: boolean;
   CpuCfsQuota?: boolean;
   PidsLimit?: boolean;
+  DockerRootDir?: string;
 }
 
-/** How the daemon keeps cgroups; a limit that its kernel does not know it would drop without a word to a task. */
-async function readCgroupSetup(docker: DockerClient, log: Logger): Promise<CgroupSetup> {
-  const info: CgroupInfo = await withDeadline(docker.info(), infoDeadlineMs, "docker info");
+/**
+ * Where the daemon keeps its files, and how it keeps cgroups; a limit that its kernel does not know it would drop without
+ * a word to a task.
+ */
+async function readSetup(
+  docker: DockerClient,
+  log: Logger,
+): Promise<{ cgroups: CgroupSetup; rootDir: string | undefined }> {
+  const info: DaemonInfo = await withDeadline(docker.info(), infoDeadlineMs, "docker info");
   const limits = { memory: info.MemoryLimit, cpus: info.CpuCfsQuota, pids: info.PidsLimit };
   const missing = Object.entries(limits).flatMap(([name, isKnown]) => (isKnown === false ? [name] : []));
   if (missing.length > 0) log.warn({ missing }, "Docker cannot enforce these resources on this machine");
   return {
-    version: info.CgroupVersion === "2" ? "2" : "1",
-    driver: info.CgroupDriver === "systemd" ? "systemd" : "cgroupfs",
+    rootDir: info.DockerRootDir,
+    cgroups: {
+      version: info.CgroupVersion === "2" ? "2" : "1",
+      driver: info.CgroupDriver === "systemd" ? "systemd" : "cgroupfs",
+    },
   };
 }

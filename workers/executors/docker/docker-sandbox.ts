@@ -47,6 +47,8 @@ export interface DockerConnection {
   images: ImageLoader;
   cgroups: CgroupSetup;
   pauseImage: string;
+  /** The daemon's folder on its machine. */
+  rootDir: string | undefined;
   pruner: ImagePruner;
 }
 
