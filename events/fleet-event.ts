@@ -38,7 +38,7 @@ export const workerStoppedSchema = z.object({
   abandoned: z.array(heldAttemptSchema),
 });
 
-/** The worker was silent for three heartbeats; `tasks` are those that it held when it was last heard of. */
+/** The worker was silent for three heartbeats; `tasks` are those that it held then. */
 export const workerLostSchema = z.object({
   ...ofWorker,
   type: z.literal("worker_lost"),

@@ -1,18 +1,33 @@
+import { formatAttemptId } from "../../shared/domain/ids.ts";
+import { timing } from "../../shared/domain/timing.ts";
 import { isSilent } from "../../shared/domain/worker-state.ts";
 import type { WorkerItem } from "../../shared/repository/workers.ts";
 import type { Deps } from "../deps.ts";
 
 /**
  * Writes down which of these workers are lost; answers how many it was the first to. Whoever looks at workers does this:
- * the sweep, who asks for workers or pools, a rescue. One after the other: workers of a pool write the same item.
+ * the sweep, who asks for workers or pools, a rescue. One after the other: workers of a pool write the same item. What
+ * fails for one is thrown after the others had their turn.
  */
 export async function noteSilent(deps: Deps, workers: readonly WorkerItem[]): Promise<number> {
   let lost = 0;
-  for (const worker of workers) {
-    if (!isSilent(worker, deps.now()) || !(await deps.workers.noteLost(worker.workerId, deps.now()))) continue;
-    lost += 1;
-    const { workerId, pool, heldAttempts } = worker;
-    deps.log.warn({ workerId, pool, attempts: heldAttempts }, "a worker is lost: it was silent for three heartbeats");
+  const failures: unknown[] = [];
+  for (const worker of workers.filter((one) => isSilent(one, deps.now()))) {
+    try {
+      if (await noteLost(deps, worker)) lost += 1;
+    } catch (error) {
+      failures.push(error);
+    }
   }
+  if (failures.length > 0) throw new AggregateError(failures, "that workers are lost could not be written down");
   return lost;
+}
+
+async function noteLost(deps: Deps, { workerId, pool, heldAttempts = [], lastSeenMs }: WorkerItem): Promise<boolean> {
+  // What it has claimed since its last heartbeat, of which that could not tell.
+  const claimed = await deps.tasks.listClaimedBetween(workerId, lastSeenMs, lastSeenMs + timing.workerSilentMs);
+  const attempts = new Set([...heldAttempts, ...claimed.map(formatAttemptId)]);
+  if (!(await deps.workers.noteLost(workerId, [...attempts], deps.now()))) return false;
+  deps.log.warn({ workerId, pool, attempts: [...attempts] }, "a worker is lost: it was silent for three heartbeats");
+  return true;
 }

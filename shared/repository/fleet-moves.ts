@@ -52,7 +52,7 @@ export async function moveWorker(
     const pool = await readPool(table, worker.pool);
     const isMoved =
       move.events.length > 0
-        ? (await writeTransaction(table, [{ Update: update }, ...addEvents(table, pool, move, nowMs)])).ok
+        ? (await writeTransaction(table, [{ Update: update }, ...addEvents(table, pool, worker, move, nowMs)])).ok
         : (await updateItem(table, update)).ok;
     if (isMoved) return { worker: { ...without(worker, move.remove), ...move.set }, moved: true };
     await sleep(Math.random() * Math.min(longestPauseMs, 10 * 2 ** tries));
@@ -86,12 +86,12 @@ export function toPool(pool: string, item: Record<string, unknown> = {}): PoolIt
 }
 
 /** The items that count a move and tell of it. */
-function addEvents(table: Table, pool: PoolItem, move: WorkerMove, nowMs: number): TransactItems {
+function addEvents(table: Table, pool: PoolItem, worker: WorkerItem, move: WorkerMove, nowMs: number): TransactItems {
   const changed = move.change && changePool(pool, move.change, nowMs);
   const workerId = move.change?.workerId;
   const scale = changed?.scale && workerId !== undefined ? [{ ...changed.scale, workerId }] : [];
-  const lastSeenMs = typeof move.set.lastSeenMs === "number" ? move.set.lastSeenMs : pool.lastSeenMs;
-  const after = { ...pool, ...changed?.counts, lastSeenMs: Math.max(pool.lastSeenMs, lastSeenMs) };
+  const seenMs = move.set.lastSeenMs ?? worker.lastSeenMs;
+  const after = { ...pool, ...changed?.counts, lastSeenMs: Math.max(pool.lastSeenMs, Number(seenMs)) };
   return placeEvents(table, pool, after, [...move.events, ...scale], nowMs, { isListed: true });
 }
 

@@ -5,6 +5,7 @@ import type { UserRetryPolicy } from "../domain/retry-policy.ts";
 import { isTerminalTaskState } from "../domain/task-state.ts";
 import { timing } from "../domain/timing.ts";
 import type { TaskSpec } from "../jobfile/job-spec.ts";
+import { listClaimedBetween } from "./claimed-between.ts";
 import { endPending, meetNeeds, waitAgain } from "./graph-moves.ts";
 import type { CancelRequest, TaskItem, TaskTransition } from "./items.ts";
 import { dueEntry, taskKey } from "./keys.ts";
@@ -40,6 +41,8 @@ export interface TaskRepository {
     job: { jobId: string; bucketCount: number },
     page: TaskListPage,
   ): Promise<{ tasks: TaskItem[]; cursor?: string }>;
+  /** Tasks that a worker claimed between two times and still holds, as far as the sweep has not looked at them yet. */
+  listClaimedBetween(workerId: string, fromMs: number, toMs: number): Promise<TaskItem[]>;
   /** Gives a queued task, or one whose lease has run out, to a worker as its next attempt. */
   claim(task: TaskItem, claim: TaskClaim): Promise<TaskMove>;
   /** Renews the lease of a running attempt; refused where the token is not the lease's. */
@@ -123,6 +126,7 @@ export function createTaskRepository(table: Table): TaskRepository {
       return items as unknown as TaskItem[];
     },
     list: (job, page) => listTasks(table, job, page),
+    listClaimedBetween: (workerId, fromMs, toMs) => listClaimedBetween(table, workerId, fromMs, toMs),
     claim: (task, claim) => claimTask(table, task, claim),
     renewLease: (key, leaseToken, nowMs) => renewLease(table, key, leaseToken, nowMs),
     endAttempt: (key, proof, end, nowMs) => endAttempt(table, key, proof, end, nowMs),

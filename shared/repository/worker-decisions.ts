@@ -93,15 +93,15 @@ function decideStop(worker: WorkerItem, beat: Heartbeat, nowMs: number): WorkerM
   };
 }
 
-/** That a worker is lost; undefined where it is not, or not any more. */
-export function decideLoss(worker: WorkerItem, nowMs: number): WorkerMove | undefined {
+/** That a worker is lost with these attempts; undefined where it is not, or not any more. */
+export function decideLoss(worker: WorkerItem, attemptIds: readonly string[], nowMs: number): WorkerMove | undefined {
   const { workerId, state, host, lastSeenMs } = worker;
   if (!isSilent(worker, nowMs) || state === "lost" || state === "stopped") return undefined;
   const lastSeenAt = new Date(lastSeenMs).toISOString();
-  const tasks = listAttempts(worker.heldAttempts ?? []);
+  const tasks = listAttempts(attemptIds);
   return {
     events: [{ type: "worker_lost", workerId, host, from: state, lastSeenAt, tasks }],
-    set: { state: "lost", lastSeenMs, lostAt: new Date(nowMs).toISOString(), expiresAt: ttl(nowMs) },
+    set: { state: "lost", lostAt: new Date(nowMs).toISOString(), expiresAt: ttl(nowMs) },
     remove: ofActive,
     change: { kind: "lost", workerId, wasLive: wasLive(state) },
     unheard: true,

@@ -47,8 +47,8 @@ export interface WorkerRepository {
   register(worker: RegisterWorker, nowMs: number): Promise<void>;
   /** Notes a heartbeat, and what it moves; undefined where the worker was never registered. */
   recordHeartbeat(workerId: string, beat: Heartbeat, nowMs: number): Promise<WorkerItem | undefined>;
-  /** Writes down that a worker is lost; false where it is not, or somebody else has. */
-  noteLost(workerId: string, nowMs: number): Promise<boolean>;
+  /** Writes down that a worker is lost with these attempts; false where it is not, or somebody else has. */
+  noteLost(workerId: string, attemptIds: readonly string[], nowMs: number): Promise<boolean>;
   get(workerId: string): Promise<WorkerItem | undefined>;
   getMany(workerIds: readonly string[]): Promise<WorkerItem[]>;
   /** Workers of a pool that have neither stopped nor are known to be lost. */
@@ -64,8 +64,8 @@ export function createWorkerRepository(table: Table): WorkerRepository {
   return {
     register: (worker, nowMs) => register(table, worker, nowMs),
     recordHeartbeat: (workerId, beat, nowMs) => recordHeartbeat(table, workerId, beat, nowMs),
-    async noteLost(workerId, nowMs) {
-      const outcome = await moveWorker(table, workerId, nowMs, (worker) => decideLoss(worker, nowMs));
+    async noteLost(workerId, attemptIds, nowMs) {
+      const outcome = await moveWorker(table, workerId, nowMs, (worker) => decideLoss(worker, attemptIds, nowMs));
       return outcome?.moved ?? false;
     },
     async get(workerId) {
