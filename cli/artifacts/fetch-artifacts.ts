@@ -76,7 +76,6 @@ interface WantedArtifact {
 }
 
 const parallelDownloads = 4;
-const tries = 3;
 
 /**
  * Fetches the artifacts of tasks into a folder, a few at a time, each checked; of running tasks what they have written
@@ -150,21 +149,21 @@ async function fetchOne(options: FetchArtifactsOptions, wanted: WantedArtifact):
   const { folder, signal } = options;
   const { task, attempt, name, liveAt } = wanted;
   const target = join(folder, checkFileName(name));
-  for (let tried = 1; ; tried++) {
+  const find = async (): Promise<LinkedArtifact> => {
     const listed = await wanted.link();
-    if (!listed)
-      throw new CliError(exitCodes.notFound, `task ${oneLine(task)} has no artifact ${oneLine(name)} any more`);
-    const { size, sha256, url, incomplete } = listed;
-    const result = await fetchFile({ url, target, size, sha256, signal }).catch(explainDisk);
-    if (result.ok) {
-      const told = { ...(liveAt === undefined ? {} : { liveAt }), ...(incomplete === undefined ? {} : { incomplete }) };
-      const artifact = { task, attempt, name, size, sha256, path: target, ...told };
-      return options.extract ? extractOne(artifact, folder, signal) : artifact;
-    }
-    if (!result.retry || tried >= tries) {
-      throw new CliError(exitCodes.failed, `${oneLine(name)} could not be fetched: ${oneLine(result.message)}`);
-    }
+    if (listed) return listed;
+    throw new CliError(exitCodes.notFound, `task ${oneLine(task)} has no artifact ${oneLine(name)} any more`);
+  };
+  const { url, size, sha256, incomplete } = await find();
+  const links = [url];
+  const link = async () => links.pop() ?? (await find()).url;
+  const result = await fetchFile({ link, target, size, sha256, signal }).catch(explainDisk);
+  if (!result.ok) {
+    throw new CliError(exitCodes.failed, `${oneLine(name)} could not be fetched: ${oneLine(result.message)}`);
   }
+  const told = { ...(liveAt === undefined ? {} : { liveAt }), ...(incomplete === undefined ? {} : { incomplete }) };
+  const artifact = { task, attempt, name, size, sha256, path: target, ...told };
+  return options.extract ? extractOne(artifact, folder, signal) : artifact;
 }
 
 async function extractOne(artifact: FetchedArtifact, folder: string, signal: AbortSignal): Promise<FetchedArtifact> {

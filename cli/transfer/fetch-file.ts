@@ -1,103 +1,75 @@
 import { createHash, randomBytes } from "node:crypto";
-import { createWriteStream } from "node:fs";
-import { rename, rm } from "node:fs/promises";
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { Readable, Transform } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import type { ReadableStream as WebStream } from "node:stream/web";
+import { readStoredBytes, StoredBytesError } from "../../shared/api-client/stored-bytes.ts";
 
 /** What is fetched, what it must be, and where it goes. */
 export interface FetchFileOptions {
-  /** A presigned URL; nothing else authorises the call. */
-  url: string;
+  /** A presigned URL, new each time; nothing else authorises the call. */
+  link: () => Promise<string>;
   target: string;
   size: number;
   /** Hexadecimal. */
   sha256: string;
   signal: AbortSignal;
-  /** Without any byte for this long the download fails. */
-  idleTimeoutMs?: number;
 }
 
-/** Whether the file is there, checked, or why not; `retry` says that another try with a fresh link may help. */
-export type FetchFileResult = { ok: true } | { ok: false; message: string; retry: boolean };
+/** Whether the file is there, checked, or why not. */
+export type FetchFileResult = { ok: true } | { ok: false; message: string };
+
+/** How often the whole of it is fetched where what came was not what was stored. */
+const tries = 3;
 
 /**
  * Downloads a file with flat memory, checks size and sha256, and puts it in place in one step: readers see the whole
- * file or none. Throws only for what is wrong on this side (the disk, an interrupt).
+ * file or none. A download that breaks off is resumed. Throws only for what is wrong on this side (the disk, an
+ * interrupt).
  */
 export async function fetchFile(options: FetchFileOptions): Promise<FetchFileResult> {
   const { target, size, sha256, signal } = options;
   const partial = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString("hex")}.part`);
+  const file = await open(partial, "ax", 0o644);
   try {
-    const received = await download(options, partial);
-    if (!received.ok) return received;
-    if (received.size !== size || received.sha256 !== sha256) {
+    for (let tried = 1; ; tried++) {
+      await file.truncate(0);
+      const received = await download(options, file);
+      if (!received.ok && !received.isChanged) return received;
+      if (received.ok && received.size === size && received.sha256 === sha256) break;
+      if (tried < tries) continue;
+      if (!received.ok) return received;
       const message = `what came is not what was stored (${received.size} of ${size} bytes, sha256 ${received.sha256})`;
-      return { ok: false, message, retry: true };
+      return { ok: false, message };
     }
+    await file.close();
     signal.throwIfAborted();
     await rename(partial, target);
     return { ok: true };
   } finally {
+    await file.close();
     await rm(partial, { force: true });
   }
 }
 
-type Download = { ok: true; size: number; sha256: string } | { ok: false; message: string; retry: boolean };
+type Download =
+  | { ok: true; size: number; sha256: string }
+  /** `isChanged`: the object is another one than when it was begun. */
+  | { ok: false; message: string; isChanged: boolean };
 
-async function download(options: FetchFileOptions, partial: string): Promise<Download> {
-  const { url, signal, idleTimeoutMs = 60_000 } = options;
-  const idle = new AbortController();
-  const watchdog = setTimeout(() => idle.abort(new Error(`nothing came for ${idleTimeoutMs / 1000} s`)), idleTimeoutMs);
+async function download({ link, signal, size }: FetchFileOptions, file: FileHandle): Promise<Download> {
   const hash = createHash("sha256");
-  let bytes = 0;
-  const tap = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      watchdog.refresh();
-      bytes += chunk.length;
+  let received = 0;
+  try {
+    for await (const chunk of readStoredBytes({ link, signal, isFinal: (status) => status === 404 })) {
+      received += chunk.length;
       hash.update(chunk);
       // More than there should be: no reason to fill the disk with it.
-      if (bytes > options.size) done(new Error(`more than the ${options.size} bytes that were stored came`));
-      else done(null, chunk);
-    },
-  });
-  const ends = AbortSignal.any([signal, idle.signal]);
-  try {
-    const response = await fetch(url, { signal: ends });
-    if (!response.ok) {
-      await response.body?.cancel();
-      const message =
-        response.status === 404 ? "it is not in the store any more" : `the store answered ${response.status}`;
-      return { ok: false, message, retry: response.status !== 404 };
+      if (received > size) break;
+      await file.appendFile(chunk);
     }
-    const body = response.body ? Readable.fromWeb(response.body as WebStream) : Readable.from([]);
-    await pipeline(body, tap, createWriteStream(partial, { mode: 0o644 }), { signal: ends });
-    return { ok: true, size: bytes, sha256: hash.digest("hex") };
+    return { ok: true, size: received, sha256: hash.digest("hex") };
   } catch (error) {
-    if (signal.aborted) throw signal.reason;
-    if (isLocalFault(error)) throw error;
-    const reason = idle.signal.aborted ? idle.signal.reason : error;
-    const cause = reason instanceof Error && reason.cause instanceof Error ? reason.cause : reason;
-    return { ok: false, message: cause instanceof Error ? cause.message : String(cause), retry: true };
-  } finally {
-    clearTimeout(watchdog);
+    signal.throwIfAborted();
+    if (!(error instanceof StoredBytesError)) throw error;
+    return { ok: false, message: error.message, isChanged: error.status === 412 || error.status === 416 };
   }
-}
-
-/** Faults of the disk: another try would meet them again. */
-function isLocalFault(error: unknown): boolean {
-  const codes = [
-    "ENOSPC",
-    "EDQUOT",
-    "EACCES",
-    "EPERM",
-    "EROFS",
-    "ENOENT",
-    "ENOTDIR",
-    "EISDIR",
-    "EMFILE",
-    "ENAMETOOLONG",
-  ];
-  return error instanceof Error && "code" in error && codes.includes(String(error.code));
 }

@@ -120,12 +120,16 @@ describe("sluice artifact", () => {
     expect(await readFile(join(folder, "out/unit.tar.zst"), "utf8")).toBe("good!");
   });
 
-  it("tries again with a fresh link when a download breaks off or its link has run out", async () => {
-    job.addArtifact("unit", createFakeArtifact("unit.tar.zst", Buffer.from("good!")));
+  it("resumes by a fresh link a download that breaks off or whose link has run out", async () => {
+    const large = Buffer.alloc(3_000_000, "0123456789");
+    job.addArtifact("unit", createFakeArtifact("unit.tar.zst", large));
     fake.fail({ path: /store/, code: "forbidden" });
-    fake.fail({ path: /store/, cutAnswer: true });
+    fake.fail({ path: /store/, cutMidway: true });
     expect((await fetchArtifacts("-o", "out")).code).toBe(0);
-    expect(await readFile(join(folder, "out/unit.tar.zst"), "utf8")).toBe("good!");
+    expect((await readFile(join(folder, "out/unit.tar.zst"))).equals(large)).toBe(true);
+    const stored = fake.requests.filter(({ path }) => path.startsWith("/store/"));
+    expect(stored.map(({ headers }) => headers["if-match"])).toEqual([undefined, undefined, expect.any(String)]);
+    expect(stored.at(-1)?.headers.range).toMatch(/^bytes=[1-9]\d*-$/);
   });
 
   it("says of an artifact whose time is over when it expired, with exit code 5 where it was asked for by name", async () => {

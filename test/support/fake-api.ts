@@ -25,6 +25,8 @@ export interface Fault {
   stalls?: boolean;
   /** … or does what was asked and cuts the connection before the answer … */
   cutAnswer?: boolean;
+  /** … or cuts it in its middle … */
+  cutMidway?: boolean;
   /** … or cuts a stream after so many messages. */
   cutAfterMessages?: number;
 }
@@ -129,8 +131,10 @@ function send(response: ServerResponse, answer: FakeAnswer, fault: Fault | undef
   }
   const body = answer.kind === "json" ? Buffer.from(JSON.stringify(answer.body)) : answer.body;
   const type = answer.kind === "json" ? "application/json" : "application/octet-stream";
-  response.writeHead(answer.status, { "content-type": type, "content-length": body.length });
-  response.end(body);
+  const headers = answer.kind === "bytes" ? answer.headers : undefined;
+  response.writeHead(answer.status, { "content-type": type, "content-length": body.length, ...headers });
+  if (fault?.cutMidway) response.write(body.subarray(0, body.length / 2), () => response.destroy());
+  else response.end(body);
 }
 
 function sendStream(

@@ -17,7 +17,7 @@ export interface FakeMessage {
 /** What a request is answered with: a body, bytes of the store, or a stream that goes on as its job does. */
 export type FakeAnswer =
   | { kind: "json"; status: number; body: unknown }
-  | { kind: "bytes"; status: number; body: Buffer }
+  | { kind: "bytes"; status: number; body: Buffer; headers?: Record<string, string> }
   | {
       kind: "stream";
       job: FakeJob;
@@ -90,8 +90,8 @@ function retryTasks(job: FakeJob, request: RecordedRequest): FakeAnswer {
 
 /** The store behind presigned links: authorised by the link alone, as S3 is. */
 export function answerStore(fake: FakeApi, request: RecordedRequest, upload: Buffer): FakeAnswer {
-  const bytes = (status: number, body: Buffer | string = ""): FakeAnswer => {
-    return { kind: "bytes", status, body: Buffer.from(body) };
+  const bytes = (status: number, body: Buffer | string = "", headers?: Record<string, string>): FakeAnswer => {
+    return { kind: "bytes", status, body: Buffer.from(body), ...(headers && { headers }) };
   };
   if (request.headers.authorization !== undefined) return bytes(400, "authorised twice");
   if (request.method === "PUT") {
@@ -101,7 +101,12 @@ export function answerStore(fake: FakeApi, request: RecordedRequest, upload: Buf
     return bytes(200);
   }
   const object = fake.objects.get(request.path);
-  return object ? bytes(200, object) : bytes(404);
+  if (object === undefined) return bytes(404);
+  const etag = `"${createHash("md5").update(object).digest("hex")}"`;
+  if ((request.headers["if-match"] ?? etag) !== etag) return bytes(412);
+  const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? 0);
+  const range = { "content-range": `bytes ${start}-${object.length - 1}/${object.length}` };
+  return start === 0 ? bytes(200, object, { etag }) : bytes(206, object.subarray(start), { etag, ...range });
 }
 
 function submit(fake: FakeApi, submissions: Map<string, FakeJob>, request: RecordedRequest): FakeAnswer {

@@ -1,5 +1,6 @@
 import { promisify } from "node:util";
 import { constants, zstdCompress } from "node:zlib";
+import { readAhead } from "../../shared/read-ahead.ts";
 import { frameBytes } from "./tar-archive.ts";
 
 /**
@@ -14,26 +15,14 @@ const compressFrame = promisify(zstdCompress) as (frame: Buffer, settings: typeo
  * Compresses each piece with zstd, on several cores: one frame after the other, as the format allows. At level 3 the
  * compressor looks back no further than the 2 MiB of a piece. Memory is flat.
  */
-export async function* compress(frames: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  const running: Promise<Buffer>[] = [];
-  // Files with holes consist of these: there is one way to say so.
+export function compress(frames: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  // Holes of files consist of these: what they become is the same each time.
   const zeros = Buffer.alloc(frameBytes);
   let packedZeros: Promise<Buffer> | undefined;
-  const begin = (frame: Buffer) => {
+  const pack = (frame: Buffer) => {
     if (!frame.equals(zeros)) return compressFrame(frame, options);
     packedZeros ??= compressFrame(zeros, options);
     return packedZeros;
   };
-  try {
-    for await (const frame of frames) {
-      const compressed = begin(frame);
-      // It is awaited in its turn; until then a failure is not an unhandled one.
-      compressed.catch(() => undefined);
-      running.push(compressed);
-      if (running.length >= framesAtOnce) yield (await running.shift()) as Buffer;
-    }
-    for (const compressed of running.splice(0)) yield await compressed;
-  } finally {
-    await Promise.allSettled(running);
-  }
+  return readAhead(frames, pack, framesAtOnce);
 }
