@@ -8,9 +8,10 @@ import { type Context, withInterrupt } from "../context.ts";
 import { CliError, exitCodes } from "../errors.ts";
 import { followAttempt } from "../logs/follow-attempt.ts";
 import { type LogPlace, type LogPlaceOptions, parseLogPlace } from "../logs/log-place.ts";
-import { createLogPrinter } from "../logs/log-printer.ts";
+import { createLogPrinter, eachApiLine } from "../logs/log-printer.ts";
 import { outlast } from "../logs/outlast.ts";
 import { printLogBytes } from "../logs/print-log-bytes.ts";
+import { type ReadLogChunk, readLogChunks } from "../logs/read-log-chunks.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import { explainReason, lookOf } from "../watch/task-line.ts";
 
@@ -58,12 +59,21 @@ interface Reading {
 
 interface LineWriter {
   write(attempt: number, lines: readonly ApiLogLine[]): void;
+  writeChunk(chunk: ReadLogChunk): void;
   end(): void;
 }
 
 function createWriter(context: Context, options: LogsOptions): LineWriter {
   const printer = createLogPrinter({ out: context.out, timestamps: options.timestamps === true });
   let step: number | undefined;
+  // On a terminal a rule shows where another step begins; files get the log and nothing else.
+  const enterStep = (next: number | undefined) => {
+    if (step !== undefined && step !== next && context.out.isTty) {
+      printer.end();
+      context.out.write(`${context.out.style("dim", `── step ${next} ──`)}\n`);
+    }
+    step = next;
+  };
   return {
     write: (attempt, lines) => {
       for (const line of lines) {
@@ -71,14 +81,17 @@ function createWriter(context: Context, options: LogsOptions): LineWriter {
           context.writeJson({ attempt, ...line });
           continue;
         }
-        // On a terminal a rule shows where another step begins; files get the log and nothing else.
-        if (step !== undefined && step !== line.step && context.out.isTty) {
-          printer.end();
-          context.out.write(`${context.out.style("dim", `── step ${line.step} ──`)}\n`);
-        }
-        step = line.step;
+        enterStep(line.step);
         printer.print([line]);
       }
+    },
+    writeChunk: (chunk) => {
+      if (context.json) {
+        for (const line of eachApiLine(chunk)) context.writeJson({ attempt: chunk.attempt, ...line });
+        return;
+      }
+      enterStep(chunk.step);
+      printer.printChunk(chunk);
     },
     end: () => printer.end(),
   };
@@ -95,14 +108,20 @@ async function readTask({ context, api, options, place, writer, signal }: Readin
   }
   const { tail, since, lines } = place;
   let isEmpty = true;
-  const query = { ...choice, tail, since, lines, limit: 5_000 };
-  for await (const page of api.eachLogPage(task.job, task.task, query, { signal })) {
-    isEmpty = false;
-    writer.write(page.attempt, page.lines);
-    // The reader may have had enough (`| head`).
-    if (context.out.closed) return;
+  if (tail !== undefined) {
     // What a running task has written since then is not asked for.
-    if (tail !== undefined) break;
+    const page = await api.readLog(task.job, task.task, { ...choice, tail }, { signal });
+    isEmpty = page.lines.length === 0;
+    writer.write(page.attempt, page.lines);
+  } else {
+    const query = { ...choice, since, lines };
+    for await (const chunk of readLogChunks(api, { job: task.job, task: task.task, query, signal })) {
+      isEmpty = false;
+      writer.writeChunk(chunk);
+      // The reader may have had enough (`| head`).
+      if (context.out.closed) return;
+      await context.out.drained();
+    }
   }
   writer.end();
   // Where no lines, or certain ones, were asked for, that there are no more says nothing.

@@ -1,6 +1,11 @@
 import { stripVTControlCharacters } from "node:util";
 import type { ApiLogLine } from "../../shared/api/schemas.ts";
+import { eachLogLine } from "../../shared/domain/log-line.ts";
 import type { Output } from "../terminal/output.ts";
+import type { ReadLogChunk } from "./read-log-chunks.ts";
+
+/** So many lines are written at once. */
+const linesPerWrite = 5_000;
 
 /** How lines of logs are written. */
 export interface LogPrinterOptions {
@@ -13,6 +18,8 @@ export interface LogPrinterOptions {
 /** Writes the lines of one task's log. */
 export interface LogPrinter {
   print(lines: readonly ApiLogLine[]): void;
+  /** Prints lines of one chunk; without a terminal and times the text goes as it is, not line by line. */
+  printChunk(chunk: ReadLogChunk): void;
   /** Ends a line that was left open. */
   end(): void;
 }
@@ -36,13 +43,62 @@ export function createLogPrinter({ out, timestamps, prefix }: LogPrinterOptions)
     return `${lineEnd}${start}${text}${open ? "" : "\n"}`;
   }
 
+  /** Only where a piece of a line is not gone on with is anything put into the text. */
+  function formatText({ step, content: { text, runs } }: ReadLogChunk): string {
+    const pieces: string[] = [];
+    let pieceStart = 0;
+    let at = 0;
+    for (const { stream, partial, bytes } of runs) {
+      if (open && (open.step !== step || open.stream !== stream)) {
+        pieces.push(text.toString("utf8", pieceStart, at), "\n");
+        pieceStart = at;
+      }
+      open = partial ? { step, stream } : undefined;
+      at += bytes;
+    }
+    pieces.push(text.toString("utf8", pieceStart));
+    return pieces.join("");
+  }
+
+  const isPlain = !out.isTty && !timestamps && prefix === undefined;
   return {
     print: (lines) => out.write(lines.map(format).join("")),
+    printChunk: (chunk) => {
+      if (isPlain) out.write(formatText(chunk));
+      else for (const lines of eachBatch(eachApiLine(chunk))) out.write(lines.map(format).join(""));
+    },
     end: () => {
       if (open) out.write("\n");
       open = undefined;
     },
   };
+}
+
+/** The lines of a chunk as the API tells them. */
+export function* eachApiLine({ step, service, firstLine, content }: ReadLogChunk): Generator<ApiLogLine> {
+  let line = firstLine;
+  for (const { atMs, stream, text, partial } of eachLogLine(content)) {
+    const at = new Date(atMs).toISOString();
+    yield {
+      line: line++,
+      step,
+      ...(service === undefined ? {} : { service }),
+      at,
+      stream,
+      text,
+      ...(partial && { partial }),
+    };
+  }
+}
+
+function* eachBatch<T>(items: Iterable<T>): Generator<T[]> {
+  let batch: T[] = [];
+  for (const item of items) {
+    if (batch.push(item) < linesPerWrite) continue;
+    yield batch;
+    batch = [];
+  }
+  yield batch;
 }
 
 const escapeCharacter = "\u001b";

@@ -12,6 +12,8 @@ export interface Output {
   write(text: string): void;
   /** Writes lines, each ended by a newline, in one piece. */
   writeLines(lines: readonly string[]): void;
+  /** Resolves once the reader has taken what was written, but for some kilobytes: whoever writes much waits for it. */
+  drained(): Promise<void>;
 }
 
 /** The stream under an output, as far as it is used. */
@@ -19,8 +21,9 @@ export interface OutputStream {
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
   readonly rows?: number | undefined;
+  readonly writableNeedDrain?: boolean | undefined;
   write(text: string): unknown;
-  on(event: "error", listener: (error: Error & { code?: string }) => void): unknown;
+  on(event: "error" | "drain" | "close", listener: (error: Error & { code?: string }) => void): unknown;
 }
 
 /** Wraps a stream; `useColor` says whether codes for colours may be written to it. */
@@ -30,7 +33,14 @@ export function createOutput(stream: OutputStream, useColor: boolean): Output {
     // A reader that went away is no fault of the command; how it ends is told by the exit code.
     if (error.code !== "EPIPE") throw error;
     closed = true;
+    release();
   });
+  const waiting: (() => void)[] = [];
+  const release = () => {
+    for (const resolve of waiting.splice(0)) resolve();
+  };
+  stream.on("drain", release);
+  stream.on("close", release);
   const isTty = stream.isTTY === true;
   const write = (text: string): void => {
     if (!closed && text !== "") stream.write(text);
@@ -49,6 +59,10 @@ export function createOutput(stream: OutputStream, useColor: boolean): Output {
     },
     style: useColor ? ansiStyle : plainStyle,
     write,
+    drained: () => {
+      if (closed || stream.writableNeedDrain !== true) return Promise.resolve();
+      return new Promise((resolve) => waiting.push(resolve));
+    },
     writeLines: (lines) => write(lines.map((line) => `${line}\n`).join("")),
   };
 }

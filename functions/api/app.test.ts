@@ -64,6 +64,7 @@ const roleByRoute: Record<string, Role> = {
   "POST /v1/jobs/x/tasks/x/artifacts/live": "submitter",
   "GET /v1/jobs/x/tasks/x/artifacts/live/x": "viewer",
   "GET /v1/jobs/x/tasks/x/logs": "viewer",
+  "GET /v1/jobs/x/tasks/x/logs/chunks": "viewer",
   "GET /v1/jobs/x/tasks/x/why": "viewer",
   "GET /v1/admin/dead-letters": "operator",
   "GET /v1/admin/dead-letters/x": "operator",

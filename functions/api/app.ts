@@ -15,6 +15,7 @@ import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { imageRoutes } from "./routes/images.ts";
 import { jobRoutes } from "./routes/jobs.ts";
+import { logChunkRoutes } from "./routes/log-chunks.ts";
 import { logRoutes } from "./routes/logs.ts";
 import { poolRoutes } from "./routes/pools.ts";
 import { secretRoutes } from "./routes/secrets.ts";
@@ -69,6 +70,7 @@ export function createApp(deps: Deps) {
     artifactRoutes,
     eventRoutes,
     logRoutes,
+    logChunkRoutes,
     imageRoutes,
     secretRoutes,
     workerRoutes,

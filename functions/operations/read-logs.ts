@@ -27,6 +27,12 @@ export interface LogLines {
   exhausted: boolean;
 }
 
+/** A chunk as somebody reads it who begins at a position: behind `skip` of its lines. */
+export interface LogPiece {
+  chunk: LogChunk;
+  skip: number;
+}
+
 /** How large a log is by now. */
 export interface LogSize {
   lines: number;
@@ -38,6 +44,8 @@ export interface LogSize {
 export interface LogReader {
   /** Costs one list, and one read a chunk. */
   readPage(from: LogPosition, limit: number): Promise<LogLines>;
+  /** The chunks from a position on, some of them: costs one list. */
+  listChunks(from: LogPosition, limit: number): Promise<{ chunks: LogPiece[]; next: LogPosition; more: boolean }>;
   /** The last lines of an attempt, from as many chunks as it takes; fewer where they are too much for one answer. */
   readTail(attempt: number, count: number): Promise<Omit<LogLines, "exhausted">>;
   measure(log: OneLog): Promise<LogSize>;
@@ -58,6 +66,16 @@ export function createLogReader(deps: ReaderDeps, source: LogSource): LogReader 
   const parts: Parts = { index, source, maxBytes: deps.limits.logPageBytes, readContent };
   return {
     readPage: (from, limit) => readPage(parts, from, limit),
+    listChunks: async (from, limit) => {
+      const page = await index.list(from);
+      const chunks = page.chunks.slice(0, limit);
+      const last = chunks.at(-1);
+      return {
+        chunks: chunks.map((chunk) => ({ chunk, skip: linesBefore(chunk, from) })),
+        next: last ? positionAfter(last, from.attempt) : from,
+        more: page.more || chunks.length < page.chunks.length,
+      };
+    },
     readTail: (attempt, count) => readTail(parts, attempt, count),
     measure: (log) => measure(parts, log),
     findLine: async (log, line) => {
@@ -79,8 +97,7 @@ interface Parts {
 
 async function readPage(parts: Parts, from: LogPosition, limit: number): Promise<LogLines> {
   const { chunks, more } = await parts.index.list(from);
-  const skipIn = (chunk: LogChunk) =>
-    chunk.step === from.step && chunk.sequence === from.sequence ? Math.min(from.skip, chunk.lines) : 0;
+  const skipIn = (chunk: LogChunk) => linesBefore(chunk, from);
   const needed = takeWhile(chunks, limit, parts.maxBytes, skipIn);
   const contents = await readContents(parts, needed);
   const entries: LogEntry[] = [];
@@ -250,6 +267,11 @@ async function* eachChunk({ index }: Parts, from: LogPosition): AsyncGenerator<L
 /** A line as it stands in the text of its log. */
 export function lineText({ text, partial }: Pick<ApiLogLine, "text" | "partial">): string {
   return partial ? text : `${text}\n`;
+}
+
+/** Lines of a chunk that are before a position. */
+function linesBefore(chunk: LogChunk, from: LogPosition): number {
+  return chunk.step === from.step && chunk.sequence === from.sequence ? Math.min(from.skip, chunk.lines) : 0;
 }
 
 function positionIn(chunk: LogChunk, attempt: number, skip: number): LogPosition {

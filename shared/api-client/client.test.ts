@@ -200,21 +200,4 @@ describe("paging", () => {
     const { client } = scriptClient(answers);
     await expect(Array.fromAsync(client.eachTask("j"))).rejects.toMatchObject({ code: "unexpected_answer" });
   });
-
-  it("reads a log to its end and stays with the attempt of the first page", async () => {
-    const line = (number: number) => ({
-      line: number,
-      step: 1,
-      at: "2026-01-01T00:00:00Z",
-      stream: "stdout",
-      text: "x",
-    });
-    const { client, sent } = scriptClient([
-      json({ attempt: 2, lines: [line(0)], cursor: "1", complete: false }),
-      json({ attempt: 2, lines: [], cursor: "1", complete: true }),
-    ]);
-    const pages = await Array.fromAsync(client.eachLogPage("j", "t", { tail: 5 }));
-    expect(pages.flatMap(({ lines }) => lines)).toHaveLength(1);
-    expect(sent[1]?.path).toBe("/v1/jobs/j/tasks/t/logs?attempt=2&cursor=1");
-  });
 });

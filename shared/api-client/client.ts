@@ -20,6 +20,7 @@ import type {
   JobPage,
   LiveArtifact,
   LiveRequested,
+  LogChunkPage,
   LogPage,
   Pool,
   PoolList,
@@ -109,8 +110,13 @@ export interface ApiClient {
     options: CallOptions & { idempotencyKey: string },
   ): Promise<Retried>;
   readLog(job: string, task: string, query?: LogQuery & PageQuery, options?: CallOptions): Promise<LogPage>;
-  /** Pages of a log from its start (or `tail`, or after `cursor`) until there is no more for now. */
-  eachLogPage(job: string, task: string, query?: LogQuery & PageQuery, options?: CallOptions): AsyncGenerator<LogPage>;
+  /** A page of links to the chunks of a log: from the start of what is asked for, or from `cursor` on. */
+  listLogChunks(
+    job: string,
+    task: string,
+    query?: Omit<LogQuery, "tail"> & PageQuery,
+    options?: CallOptions,
+  ): Promise<LogChunkPage>;
   /** Bytes of the text of one log as they arrive: `range` is `A-B`, `A-` or `-N`, as in a `Range` header. */
   readLogBytes(job: string, task: string, query: LogQuery, range: string, options?: CallOptions): Promise<Response>;
   /** Lines of an attempt's log as they come, until the attempt will write no more. */
@@ -236,18 +242,7 @@ export function createApiClient(options: TransportOptions): ApiClient {
       return post(`${jobPath(job)}/retry`, tasks === undefined ? {} : { tasks }, call, headers);
     },
     readLog: (job, task, query = {}, call) => get(`${taskPath(job, task)}/logs`, { ...query }, call),
-    eachLogPage: async function* (job, task, query = {}, call) {
-      let next: LogQuery & PageQuery = query;
-      while (true) {
-        const page = await client.readLog(job, task, next, call);
-        if (page.lines.length === 0) return;
-        yield page;
-        if (page.complete || page.cursor === next.cursor) return;
-        // The attempt stays the one that the first page answered for, also if another one starts meanwhile.
-        const { tail: _tail, since: _since, ...rest } = query;
-        next = { ...rest, attempt: page.attempt, cursor: page.cursor };
-      }
-    },
+    listLogChunks: (job, task, query = {}, call) => get(`${taskPath(job, task)}/logs/chunks`, { ...query }, call),
     readLogBytes: (job, task, query, range, call = {}) =>
       transport.open({
         method: "GET",

@@ -176,6 +176,39 @@ export const logPageSchema = z
   .meta({ id: "LogPage" });
 export type LogPage = z.infer<typeof logPageSchema>;
 
+export const logChunkSchema = z.object({
+  /** A link to fetch it by; `shared/log-chunk.ts` reads what it holds. */
+  url: z.string(),
+  /** Absent in the log of a service. */
+  step: z.number().int().min(1).optional(),
+  /** Absent in the log of a step. */
+  service: z.string().optional(),
+  /** Number of its first line in the log of its step or service, from 0. */
+  firstLine: z.number().int().nonnegative(),
+  lines: z.number().int().nonnegative(),
+  /** Of its text. */
+  bytes: z.number().int().nonnegative(),
+  /** Lines at its beginning, and at its end, that were not asked for. */
+  skip: z.number().int().nonnegative(),
+  drop: z.number().int().nonnegative(),
+  /** Asks for the chunks from this one on, for new links. */
+  cursor: z.string(),
+});
+export type ApiLogChunk = z.infer<typeof logChunkSchema>;
+
+/** A page of the chunks of a log; where `more` is false there are no further ones now. */
+export const logChunkPageSchema = z
+  .object({
+    attempt: z.number().int(),
+    chunks: z.array(logChunkSchema),
+    cursor: z.string(),
+    more: z.boolean(),
+    /** When the links end. */
+    expiresAt: z.string(),
+  })
+  .meta({ id: "LogChunkPage" });
+export type LogChunkPage = z.infer<typeof logChunkPageSchema>;
+
 const linkedArtifactSchema = artifactSchema.omit({ key: true }).extend({ url: z.string(), expiresAt: z.string() });
 
 export const artifactListSchema = z

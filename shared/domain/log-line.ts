@@ -94,3 +94,21 @@ export function findLogLine({ text, runs }: LogContent, line: number): number {
   }
   return at;
 }
+
+/** The lines `[first, end)` of a chunk; it shares its memory. */
+export function sliceLog(content: LogContent, first: number, end: number): LogContent {
+  const [textStart, textEnd] = [findLogLine(content, first), findLogLine(content, end)];
+  const runs: LogRun[] = [];
+  let line = 0;
+  let at = 0;
+  for (const run of content.runs) {
+    const lines = Math.min(end, line + run.lines) - Math.max(first, line);
+    if (lines > 0) {
+      const bytes = Math.min(textEnd, at + run.bytes) - Math.max(textStart, at);
+      runs.push({ ...run, lines, bytes });
+    }
+    line += run.lines;
+    at += run.bytes;
+  }
+  return { text: content.text.subarray(textStart, Math.max(textStart, textEnd)), runs };
+}

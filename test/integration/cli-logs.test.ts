@@ -31,6 +31,23 @@ describe("sluice logs", () => {
     expect(cli.stdout).toBe(`${lines.join("\n")}\n`);
   });
 
+  it("fetches what it prints from the store, once, and by a new link where one has ended", async () => {
+    job.move("unit", "running");
+    const lines = logLines(3);
+    fake.fail({ path: /\/store\/.*\/log-/, code: "forbidden" });
+    const cli = startCli(fake, ["logs", job.id, "unit", "--lines", "2-"]);
+    expect(await cli.end()).toBe(0);
+    expect(cli.stdout).toBe(`${lines.slice(1).join("\n")}\n`);
+    const asked = fake.requests
+      .filter(({ path }) => /\/logs|\/store/.test(path))
+      .map(({ path }) => path.split("/").at(-1));
+    expect(asked).toEqual(["chunks", "log-3", "chunks", "log-3"]);
+    for (let tries = 0; tries < 4; tries++) fake.fail({ path: /\/store\/.*\/log-/, code: "forbidden" });
+    const refused = startCli(fake, ["logs", job.id, "unit"]);
+    expect(await refused.end()).toBe(1);
+    expect(refused.stderr).toContain("a part of this log could not be fetched: the store answered 403");
+  });
+
   it("prints the last lines only with -n, and times with --timestamps", async () => {
     job.move("unit", "running");
     logLines(10);
@@ -51,7 +68,7 @@ describe("sluice logs", () => {
 
   it("exits with 5 and the API's sentence for a step that the task does not have", async () => {
     job.move("unit", "running");
-    fake.fail({ path: /logs$/, code: "not_found" });
+    fake.fail({ path: /logs\/chunks$/, code: "not_found" });
     const cli = startCli(fake, ["logs", job.id, "unit", "--step", "9"]);
     expect(await cli.end()).toBe(5);
     expect(cli.stderr).toMatch(/^error: .+\n$/);
@@ -61,7 +78,7 @@ describe("sluice logs", () => {
     job.move("unit", "running");
     logLines(1);
     expect(await startCli(fake, ["logs", job.id, "unit", "--step", "2", "--attempt", "1"]).end()).toBe(0);
-    const asked = fake.requests.find(({ path }) => path.endsWith("/logs"));
+    const asked = fake.requests.find(({ path }) => path.endsWith("/logs/chunks"));
     expect(Object.fromEntries(asked?.query ?? [])).toMatchObject({ step: "2", attempt: "1" });
     const cli = startCli(fake, ["logs", job.id, "unit", "--attempt", "7"]);
     expect(await cli.end()).toBe(5);
@@ -73,7 +90,7 @@ describe("sluice logs", () => {
     const empty = startCli(fake, ["logs", job.id, "unit", "--service", "redis"]);
     expect(await empty.end()).toBe(0);
     expect(empty.stderr).toContain("unit's service redis has written nothing yet");
-    const asked = fake.requests.find(({ path }) => path.endsWith("/logs"));
+    const asked = fake.requests.find(({ path }) => path.endsWith("/logs/chunks"));
     expect(Object.fromEntries(asked?.query ?? [])).toMatchObject({ service: "redis" });
     const both = startCli(fake, ["logs", job.id, "unit", "--service", "redis", "--step", "1"]);
     expect(await both.end()).toBe(2);
@@ -86,7 +103,9 @@ describe("sluice logs", () => {
     const askFor = async (...args: string[]) => {
       const cli = startCli(fake, ["logs", job.id, "unit", ...args]);
       const exitCode = await cli.end();
-      const asked = fake.requests.findLast(({ path, query }) => path.endsWith("/logs") && !query.has("cursor"));
+      const asked = fake.requests.findLast(
+        ({ path, query }) => /\/logs(\/chunks)?$/.test(path) && !query.has("cursor"),
+      );
       return { exitCode, cli, query: asked?.query, range: asked?.headers.range };
     };
     expect((await askFor("--lines", "2-3")).query?.get("lines")).toBe("1-2");

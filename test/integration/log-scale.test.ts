@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { LogPage } from "../../shared/api/schemas.ts";
+import { readLogChunks } from "../../cli/logs/read-log-chunks.ts";
+import type { LogChunkPage, LogPage } from "../../shared/api/schemas.ts";
+import type { ApiClient } from "../../shared/api-client/index.ts";
 import { stepLogPrefix } from "../../shared/domain/object-keys.ts";
 import { StepLog } from "../../workers/logs/step-log.ts";
 import { noopJob } from "../support/control-plane.ts";
@@ -46,6 +48,25 @@ async function printLargeLog() {
   return { path: `/v1/jobs/${jobId}/tasks/a/logs`, digest: hash.digest("hex") };
 }
 
+/** Reads a log as `sluice logs` does. */
+async function readByChunks(path: string) {
+  let pages = 0;
+  const listLogChunks = (_job: string, _task: string, query: object = {}): Promise<LogChunkPage> => {
+    pages++;
+    const given = Object.entries(query).filter(([, value]) => value !== undefined);
+    return plane().call(`${path}/chunks?${new URLSearchParams(Object.fromEntries(given))}`);
+  };
+  const api: Pick<ApiClient, "listLogChunks"> = { listLogChunks };
+  const hash = createHash("sha256");
+  let links = 0;
+  const options = { job: "", task: "", query: {}, signal: new AbortController().signal };
+  for await (const { content } of readLogChunks(api as ApiClient, options)) {
+    links++;
+    hash.update(content.text);
+  }
+  return { digest: hash.digest("hex"), requests: links + pages };
+}
+
 function watchMemory() {
   const used = () => process.memoryUsage().heapUsed + process.memoryUsage().arrayBuffers;
   const before = used();
@@ -77,6 +98,9 @@ describe(`a log of ${megabytes} MB`, () => {
     expect(await range.text()).toBe(lineAt(lines / 2));
 
     const memory = watchMemory();
+    const read = await readByChunks(path);
+    expect(read.digest).toBe(digest);
+    expect(read.requests).toBeLessThanOrEqual(megabytes / 3 + 3);
     const hash = createHash("sha256");
     const whole = await plane().request(path, { headers: { accept: "text/plain" } });
     for await (const bytes of whole.body ?? []) hash.update(bytes);

@@ -6,6 +6,7 @@ import { createLogReader, lineText } from "../../functions/operations/read-logs.
 import type { ApiLogLine } from "../../shared/api/schemas.ts";
 import type { ObjectStore } from "../../shared/clients/object-store.ts";
 import { defaultLimits } from "../../shared/domain/limits.ts";
+import { eachLogLine, sliceLog } from "../../shared/domain/log-line.ts";
 import { stepLogPrefix } from "../../shared/domain/object-keys.ts";
 import { StepLog } from "../../workers/logs/step-log.ts";
 import { asyncPropertyRun } from "../support/property-run.ts";
@@ -99,6 +100,21 @@ describe("what is read of a log", () => {
         expect(own.map(({ line }) => line)).toEqual([...own.keys()]);
         const text = Buffer.from(own.map(lineText).join(""));
         expect(await one.measure(stepOne)).toEqual({ lines: own.length, bytes: text.length });
+
+        const pieces = async (from: LogPosition) => {
+          const texts: string[] = [];
+          for (let position = from, more = true; more; ) {
+            const page = await all.listChunks(position, 1 + (seed % 3));
+            for (const { chunk, skip } of page.chunks) {
+              const content = sliceLog(await logContents.get(chunk.key), skip, chunk.lines);
+              texts.push(...[...eachLogLine(content)].map(lineText));
+              expect(content.text.toString()).toBe(texts.slice(skip - chunk.lines).join(""));
+            }
+            ({ next: position, more } = page);
+          }
+          return texts;
+        };
+        expect(await pieces(logStart(1, {}))).toEqual(lines.map(lineText));
 
         const line = own.length === 0 ? 0 : seed % own.length;
         expect(await readAll(one, await one.findLine(stepOne, line), 7)).toEqual(own.slice(line));

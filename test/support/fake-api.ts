@@ -112,7 +112,7 @@ async function serve(
   try {
     if (fault?.stalls) return;
     if (fault?.code) throw new Refusal(fault.code, "a fault that the test asked for");
-    const answer = isStore ? answerStore(fake, recorded, body) : answerApi(fake, submissions, recorded);
+    const answer = isStore ? answerStore(fake, recorded, body) : await answerApi(fake, submissions, recorded);
     if (fault?.cutAnswer) response.destroy();
     else send(response, answer, fault);
   } catch (error) {

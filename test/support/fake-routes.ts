@@ -4,6 +4,7 @@ import type { ErrorCode } from "../../shared/domain/errors.ts";
 import { isTerminalJobState } from "../../shared/domain/job-state.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import type { JobSpec } from "../../shared/jobfile/job-spec.ts";
+import { packLogChunk } from "../../shared/log-chunk.ts";
 import type { FakeApi, RecordedRequest } from "./fake-api.ts";
 import type { FakeArtifact, FakeJob } from "./fake-job.ts";
 
@@ -38,7 +39,11 @@ export class Refusal extends Error {
 const cancelReason = { code: "cancelled", detail: "cancelled by tester", fault: "user" } as const;
 
 /** Finds what a request to `/v1/…` is answered with; submissions are remembered by their Idempotency-Key. */
-export function answerApi(fake: FakeApi, submissions: Map<string, FakeJob>, request: RecordedRequest): FakeAnswer {
+export function answerApi(
+  fake: FakeApi,
+  submissions: Map<string, FakeJob>,
+  request: RecordedRequest,
+): FakeAnswer | Promise<FakeAnswer> {
   if (request.headers.authorization !== `Bearer ${fake.token}`) {
     throw new Refusal("unauthorized", "this token is not known here");
   }
@@ -65,8 +70,9 @@ function answerTask(
   task: Task,
   part: string | undefined,
   request: RecordedRequest,
-): FakeAnswer {
+): FakeAnswer | Promise<FakeAnswer> {
   if (part === undefined) return json(task);
+  if (part === "logs" && request.path.endsWith("/chunks")) return listLogChunks(fake, job, task, request);
   if (part === "logs") return readLog(job, task, request);
   if (part === "artifacts") {
     if (request.method === "POST") return requestLive(task);
@@ -182,6 +188,27 @@ function readLog(job: FakeJob, task: Task, request: RecordedRequest): FakeAnswer
   const attempt = Number(query.get("attempt") ?? task.attempt);
   const complete = job.isLogComplete(task.task) && from + taken.length >= lines.length;
   return json({ attempt, lines: taken, cursor: String(from + taken.length), complete });
+}
+
+/** All lines as one chunk of the store. */
+async function listLogChunks(fake: FakeApi, job: FakeJob, task: Task, { query }: RecordedRequest): Promise<FakeAnswer> {
+  const all = job.lines(task.task);
+  const [first = "0", last = ""] = query.get("lines")?.split("-") ?? [];
+  const end = last === "" ? all.length : Math.min(all.length, Number(last) + 1);
+  const texts = all.map(({ text, partial }) => Buffer.from(partial ? text : `${text}\n`));
+  const runs = all.map(({ at, stream, partial = false }, index) => {
+    return { atMs: Date.parse(at), stream, partial, lines: 1, bytes: texts[index]?.length ?? 0 };
+  });
+  const text = Buffer.concat(texts);
+  const path = `/store/${job.id}/${task.task}/log-${all.length}`;
+  fake.objects.set(path, await packLogChunk({ text, runs }));
+  const chunk = {
+    ...{ url: `${fake.url}${path}?signature=x`, step: 1, firstLine: 0, lines: all.length, bytes: text.length },
+    ...{ skip: Number(first), drop: all.length - end, cursor: first },
+  };
+  const attempt = Number(query.get("attempt") ?? task.attempt);
+  const expiresAt = new Date(Date.now() + 900_000).toISOString();
+  return json({ attempt, chunks: all.length === 0 ? [] : [chunk], cursor: String(end), more: false, expiresAt });
 }
 
 function listArtifacts(fake: FakeApi, job: FakeJob, task: Task): FakeAnswer {

@@ -4,17 +4,15 @@ import { logPageSchema } from "../../../shared/api/schemas.ts";
 import { AppError } from "../../../shared/domain/errors.ts";
 import { limits } from "../../../shared/domain/limits.ts";
 import { isLogEndLost } from "../../../shared/domain/lost-log.ts";
-import { jobRules } from "../../../shared/jobfile/rules.ts";
 import type { Logger } from "../../../shared/log.ts";
-import type { TaskItem } from "../../../shared/repository/items.ts";
 import type { Deps } from "../../deps.ts";
 import type { LogChoice, OneLog } from "../../operations/log-chunks.ts";
-import { formatLogCursor, type LogPosition, logStart, parseLogCursor } from "../../operations/log-position.ts";
-import { createLogReader, type LogLines, type LogReader, lineText } from "../../operations/read-logs.ts";
+import { formatLogCursor, type LogPosition } from "../../operations/log-position.ts";
+import { type LogLines, type LogReader, lineText } from "../../operations/read-logs.ts";
 import type { ApiEnv } from "../auth.ts";
-import { findTask } from "../find.ts";
 import { attemptEnded, followLog } from "../follow-log.ts";
-import { checkFirstLine, type LineRange, parseLineRange, requireOneLog, resolveByteRange } from "../log-window.ts";
+import { findLogStart, logQueryFields, openLog } from "../log-request.ts";
+import { resolveByteRange } from "../log-window.ts";
 import { createRouter, jsonAnswer, securedRoute, taskParam } from "../route.ts";
 import { wantsEventStream } from "../sse.ts";
 
@@ -29,15 +27,7 @@ const logsRoute = securedRoute("viewer", {
   request: {
     params: taskParam,
     query: z.object({
-      attempt: z.coerce.number().int().min(1).optional(),
-      step: z.coerce.number().int().min(1).max(1000).optional(),
-      service: z
-        .string()
-        .max(jobRules.serviceName.maxLength)
-        .regex(jobRules.serviceName.pattern)
-        .optional()
-        .meta({ description: "Reads the log of this service instead of those of the steps." }),
-      cursor: z.string().max(100).optional(),
+      ...logQueryFields,
       tail: z.coerce
         .number()
         .int()
@@ -45,15 +35,6 @@ const logsRoute = securedRoute("viewer", {
         .max(limits.logPageLines)
         .optional()
         .meta({ description: "Only the last lines, this many." }),
-      since: z.iso
-        .datetime({ offset: true })
-        .optional()
-        .meta({ description: "Only lines of this time or later, as 2026-01-31T12:00:00Z." }),
-      lines: z
-        .string()
-        .regex(/^\d{1,12}-\d{0,12}$/)
-        .optional()
-        .meta({ description: "Only these lines of one log, `A-B` or `A-`, counted from 0 as `line` is." }),
       limit: z.coerce.number().int().min(1).max(limits.logPageLines).default(linesPerPage),
     }),
   },
@@ -73,31 +54,20 @@ const logsRoute = securedRoute("viewer", {
 /** Routes on logs. */
 export function logRoutes(deps: Deps) {
   return createRouter().openapi(logsRoute, async (c) => {
-    const { job, task: name } = c.req.valid("param");
+    const param = c.req.valid("param");
     const query = c.req.valid("query");
-    const byteRange = wantsEventStream(c) ? undefined : c.req.header("range");
-    checkExclusive(query, byteRange, wantsEventStream(c));
-    const { digest, task } = await findTask(deps, job, name);
-    if (query.attempt !== undefined && query.attempt > task.attempt) {
-      throw new AppError("not_found", `task ${name} has no attempt ${query.attempt}; it has had ${task.attempt}`);
-    }
-    const attempt = query.attempt ?? Math.max(1, task.attempt);
-    const { choice, oneLog } = await choose(deps, { jobId: job, name, attempt }, query, {
-      lines: query.lines,
-      byteRange,
-    });
+    const follows = wantsEventStream(c);
+    const byteRange = follows ? undefined : c.req.header("range");
+    const opened = await openLog(deps, param, query, { byteRange, follows });
+    const { digest, task, attempt, choice, oneLog, lines, reader } = opened;
     checkTail(deps, query.tail);
-    const reader = createLogReader(deps, { jobId: job, task: name, ...choice });
     if (oneLog && byteRange !== undefined) {
-      return answerBytes(c, { deps, reader, oneLog, byteRange, headers: nameFile(name, choice) });
+      return answerBytes(c, { deps, reader, oneLog, byteRange, headers: nameFile(param.task, choice) });
     }
     const resumeFrom = c.req.header("last-event-id") || query.cursor;
-    const lines = query.lines === undefined ? undefined : parseLineRange(query.lines);
-    const from = resumeFrom
-      ? readCursor(resumeFrom, task)
-      : await findStart(reader, { attempt, choice, since: query.since, lines, oneLog });
+    const from = await findLogStart(opened, { cursor: resumeFrom, since: query.since });
     const tail = resumeFrom ? undefined : query.tail;
-    if (wantsEventStream(c)) {
+    if (follows) {
       const pinned = query.attempt !== undefined;
       return followLog(c, deps, { digest, task, reader, from, tail, choice, pinned });
     }
@@ -108,7 +78,7 @@ export function logRoutes(deps: Deps) {
       lastLine: lines?.last ?? unbounded,
     };
     if ((c.req.header("accept") ?? "").startsWith("text/plain")) {
-      const headers = { "content-type": textType, ...nameFile(name, choice) };
+      const headers = { "content-type": textType, ...nameFile(param.task, choice) };
       return c.body(ReadableStream.from(breakOffOnFault(deps.log, readText(reader, window))), 200, headers);
     }
     const page =
@@ -132,76 +102,9 @@ export function logRoutes(deps: Deps) {
 const unbounded = Number.POSITIVE_INFINITY;
 const textType = "text/plain; charset=utf-8";
 
-interface LogQuery extends LogChoice {
-  cursor?: string | undefined;
-  tail?: number | undefined;
-  since?: string | undefined;
-  lines?: string | undefined;
-}
-
-/** What would have to be guessed is refused. */
-function checkExclusive(query: LogQuery, byteRange: string | undefined, follows: boolean): void {
-  const { step, service, cursor, tail, since, lines } = query;
-  const refuse = (what: string) => {
-    throw new AppError("invalid_request", `${what} exclude each other; keep one of them`);
-  };
-  if (step !== undefined && service !== undefined) refuse("step and service");
-  const places = Object.entries({ tail, since, lines, "a range of bytes": byteRange });
-  const given = places.flatMap(([place, value]) => (value === undefined ? [] : place));
-  if (given.length > 1) refuse(given.join(" and "));
-  if (byteRange !== undefined && cursor !== undefined) refuse("cursor and a range of bytes");
-  if (follows && lines !== undefined) {
-    throw new AppError("invalid_request", "a stream has no lines beyond those that come; use tail or since instead");
-  }
-}
-
 function checkTail({ limits: { logPageLines } }: Deps, tail: number | undefined): void {
   if (tail === undefined || tail <= logPageLines) return;
   throw new AppError("invalid_request", `tail is ${tail}; at most ${logPageLines} lines are read at once`);
-}
-
-/** Which logs are meant; where lines or bytes are counted it must be one. A step that is not there would look silent. */
-async function choose(
-  deps: Deps,
-  { jobId, name, attempt }: { jobId: string; name: string; attempt: number },
-  { step, service }: LogChoice,
-  { lines, byteRange }: { lines: string | undefined; byteRange: string | undefined },
-): Promise<{ choice: LogChoice; oneLog?: OneLog }> {
-  const choice = { step, service };
-  const isCounted = lines !== undefined || byteRange !== undefined;
-  if (step === undefined && !isCounted) return { choice };
-  const count = (await deps.jobs.getSpec(jobId))?.steps.length ?? 0;
-  if (step !== undefined && step > count) {
-    const there = count === 1 ? "one step" : `${count} steps`;
-    throw new AppError("not_found", `task ${name} has no step ${step}; it has ${there}`);
-  }
-  if (!isCounted) return { choice };
-  const oneLog = requireOneLog(attempt, count, choice);
-  return { choice: service === undefined ? { step: oneLog.step } : choice, oneLog };
-}
-
-function readCursor(cursor: string, task: TaskItem): LogPosition {
-  const position = parseLogCursor(cursor);
-  if (position.attempt <= Math.max(1, task.attempt)) return position;
-  throw new AppError(
-    "invalid_cursor",
-    `task ${task.task} has had ${task.attempt} attempts, the cursor is of a later one; start again without one`,
-  );
-}
-
-interface Start {
-  attempt: number;
-  choice: LogChoice;
-  since: string | undefined;
-  lines: LineRange | undefined;
-  oneLog: OneLog | undefined;
-}
-
-async function findStart(reader: LogReader, { attempt, choice, since, lines, oneLog }: Start): Promise<LogPosition> {
-  if (since !== undefined) return reader.findTime(attempt, Date.parse(since));
-  if (lines === undefined || oneLog === undefined) return logStart(attempt, choice);
-  await checkFirstLine(reader, oneLog, lines);
-  return reader.findLine(oneLog, lines.first);
 }
 
 /** What of the logs is wanted; `count` bounds the lines from `from` on, `lastLine` the last of them. */
