@@ -6,6 +6,7 @@ import { eventually } from "../support/eventually.ts";
 import { startMetadataServer } from "../support/metadata-server.ts";
 
 const soon = { SLUICE_NOTICE_POLL_MS: "50" };
+const onEc2 = { SLUICE_PROVIDER: "ec2", SLUICE_ECR: "off", SLUICE_METADATA: "reachable" };
 
 /** The first attempt stays, later ones end at once. */
 const stayOnce = step('[ "$SLUICE_ATTEMPT" -ge 2 ] || sleep 1000');
@@ -14,7 +15,7 @@ describe("a worker whose machine is taken away", () => {
   it("gives its task back as spot_interrupted, and another worker runs it at once", async () => {
     const bench = await openBench();
     const metadata = await startMetadataServer();
-    const ec2 = { SLUICE_PROVIDER: "ec2", AWS_EC2_METADATA_SERVICE_ENDPOINT: metadata.url, SLUICE_ECR: "off" };
+    const ec2 = { ...onEc2, AWS_EC2_METADATA_SERVICE_ENDPOINT: metadata.url };
     const taken = createWorker(bench, { env: { ...soon, ...ec2, SLUICE_DRAIN_MS: "1500" } });
     await taken.start();
     await bench.send(bench.plane.addTask("t", { steps: [stayOnce] }));
@@ -72,7 +73,7 @@ describe("a worker whose machine is taken away", () => {
     const bench = await openBench();
     const metadata = await startMetadataServer();
     metadata.mood = mood;
-    const ec2 = { SLUICE_PROVIDER: "ec2", AWS_EC2_METADATA_SERVICE_ENDPOINT: metadata.url, SLUICE_ECR: "off" };
+    const ec2 = { ...onEc2, AWS_EC2_METADATA_SERVICE_ENDPOINT: metadata.url };
     const worker = createWorker(bench, { env: { ...soon, ...ec2 } });
     await worker.start();
     await bench.send(bench.plane.addTask("t", { steps: [step("true")] }));
