@@ -302,8 +302,11 @@ describe("the docker executor with a real daemon", () => {
       const slow = step("true", { image: `127.0.0.1:${await listen(silent)}/slow:1` });
       const cancel = new AbortController();
       const waiting = sandbox.prepareStep({ index: 1, name: "a", spec: slow }, cancel.signal);
-      setImmediate(() => cancel.abort(new Error("cancelled")));
+      waiting.catch(() => undefined);
+      await eventually(async () => sandbox.waitsFor === `the image ${slow.image}`, "the pull");
+      cancel.abort(new Error("cancelled"));
       await expect(waiting).rejects.toThrow("cancelled");
+      expect(sandbox.waitsFor).toBeUndefined();
     }));
 
   it("loads a shipped image once for all tasks that need it, from what it lacks", async () => {

@@ -195,7 +195,10 @@ describe("services of a task", () => {
     bench.plane.cancel("cancelled");
     bench.plane.loseLease("lost");
     expect(await outcomeOf("cancelled")).toMatchObject({ state: "aborted", reason: { code: "cancelled" } });
-    expect(await outcomeOf("late")).toMatchObject({ state: "timed_out", reason: { code: "timed_out" } });
+    expect(await outcomeOf("late")).toMatchObject({
+      state: "timed_out",
+      reason: { code: "timed_out", detail: expect.stringMatching(/timeout of 2s: its first step still waited for /) },
+    });
     expect(await readServiceLog("cancelled", "slow")).toEqual(["listening to nothing"]);
     for (const task of tasks) {
       const { attemptId } = bench.plane.task(task).attempts[0] ?? {};

@@ -80,6 +80,8 @@ export class Attempt {
   readonly #startedAtMs = Date.now();
   #workspace: Workspace | undefined;
   #servicesStopped: Promise<void> | undefined;
+  #services: ServiceSet | undefined;
+  #hasStarted = false;
   #watched = false;
   #live: LiveArtifacts | undefined;
 
@@ -116,7 +118,7 @@ export class Attempt {
       () =>
         this.interrupt({
           kind: "timed_out",
-          detail: `the task did not end within its timeout of ${formatDuration(timeoutMs)}`,
+          detail: `the task did not end within its timeout of ${formatDuration(timeoutMs)}${this.#tellWait()}`,
         }),
       timeoutMs,
     );
@@ -173,6 +175,7 @@ export class Attempt {
     };
     this.#live = this.#openLive();
     const services = this.#openServices(context);
+    this.#services = services;
     try {
       const end = await runSteps({
         steps,
@@ -182,7 +185,10 @@ export class Attempt {
         killGraceMs: this.#deps.killGraceMs,
         stop: this.#stop.signal,
         abandon: this.#lease.lost,
-        onStepStarted: (index) => this.#log.debug({ step: index }, "a step started"),
+        onStepStarted: (index) => {
+          this.#hasStarted = true;
+          this.#log.debug({ step: index }, "a step started");
+        },
         nowMs: Date.now,
       });
       this.#lease.lost.throwIfAborted();
@@ -192,6 +198,14 @@ export class Attempt {
       // Before the output is packed for good, and before it is removed.
       await this.#live?.close();
     }
+  }
+
+  /** Of a task whose time has gone into waiting, what it waited for last. */
+  #tellWait(): string {
+    if (this.#hasStarted) return "";
+    const sandboxWaits = [...this.#sandboxes.values()].map(({ waitsFor }) => waitsFor);
+    const wait = [...sandboxWaits, this.#services?.waitsFor].find((what) => what !== undefined);
+    return wait === undefined ? "" : `: its first step still waited for ${wait}`;
   }
 
   #openLive(): LiveArtifacts | undefined {

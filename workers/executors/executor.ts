@@ -84,6 +84,8 @@ export interface PreparedService {
 
 /** Where the steps of one attempt run. */
 export interface TaskSandbox {
+  /** What keeps a step or a service from being prepared just now, for a sentence: `the image redis:7`. */
+  readonly waitsFor?: string | undefined;
   /** Prepares a service, which steps and other services will reach by its name; absent where there are no containers. */
   prepareService?(service: ServiceLaunch, signal: AbortSignal): Promise<PreparedService>;
   /** Prepares a step, also while the one before runs. The signal ends waits for images and networks. */

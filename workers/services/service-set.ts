@@ -77,6 +77,13 @@ export class ServiceSet {
     return this.#allReady.promise;
   }
 
+  /** Which services are not ready while steps wait for them, for a sentence. */
+  get waitsFor(): string | undefined {
+    const names = this.#services.filter(({ isReady }) => !isReady).map(({ launch }) => launch.name);
+    if (this.#phase !== "starting" || names.length === 0) return undefined;
+    return `${names.length === 1 ? "the service" : "the services"} ${names.join(", ")}`;
+  }
+
   /** Whether a service has ended that should run, though nobody was told yet: a step's failure may be its doing. */
   async findDead(): Promise<Reason | undefined> {
     if (this.#phase !== "up") return undefined;

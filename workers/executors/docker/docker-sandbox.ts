@@ -4,6 +4,7 @@ import type { ContainerCreateOptions } from "dockerode";
 import { reasonFor } from "../../../shared/domain/reason.ts";
 import type { ContainerStepSpec } from "../../../shared/jobfile/job-spec.ts";
 import type { Logger } from "../../../shared/log.ts";
+import { shortenDigest } from "../../images/blob-content.ts";
 import { withDeadline } from "../../retry.ts";
 import {
   type PreparedService,
@@ -90,12 +91,19 @@ export class DockerSandbox implements TaskSandbox {
   /** Images that may not be pruned while the attempt runs, by name. */
   readonly #holds = new Map<string, () => void>();
   #bringsAhead = false;
+  /** The waits of steps and services that are being prepared, each as it is called in a sentence. */
+  readonly #waits = new Set<string>();
   #hasServices = false;
   #closed: Promise<void> | undefined;
 
   constructor(task: TaskContext, options: DockerSandboxOptions) {
     this.#task = task;
     this.#options = options;
+  }
+
+  get waitsFor(): string | undefined {
+    const [first] = this.#waits;
+    return first;
   }
 
   async prepareStep(step: StepLaunch, signal: AbortSignal): Promise<PreparedStep> {
@@ -250,17 +258,26 @@ export class DockerSandbox implements TaskSandbox {
   /** Creates a container; brings the image first only where Docker misses it. */
   async #create(plan: ContainerPlan, signal: AbortSignal): Promise<string> {
     for (let tries = 0; ; tries++) {
-      const namespace = await this.#enterNamespace(signal);
+      const namespace = await this.#wait("a free network of Docker", this.#enterNamespace(signal));
       try {
         this.#hold(plan);
         return await this.#createOnce(plan, namespace);
       } catch (error) {
         if (tries >= 2) throw error;
-        if (isImageMissing(error)) await this.#bringImage(plan, signal);
+        if (isImageMissing(error)) await this.#wait(nameImage(plan), this.#bringImage(plan, signal));
         // Services could not follow their task into another network; its next attempt begins in a whole one.
         else if (isNamespaceLost(error) && !this.#hasServices) await this.#leaveNamespace();
         else throw error;
       }
+    }
+  }
+
+  async #wait<T>(what: string, work: Promise<T>): Promise<T> {
+    this.#waits.add(what);
+    try {
+      return await work;
+    } finally {
+      this.#waits.delete(what);
     }
   }
 
@@ -430,6 +447,10 @@ function isNamespaceLost(error: unknown): boolean {
   return /cannot join network of a non running container|no such container|network namespace.*no such file/i.test(
     dockerMessage(error),
   );
+}
+
+function nameImage({ image, shipped }: ImageName): string {
+  return shipped ? `the shipped image ${shortenDigest(image)}` : `the image ${image}`;
 }
 
 function isImageMissing(error: unknown): boolean {
