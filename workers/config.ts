@@ -1,8 +1,8 @@
 import { resolve } from "node:path";
 import { z } from "zod";
-import { timing } from "../shared/domain/timing.ts";
 import { jobRules } from "../shared/jobfile/rules.ts";
 import { type DockerAddress, parseDockerHost } from "./docker-address.ts";
+import { type DrainConfig, drainEnv, readDrainConfig } from "./drain-config.ts";
 import type { Isolation } from "./executors/docker/isolation.ts";
 import { type HealthConfig, healthEnv, readHealthConfig } from "./health/health-config.ts";
 import type { CacheLimits } from "./images/expiry.ts";
@@ -35,8 +35,7 @@ export interface WorkerConfig {
   imageCache: CacheLimits;
   /** How images of AWS's private registries are signed in for; undefined: only as jobs say. */
   ecr: { endpoint: string | undefined } | undefined;
-  killGraceMs: number;
-  drainMs: number;
+  drain: DrainConfig;
   /** Bytes of text that are kept of the log of one step, and of one service, in one attempt. */
   maxLogBytes: { step: number; service: number };
   /** The variables of the worker's own environment that host-process steps may see. */
@@ -89,11 +88,10 @@ const envSchema = z.object({
   SLUICE_IMAGE_CACHE_DAYS: wholeNumber.default(defaultImageCacheDays),
   SLUICE_ECR: z.enum(["on", "off"], { error: "is on or off" }).optional(),
   AWS_ENDPOINT_URL_ECR: z.string().refine(isHttpUrl, "is an http:// or https:// URL").optional(),
-  SLUICE_KILL_GRACE_MS: wholeNumber.optional(),
-  SLUICE_DRAIN_MS: wholeNumber.optional(),
   SLUICE_STEP_LOG_BYTES: wholeNumber.optional(),
   SLUICE_SERVICE_LOG_BYTES: wholeNumber.optional(),
   DOCKER_HOST: z.string().optional(),
+  ...drainEnv,
   ...noticeEnv,
   ...healthEnv,
 });
@@ -104,7 +102,7 @@ export const workerVariables: readonly string[] = Object.keys(envSchema.shape);
 /** Reads the worker's configuration from its environment; pure, and tells all problems at once. */
 export function parseConfig(
   env: Readonly<Record<string, string | undefined>>,
-  host: { cores: number; cwd: string },
+  host: { cores: number; cwd: string; stopTimeoutMs?: number | undefined },
 ): ParsedConfig {
   const parsed = envSchema.safeParse(env);
   const problems = parsed.success
@@ -112,28 +110,16 @@ export function parseConfig(
     : parsed.error.issues.map((issue) => `${String(issue.path[0])} ${issue.message}`);
   const executors = parseExecutors(env.SLUICE_EXECUTORS ?? "docker", problems);
   const docker = parseDockerHost(env.DOCKER_HOST);
+  const drain = readDrainConfig(env, host.stopTimeoutMs, problems);
   if (!docker.ok) problems.push(`DOCKER_HOST ${docker.problem}`);
   if (!parsed.success || !docker.ok) return { ok: false, problems };
   const values = parsed.data;
-  const killGraceMs = values.SLUICE_KILL_GRACE_MS ?? timing.killGraceMs;
-  const drainMs = values.SLUICE_DRAIN_MS ?? timing.drainMs;
-  if (killGraceMs >= drainMs) {
-    problems.push(
-      `SLUICE_KILL_GRACE_MS (${killGraceMs}) is shorter than SLUICE_DRAIN_MS (${drainMs}): a drain ends with a kill`,
-    );
-  }
-  if (drainMs > timing.visibilityTimeoutSeconds * 1000) {
-    problems.push(
-      `SLUICE_DRAIN_MS (${drainMs}) is at most ${timing.visibilityTimeoutSeconds * 1000}: a drain fits into the ` +
-        "visibility timeout of the queue",
-    );
-  }
   const isolation = parseIsolation(
     { metadata: values.SLUICE_METADATA, capabilities: values.SLUICE_CAPABILITIES },
     { provider: values.SLUICE_PROVIDER, executors },
     problems,
   );
-  if (problems.length > 0) return { ok: false, problems };
+  if (drain === undefined || problems.length > 0) return { ok: false, problems };
   return {
     ok: true,
     config: {
@@ -154,8 +140,7 @@ export function parseConfig(
         minIdleMs,
       },
       ecr: readEcr(values),
-      killGraceMs,
-      drainMs,
+      drain,
       maxLogBytes: {
         step: values.SLUICE_STEP_LOG_BYTES ?? defaultStepLogBytes,
         service: values.SLUICE_SERVICE_LOG_BYTES ?? defaultServiceLogBytes,

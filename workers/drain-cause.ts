@@ -35,3 +35,11 @@ export function reasonOfDrain(cause: DrainCause): Reason {
   const code = cause.kind === "interrupted" ? "spot_interrupted" : "drained";
   return reasonFor(code, `${describeDrain(cause)}: the task starts again elsewhere`);
 }
+
+/** `EX_UNAVAILABLE`: starting this worker again on this machine changes nothing, replace the machine. */
+const unhealthyExitCode = 69;
+
+/** What the worker's process exits with after a drain. */
+export function exitCodeOf(cause: DrainCause): number {
+  return cause.kind === "unhealthy" ? unhealthyExitCode : 0;
+}

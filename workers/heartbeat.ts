@@ -16,6 +16,8 @@ export interface HeartbeatOptions {
   log: Logger;
   state: () => Heartbeat["state"];
   slotsFree: () => number;
+  /** What else a beat tells. */
+  describe: () => Partial<Heartbeat>;
   /** What is renewed in the same rhythm without the control plane. */
   alongside: () => Promise<void>;
   onCancel: (attemptId: string, cancel: Cancel) => void;
@@ -23,7 +25,8 @@ export interface HeartbeatOptions {
   onWatched: (attemptId: string, watched: boolean) => void;
   /** Told again with every beat until the wish's time is over. */
   onLive: (attemptId: string, live: LiveWish) => void;
-  onDrain: () => void;
+  /** Whether the worker is to drain, as the latest heartbeat that was answered heard it. */
+  onDrain: (isWanted: boolean) => void;
   /** The control plane does not know this worker (any more). */
   onUnknown: () => void;
 }
@@ -36,6 +39,7 @@ export class HeartbeatLoop {
   #stopped = false;
   #failures = 0;
   #number = 0;
+  #heardAtMs = 0;
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
@@ -63,12 +67,13 @@ export class HeartbeatLoop {
 
   /** Sends one heartbeat now. Its failure is no fault: the next one follows, and leases end by themselves. */
   async beat(deadlineMs = this.#options.heartbeatMs): Promise<void> {
-    const { client, workerId, nowMs, log, state, slotsFree } = this.#options;
+    const { client, workerId, nowMs, log, state, slotsFree, describe } = this.#options;
     const held = [...this.#leases.values()];
     const attempts = held.map(({ attemptId, leaseToken }) => ({ attemptId, leaseToken }));
     const sentAtMs = nowMs();
     try {
-      const heartbeat = { state: state(), slotsFree: slotsFree(), attempts, number: ++this.#number };
+      const more = { ...describe(), number: ++this.#number };
+      const heartbeat = { ...more, state: state(), slotsFree: slotsFree(), attempts };
       const answer = await client.beat(workerId, heartbeat, { deadlineMs });
       if (this.#failures > 0) log.info({ failures: this.#failures }, "the control plane answers heartbeats again");
       this.#failures = 0;
@@ -100,6 +105,9 @@ export class HeartbeatLoop {
       if (told.live !== undefined && told.lease === "renewed") this.#options.onLive(told.attemptId, told.live);
       if (told.cancel !== undefined && told.lease === "renewed") this.#options.onCancel(told.attemptId, told.cancel);
     }
-    if (answer.drain) this.#options.onDrain();
+    // An answer that was overtaken tells what was wanted before.
+    if (sentAtMs < this.#heardAtMs) return;
+    this.#heardAtMs = sentAtMs;
+    this.#options.onDrain(answer.drain);
   }
 }

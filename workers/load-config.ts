@@ -23,7 +23,7 @@ export interface LoadedConfig {
 
 export interface LoadConfigOptions {
   env: Env;
-  host: { cores: number; cwd: string; uid: number };
+  host: { cores: number; cwd: string; uid: number; stopTimeoutMs?: number | undefined };
 }
 
 /**

@@ -7,8 +7,10 @@ import { createLogger, openStdout } from "../shared/log.ts";
 import { build } from "./build.ts";
 import { parseCommandLine, workerHelp } from "./command-line.ts";
 import { createControlPlaneClient } from "./control-plane-client.ts";
+import { exitCodeOf } from "./drain-cause.ts";
 import { loadConfig } from "./load-config.ts";
 import { MaskedDestination } from "./masking/masked-destination.ts";
+import { readStopTimeout } from "./service-manager.ts";
 import { Worker } from "./worker.ts";
 
 /** Exit code for a configuration that cannot work. */
@@ -30,9 +32,10 @@ if (command.kind === "version") {
   process.exit(0);
 }
 
+const stopTimeoutMs = await readStopTimeout(process.env);
 const loaded = loadConfig({
   env: process.env,
-  host: { cores: availableParallelism(), cwd: process.cwd(), uid: process.getuid?.() ?? 0 },
+  host: { cores: availableParallelism(), cwd: process.cwd(), uid: process.getuid?.() ?? 0, stopTimeoutMs },
 });
 // The SDK of AWS reads the environment by itself.
 Object.assign(process.env, loaded.forOthers);
@@ -103,5 +106,4 @@ try {
   worker.killAllNow();
   process.exit(1);
 }
-await worker.ended;
-process.exit(0);
+process.exit(exitCodeOf(await worker.ended));

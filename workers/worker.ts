@@ -1,5 +1,4 @@
 import { mkdir } from "node:fs/promises";
-import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Heartbeat, WorkerSettings } from "../shared/api/worker-schemas.ts";
 import type { EcrClient } from "../shared/clients/ecr.ts";
@@ -7,15 +6,14 @@ import type { ObjectStore } from "../shared/clients/object-store.ts";
 import type { Queue } from "../shared/clients/queue.ts";
 import { newWorkerId } from "../shared/domain/ids.ts";
 import type { AttemptOutcome } from "../shared/domain/manifest.ts";
-import type { Reason } from "../shared/domain/reason.ts";
 import { timing } from "../shared/domain/timing.ts";
 import type { Logger } from "../shared/log.ts";
-import { Attempt, type AttemptDeps, type MessageFate } from "./attempt/attempt.ts";
-import { Lease } from "./attempt/lease.ts";
 import type { ExecutorKind, WorkerConfig } from "./config.ts";
 import type { ControlPlaneClient } from "./control-plane-client.ts";
-import { planDrain } from "./drain.ts";
+import { Drain, type DrainedWorker } from "./drain.ts";
 import { type DrainCause, describeDrain, reasonOfDrain } from "./drain-cause.ts";
+import { DrainClock } from "./drain-clock.ts";
+import { DrainPhases } from "./drain-phases.ts";
 import { DockerExecutor } from "./executors/docker/docker-executor.ts";
 import { EcrLogin } from "./executors/ecr-login.ts";
 import type { Executor } from "./executors/executor.ts";
@@ -26,12 +24,13 @@ import type { Health } from "./health/health-state.ts";
 import { createMachineHealth } from "./health/machine-health.ts";
 import { HeartbeatLoop } from "./heartbeat.ts";
 import { HeldMessages } from "./intake/held-messages.ts";
-import { Intake, type IntakeItem } from "./intake/intake.ts";
+import { Intake } from "./intake/intake.ts";
 import type { MaskedDestination } from "./masking/masked-destination.ts";
 import { NoticeWatch, openNoticeSources } from "./notices/notice-watch.ts";
 import { type Owner, readOwner } from "./owner.ts";
+import { Registration } from "./registration.ts";
 import { removeHostRemains } from "./remains.ts";
-import { messageOf, retryWithBackoff, settlesWithin, untilAborted } from "./retry.ts";
+import { RunningAttempts, type RunningAttemptsOptions } from "./running-attempts.ts";
 import type { WorkerTask } from "./worker-claim.ts";
 import { createWorkerDir, removeTree } from "./workspace.ts";
 
@@ -53,32 +52,31 @@ export interface WorkerDeps {
   maskedLog: Pick<MaskedDestination, "add">;
 }
 
-interface RunningAttempt {
-  attempt: Attempt;
-  over: Promise<void>;
-}
-
-const registerDeadlineMs = 10_000;
 const remainsIntervalMs = 3_600_000;
 /** The last words to the control plane are not worth waiting for. */
 const farewellDeadlineMs = 1_000;
 
+/** What a worker has once it is registered. */
+interface WorkerParts {
+  held: HeldMessages;
+  intake: Intake;
+  heartbeats: HeartbeatLoop;
+  attempts: RunningAttempts;
+}
+
 /**
- * A worker from its registration to its end:
- * `starting ─► alive ─► draining ─► stopped`. A drain is final.
+ * A worker from its registration to its end: `starting ─► alive ─► draining ─► stopped`. A drain that only the control
+ * plane asked for can be undone for a time, see `Drain`.
  */
 export class Worker {
   readonly workerId = newWorkerId(Date.now());
   readonly #deps: WorkerDeps;
   readonly #log: Logger;
+  readonly #nowMs = () => performance.now();
   readonly #executors = new Map<ExecutorKind, Executor>();
-  readonly #attempts = new Map<string, RunningAttempt>();
-  readonly #cleanups = new Set<Promise<void>>();
-  readonly #giveUp = new AbortController();
-  readonly #stopKeeping = new AbortController();
-  readonly #ended = Promise.withResolvers<void>();
-  #state: Heartbeat["state"] = "alive";
-  #killGraceMs: number;
+  readonly #clock = new DrainClock(this.#nowMs);
+  readonly #registration: Registration;
+  readonly #ended = Promise.withResolvers<DrainCause>();
   #docker: DockerExecutor | undefined;
   /** Docker did not answer when it was last heard of. */
   #missesDocker = false;
@@ -88,28 +86,39 @@ export class Worker {
   #wellSinceMs = 0;
   readonly #streak: FailureStreak;
   #workerDir = "";
-  #parts: { held: HeldMessages; intake: Intake; heartbeats: HeartbeatLoop; objects: ObjectStore } | undefined;
+  #parts: WorkerParts | undefined;
   #starting: Promise<boolean> | undefined;
-  #registering = false;
   #remainsTimer: NodeJS.Timeout | undefined;
+  #idleTimer: NodeJS.Timeout | undefined;
   readonly #notices: NoticeWatch;
   /** The machine may go: what runs is finished, and nothing more is taken. */
   #isFinishing = false;
-  #drain: Promise<void> | undefined;
-  #drainReason: Reason = reasonOfDrain({ kind: "requested" });
+  #drain: Drain | undefined;
+  #drainingSince: string | undefined;
+  #hasStopped = false;
 
   constructor(deps: WorkerDeps) {
     this.#deps = deps;
     this.#log = deps.log.child({ workerId: this.workerId });
-    this.#killGraceMs = deps.config.killGraceMs;
     this.#notices = this.#watchNotices();
     this.#health = this.#watchHealth();
     this.#streak = new FailureStreak(deps.config.health.maxFailuresInARow);
+    this.#registration = new Registration({
+      ...deps,
+      workerId: this.workerId,
+      giveUp: this.#clock.signal("report"),
+      log: this.#log,
+    });
   }
 
-  /** Resolves when the worker has drained, for whatever reason. */
-  get ended(): Promise<void> {
+  /** Resolves when the worker has drained, with the cause that tells most. */
+  get ended(): Promise<DrainCause> {
     return this.#ended.promise;
+  }
+
+  get #state(): Heartbeat["state"] {
+    if (this.#hasStopped) return "stopped";
+    return this.#drain === undefined ? "alive" : "draining";
   }
 
   /**
@@ -122,15 +131,17 @@ export class Worker {
   }
 
   async #startOnce(): Promise<boolean> {
+    if (this.#drain !== undefined) return false;
     const owner = await readOwner();
     this.#owner = owner;
     const { config } = this.#deps;
     await mkdir(config.workDir, { recursive: true, mode: 0o700 });
     this.#workerDir = await createWorkerDir(config.workDir, this.workerId, owner);
     this.#openExecutors(owner);
+    if (this.#drain !== undefined) return false;
     this.#health.start();
     this.#notices.start();
-    const settings = await this.#register();
+    const settings = await this.#registration.register();
     if (settings === undefined || this.#drain !== undefined) return false;
     this.#beginWork(settings);
     // Nothing waits for it, and it must not slow the start down.
@@ -186,11 +197,11 @@ export class Worker {
       log: this.#log,
     };
     const onChange = (health: Health) => this.#noteHealth(health);
-    return createMachineHealth(machine, { hasTasks: () => this.#attempts.size > 0, onChange });
+    return createMachineHealth(machine, { hasTasks: () => !this.#isIdle, onChange });
   }
 
   #noteHealth({ state, problem }: Health): void {
-    if (state === "recovered") this.#wellSinceMs = performance.now();
+    if (state === "recovered") this.#wellSinceMs = this.#nowMs();
     this.#holdOrResume();
     if (state !== "recovery_failed" || this.#deps.config.health.whenUnhealthy === "wait") return;
     void this.drain({ kind: "unhealthy", detail: problem?.detail ?? "its machine is not well" });
@@ -215,6 +226,10 @@ export class Worker {
     else this.#parts?.intake.resume();
   }
 
+  get #isIdle(): boolean {
+    return (this.#parts?.attempts.size ?? 0) === 0;
+  }
+
   #watchNotices(): NoticeWatch {
     const { provider, notices: config } = this.#deps.config;
     const finish = (isFinishing: boolean) => {
@@ -226,20 +241,21 @@ export class Worker {
       config,
       nowMs: Date.now,
       log: this.#log,
-      isIdle: () => this.#attempts.size === 0,
+      isIdle: () => this.#isIdle,
       onFinish: () => finish(true),
       onGoOn: () => finish(false),
       onDrain: (cause) => void this.drain(cause),
     });
   }
 
-  /** Stops taking tasks, lets the running ones finish for a time, gives the rest back, removes everything. */
-  drain(cause: DrainCause): Promise<void> {
-    this.#drain ??= this.#drainOnce(cause).catch((error: unknown) => {
-      this.#log.error({ err: error }, "the drain broke off");
-      this.#ended.resolve();
-    });
-    return this.#drain;
+  /**
+   * Stops taking tasks, lets the running ones finish for a time, gives the rest back, removes everything. Resolves when
+   * the worker has ended; another cause while it drains changes what that one would change.
+   */
+  async drain(cause: DrainCause): Promise<void> {
+    if (this.#drain === undefined) this.#beginDrain(cause);
+    else this.#drain.join(cause);
+    await this.ended;
   }
 
   /** Ends host processes without waiting for anything: this process is about to die. */
@@ -280,49 +296,14 @@ export class Worker {
     this.#docker.start();
   }
 
-  /** Undefined where the worker was told to stop before the control plane answered. */
-  async #register(): Promise<WorkerSettings | undefined> {
-    const { config, client, version, build } = this.#deps;
-    const worker = {
-      workerId: this.workerId,
-      pool: config.pool,
-      slots: config.slots,
-      provider: config.provider,
-      host: hostname(),
-      version,
-      ...(build === undefined ? {} : { build }),
-      processSteps: config.executors.includes("process"),
-    };
-    const { signal } = this.#giveUp;
-    const registration = retryWithBackoff(() => client.register(worker, { deadlineMs: registerDeadlineMs, signal }), {
-      signal,
-      firstDelayMs: 50,
-      maxDelayMs: 2_000,
-      onFailure: (error) => this.#log.warn({ reason: error.message }, "waiting for the control plane"),
-    });
-    const settings = await untilAborted(registration, signal);
-    if (settings !== undefined) checkSettings(settings, this.#log);
-    return settings;
-  }
-
-  /** A control plane that has lost its records learns of this worker again; what it holds goes on meanwhile. */
-  #registerAgain(): void {
-    if (this.#registering) return;
-    this.#registering = true;
-    void this.#register()
-      .catch((error: unknown) => this.#log.error({ reason: messageOf(error) }, "the worker could not register again"))
-      .finally(() => {
-        this.#registering = false;
-      });
-  }
-
   #beginWork(settings: WorkerSettings): void {
-    const { client, config, openQueue, openBucket } = this.#deps;
-    const log = this.#log;
-    const nowMs = () => performance.now();
+    const { client, config, openQueue, openBucket, maskedLog } = this.#deps;
     const { workerId } = this;
+    const log = this.#log;
+    const nowMs = this.#nowMs;
+    const { visibilityTimeoutSeconds, leaseMs, heartbeatMs } = settings;
     const queue = openQueue(settings.queueUrl);
-    const held = new HeldMessages({ queue, visibilityTimeoutSeconds: settings.visibilityTimeoutSeconds, nowMs, log });
+    const held = new HeldMessages({ queue, visibilityTimeoutSeconds, nowMs, log });
     const intake = new Intake({
       workerId,
       queue,
@@ -332,165 +313,172 @@ export class Worker {
       receiveWaitSeconds: timing.receiveWaitSeconds,
       nowMs,
       log,
-      startTask: (claimed, item, claimedAtMs) => this.#startAttempt(claimed, item, claimedAtMs, settings.leaseMs),
+      // Claimed while the worker was told to stop: given back before its first step.
+      startTask: (claimed, item, claimedAtMs) =>
+        attempts.start(claimed, item, claimedAtMs, this.#drain && reasonOfDrain(this.#drain.cause)),
     });
     const heartbeats = new HeartbeatLoop({
       workerId,
       client,
-      heartbeatMs: settings.heartbeatMs,
+      heartbeatMs,
       nowMs,
       log,
       state: () => this.#state,
       slotsFree: () => (this.#state === "alive" ? intake.freeSlots : 0),
+      describe: () => this.#describe(attempts),
       alongside: () => held.renewDue(),
       onCancel: (attemptId, { cause, detail }) =>
-        this.#attempts.get(attemptId)?.attempt.interrupt({ kind: "cancelled", cause, detail }),
-      onWatched: (attemptId, watched) => this.#attempts.get(attemptId)?.attempt.noteWatched(watched),
-      onLive: (attemptId, live) => this.#attempts.get(attemptId)?.attempt.storeLive(live),
-      onDrain: () => void this.drain({ kind: "requested" }),
-      onUnknown: () => this.#registerAgain(),
+        attempts.get(attemptId)?.interrupt({ kind: "cancelled", cause, detail }),
+      onWatched: (attemptId, watched) => attempts.get(attemptId)?.noteWatched(watched),
+      onLive: (attemptId, live) => attempts.get(attemptId)?.storeLive(live),
+      onDrain: (isWanted) => (isWanted ? void this.drain({ kind: "requested" }) : this.#undrain()),
+      onUnknown: () => this.#registration.registerAgain(),
     });
-    this.#parts = { held, intake, heartbeats, objects: openBucket(settings.bucket) };
+    const attempts = new RunningAttempts({
+      attempt: this.#attemptDeps(openBucket(settings.bucket)),
+      clock: this.#clock,
+      held,
+      heartbeats,
+      leaseMs,
+      nowMs,
+      maskedLog,
+      onOutcome: (claimed, claimedAtMs, outcome) => this.#noteOutcome(claimed, claimedAtMs, outcome),
+      onEnded: (item) => {
+        intake.taskEnded(item);
+        this.#waitIdly();
+      },
+    });
+    this.#parts = { held, intake, heartbeats, attempts };
     heartbeats.start();
     this.#holdOrResume();
     intake.start();
+    this.#waitIdly();
     log.info({ pool: config.pool, slots: config.slots, executors: config.executors }, "the worker takes tasks");
   }
 
-  #startAttempt(claimed: WorkerTask, item: IntakeItem, claimedAtMs: number, leaseMs: number): void {
-    const parts = this.#parts;
-    if (parts === undefined) return;
-    const { attemptId, leaseToken } = claimed;
-    const nowMs = () => performance.now();
-    const lease = new Lease({ attemptId, leaseToken, leaseMs, grantedAtMs: claimedAtMs, nowMs });
-    parts.heartbeats.add(lease);
-    const onOutcome = (outcome: AttemptOutcome) => this.#noteOutcome(claimed, claimedAtMs, outcome);
-    const attempt = new Attempt({ ...this.#attemptDeps(parts.objects), onOutcome }, claimed, lease);
-    const stopMasking = this.#deps.maskedLog.add(attempt.secretMatcher);
-    // Claimed while the worker was told to stop: given back before its first step.
-    if (this.#state !== "alive") attempt.interrupt({ kind: "drained", reason: this.#drainReason });
-    const over = attempt.run().then((fate) => {
-      this.#settleMessage(parts.held, item, fate);
-      parts.heartbeats.remove(lease);
-      this.#attempts.delete(attemptId);
-      // The slot is free before the clean-up: what it held is no longer running.
-      parts.intake.taskEnded(item);
-      const cleanup = attempt.cleanUp().finally(() => {
-        stopMasking();
-        this.#cleanups.delete(cleanup);
-      });
-      this.#cleanups.add(cleanup);
-    });
-    this.#attempts.set(attemptId, { attempt, over });
-  }
-
-  #attemptDeps(objects: ObjectStore): Omit<AttemptDeps, "onOutcome"> {
+  #attemptDeps(objects: ObjectStore): RunningAttemptsOptions["attempt"] {
+    const { client, config } = this.#deps;
     return {
       workerId: this.workerId,
       workerDir: this.#workerDir,
       executors: this.#executors,
-      client: this.#deps.client,
+      client,
       objects,
-      killGraceMs: () => this.#killGraceMs,
+      killGraceMs: config.drain.killGraceMs,
       logFlushMs: { watched: timing.watchedLogFlushMs, unwatched: timing.logFlushMs },
-      maxLogBytes: this.#deps.config.maxLogBytes,
+      maxLogBytes: config.maxLogBytes,
       uploadDeadlineMs: timing.uploadDeadlineMs,
-      giveUp: this.#giveUp.signal,
-      stopKeeping: this.#stopKeeping.signal,
       log: this.#log,
     };
   }
 
-  #settleMessage(held: HeldMessages, { message }: IntakeItem, fate: MessageFate): void {
-    switch (fate.kind) {
-      case "delete":
-        held.delete(message);
-        break;
-      case "release":
-        held.release(message, fate.delaySeconds);
-        break;
-      case "leave":
-        held.forget(message);
-        break;
+  /** Begins to count the time without tasks anew, for a worker that ends when it has none for long. */
+  #waitIdly(): void {
+    const { idleTimeoutMs } = this.#deps.config.drain;
+    clearTimeout(this.#idleTimer);
+    if (idleTimeoutMs === undefined || this.#drain !== undefined) return;
+    this.#idleTimer = setTimeout(() => {
+      const parts = this.#parts;
+      // A task that is being claimed is no attempt yet, but has its slots; the end of each begins to count anew.
+      const isIdle = parts?.attempts.size === 0 && parts.intake.isIdle;
+      if (isIdle) void this.drain({ kind: "idle" });
+      else this.#waitIdly();
+    }, idleTimeoutMs);
+  }
+
+  #describe(attempts: RunningAttempts): Partial<Heartbeat> {
+    const cause = this.#drain?.cause;
+    return {
+      ...(cause && { drainCause: { kind: cause.kind, detail: describeDrain(cause) } }),
+      ...(this.#drainingSince !== undefined && { drainingSince: this.#drainingSince }),
+      ...(this.#hasStopped && { abandoned: attempts.listOpen() }),
+    };
+  }
+
+  #beginDrain(cause: DrainCause): void {
+    const { drain: times } = this.#deps.config;
+    const log = this.#log;
+    const phases = new DrainPhases(this.#nowMs);
+    const drain = new Drain(cause, {
+      worker: this.#drained(),
+      times,
+      clock: this.#clock,
+      phases,
+      nowMs: this.#nowMs,
+      log,
+    });
+    this.#drain = drain;
+    this.#health.stop();
+    this.#drainingSince = new Date().toISOString();
+    clearTimeout(this.#idleTimer);
+    this.#parts?.attempts.tellPhases(phases);
+    void this.#parts?.heartbeats.beat();
+    this.#docker?.keepNothingReady();
+    log.info({ why: describeDrain(cause), tasks: this.#parts?.attempts.size ?? 0, ...times }, "draining");
+    void drain.run().then((isOver) => {
+      if (isOver) this.#end(drain.cause);
+    });
+  }
+
+  /** Takes tasks again, where that is still possible; running tasks just go on. */
+  #undrain(): void {
+    if (!this.#drain?.undo()) return;
+    this.#log.info("the drain is undone: tasks are taken again");
+    this.#drain = undefined;
+    this.#drainingSince = undefined;
+    this.#docker?.keepReady();
+    this.#parts?.attempts.tellPhases(undefined);
+    this.#health.start();
+    this.#holdOrResume();
+    this.#parts?.intake.start();
+    void this.#parts?.heartbeats.beat();
+    this.#waitIdly();
+  }
+
+  #drained(): DrainedWorker {
+    return {
+      stopIntake: async () => {
+        await this.#parts?.intake.stop();
+        if (this.#parts !== undefined) return;
+        // Told to stop before it had begun.
+        this.#clock.pass("report");
+        await this.#starting?.catch(() => false);
+      },
+      untilIdle: async () => this.#parts?.attempts.untilIdle(),
+      giveBack: (reason) => this.#parts?.attempts.giveBack(reason),
+      settleMessages: async () => this.#parts?.held.releaseAll(),
+      cleanUp: async () => {
+        this.#docker?.stopWaiting();
+        await this.#parts?.attempts.untilClean();
+      },
+      removals: () => [
+        ...[...this.#executors].map(([kind, executor]): [string, () => Promise<unknown>] => [
+          kind,
+          () => executor.close(),
+        ]),
+        ["workspaces", () => removeTree(this.#workerDir)],
+      ],
+      sayFarewell: () => this.#sayFarewell(),
+    };
+  }
+
+  async #sayFarewell(): Promise<void> {
+    this.#hasStopped = true;
+    const { heartbeats } = this.#parts ?? {};
+    heartbeats?.stop();
+    if (heartbeats !== undefined) await heartbeats.beat(farewellDeadlineMs);
+    else if (this.#registration.wasTried) {
+      const stopped = { state: "stopped" as const, slotsFree: 0, attempts: [] };
+      await this.#deps.client.beat(this.workerId, stopped, { deadlineMs: farewellDeadlineMs });
     }
   }
 
-  async #drainOnce(cause: DrainCause): Promise<void> {
-    this.#health.stop();
-    const startedAtMs = performance.now();
-    const plan = planDrain(this.#deps.config.drainMs, this.#killGraceMs);
-    const leftMs = (byMs: number) => Math.max(0, startedAtMs + byMs - performance.now());
-    this.#state = "draining";
-    this.#drainReason = reasonOfDrain(cause);
-    this.#killGraceMs = plan.killGraceMs;
-    this.#log.info({ why: describeDrain(cause), tasks: this.#attempts.size, ...plan }, "draining");
-    const keeping = setTimeout(
-      () => this.#stopKeeping.abort(new Error("the worker was being stopped and had no more time for it")),
-      plan.keepByMs,
-    );
-    const reporting = setTimeout(() => this.#giveUp.abort(new Error("the drain's time is over")), plan.reportByMs);
-    const inTime = await settlesWithin(
-      this.#stopWork(() => leftMs(plan.finishByMs)),
-      plan.endByMs,
-    );
-    if (!inTime) this.#log.error({ attempts: [...this.#attempts.keys()] }, "not everything ended within the drain");
-    clearTimeout(keeping);
-    clearTimeout(reporting);
+  #end(cause: DrainCause): void {
     clearInterval(this.#remainsTimer);
     this.#notices.stop();
-    this.#giveUp.abort(new Error("the worker has stopped"));
-    this.#parts?.heartbeats.stop();
-    this.#state = "stopped";
-    if (inTime) await this.#parts?.heartbeats.beat(farewellDeadlineMs);
+    this.#clock.pass("report");
     this.killAllNow();
     this.#deps.client.close();
-    this.#log.info({ ms: Math.round(performance.now() - startedAtMs) }, "stopped");
-    this.#ended.resolve();
+    this.#ended.resolve(cause);
   }
-
-  /** Everything a drain does, in parallel where it can be; resolves when nothing of this worker is left. */
-  async #stopWork(finishLeftMs: () => number): Promise<void> {
-    if (this.#parts === undefined) {
-      // Told to stop before it had begun.
-      this.#giveUp.abort(new Error("the worker is being stopped"));
-      await this.#starting?.catch(() => false);
-      return this.#removeEverything();
-    }
-    const { intake, heartbeats, held } = this.#parts;
-    void heartbeats.beat();
-    const stopped = intake.stop();
-    this.#docker?.keepNothingReady();
-    await settlesWithin(this.#untilIdle(), finishLeftMs());
-    for (const { attempt } of this.#attempts.values()) {
-      attempt.interrupt({ kind: "drained", reason: this.#drainReason });
-    }
-    await stopped;
-    await this.#untilIdle();
-    await Promise.all([held.settle(), this.#removeEverything()]);
-  }
-
-  async #untilIdle(): Promise<void> {
-    while (this.#attempts.size > 0) await Promise.all([...this.#attempts.values()].map(({ over }) => over));
-  }
-
-  async #removeEverything(): Promise<void> {
-    this.#docker?.stopWaiting();
-    while (this.#cleanups.size > 0) await Promise.all(this.#cleanups);
-    const closed = await Promise.allSettled([...this.#executors.values()].map((executor) => executor.close()));
-    for (const result of closed) {
-      if (result.status === "rejected")
-        this.#log.error({ reason: messageOf(result.reason) }, "an executor did not close");
-    }
-    await removeTree(this.#workerDir);
-  }
-}
-
-/** The control plane's times have to fit into each other, or leases end under healthy workers. */
-function checkSettings(settings: WorkerSettings, log: Logger): void {
-  const { heartbeatMs, leaseMs, visibilityTimeoutSeconds } = settings;
-  if (heartbeatMs * 3 <= leaseMs && leaseMs <= visibilityTimeoutSeconds * 1000) return;
-  log.warn(
-    { heartbeatMs, leaseMs, visibilityTimeoutSeconds },
-    "three heartbeats should fit into a lease, and a lease into the visibility timeout of the queue",
-  );
 }

@@ -6,7 +6,7 @@ import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import type { TaskItem } from "../../shared/repository/items.ts";
 import type { LeaseProof } from "../../shared/repository/task-moves.ts";
 import type { Deps } from "../deps.ts";
-import { releaseAttempt, settleAttempt } from "./settle.ts";
+import { noteLeft, releaseAttempt, settleAttempt } from "./settle.ts";
 
 /** Takes the result of an attempt, fenced by its lease token. Reporting the same result again is accepted again. */
 export async function reportResult(deps: Deps, attemptId: string, report: AttemptResult): Promise<ResultAnswer> {
@@ -20,7 +20,12 @@ export async function reportResult(deps: Deps, attemptId: string, report: Attemp
     case "requeued":
       return { status: "retry", retryAfterSeconds: settlement.delaySeconds };
     case "refused":
-      return settlement.task ? answerRepeat(key, leaseToken, settlement.task) : { status: "lost" };
+      if (!settlement.task) return { status: "lost" };
+      if (result.kind === "released" && result.steps) {
+        const { reason, steps, logs = [], artifacts = [] } = result;
+        await noteLeft(deps, key, leaseToken, settlement.task, { reason, left: { steps, logs, artifacts } });
+      }
+      return answerRepeat(key, leaseToken, settlement.task);
   }
 }
 

@@ -66,6 +66,26 @@ export async function releaseAttempt(
   return requeueAttempt(deps, key, proof, { reason, counted: "nobody", left, crowdedOut, delaySeconds: 0, nowMs });
 }
 
+/** Notes what an attempt left that was given back before, which its worker only knows when that is stored. */
+export async function noteLeft(
+  deps: Deps,
+  key: AttemptKey,
+  leaseToken: string,
+  task: TaskItem,
+  { reason, left }: { reason: Reason; left: AttemptLeft },
+): Promise<void> {
+  const own = key.attempt - 1;
+  const crowdedOut = findCrowdedOut(task.attempts.map((record, place) => (place === own ? left : record)));
+  const hasRoom = !crowdedOut.includes(own);
+  // One that was cancelled meanwhile has ended with a reason of its own.
+  const wasGivenBack = task.attempts[own]?.outcome?.reason?.code === reason.code;
+  await deps.tasks.noteLeft(key, leaseToken, {
+    ...(wasGivenBack ? { reason: reasonFor(reason.code, reason.detail, passingDetailLength) } : {}),
+    left: hasRoom ? left : { ...left, steps: [], logs: [] },
+    crowdedOut: crowdedOut.filter((place) => place !== own),
+  });
+}
+
 /** Earlier attempts, by their places, whose details have no room any more beside those of this one. */
 function findEarlierCrowdedOut(task: TaskItem, key: AttemptKey, left: AttemptLeft): number[] {
   const earlier = task.attempts.slice(0, key.attempt - 1);

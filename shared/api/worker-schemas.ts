@@ -182,7 +182,7 @@ const leftSchema = z.object({
 
 /**
  * How an attempt ended, or that it was given back unspent (`released`: a drain, a refused start), with what it left until
- * then.
+ * then. What an attempt left may also be told later: that report names the same lease, and moves nothing.
  */
 export const attemptResultSchema = z
   .object({

@@ -211,6 +211,48 @@ export async function requeueTask(
   });
 }
 
+/** What an attempt left, as it is told after it was given back; `crowdedOut` as in `Requeue`. */
+export interface LeftNote {
+  /** In place of the reason that it was given back for. */
+  reason?: Reason;
+  left: AttemptLeft;
+  crowdedOut: readonly number[];
+}
+
+/**
+ * Notes what an attempt left that was given back before; refused where that was told already, or the attempt was lost.
+ * It moves nothing: the task may long run elsewhere.
+ */
+export async function noteLeft(
+  table: Table,
+  key: AttemptKey,
+  leaseToken: string,
+  { reason, left, crowdedOut }: LeftNote,
+): Promise<TaskMove> {
+  const record = `attempts[${key.attempt - 1}]`;
+  const set = [
+    `${record}.steps = :steps, ${record}.logs = :logs, ${record}.artifacts = :artifacts`,
+    ...(reason ? [`${record}.outcome.reason = :reason`] : []),
+    ...dropDetails(crowdedOut),
+  ];
+  return toMove(
+    await updateItem(table, {
+      Key: itemKeyOf(key),
+      UpdateExpression: `SET ${set.join(", ")}`,
+      ConditionExpression: `${record}.leaseToken = :token AND size(${record}.steps) = :zero`,
+      ExpressionAttributeValues: {
+        ":token": leaseToken,
+        ":zero": 0,
+        ...(reason ? { ":reason": reason } : {}),
+        ":steps": left.steps,
+        ":logs": left.logs,
+        ":artifacts": left.artifacts,
+        ...(crowdedOut.length > 0 ? { ":none": [] } : {}),
+      },
+    }),
+  );
+}
+
 /** Parts of an update that leave out what some attempts told of their steps and logs (`:none` is an empty list). */
 function dropDetails(places: readonly number[]): string[] {
   return places.map((place) => `attempts[${place}].steps = :none, attempts[${place}].logs = :none`);

@@ -19,6 +19,8 @@ import {
   endAttempt,
   endUnclaimed,
   type LeaseProof,
+  type LeftNote,
+  noteLeft,
   noteTaskAnnounced,
   noteTaskDue,
   noteWatched,
@@ -51,6 +53,8 @@ export interface TaskRepository {
   endAttempt(key: AttemptKey, proof: LeaseProof, end: AttemptEnd, nowMs: number): Promise<TaskMove>;
   /** Puts the task of a running attempt back to `queued`: released unspent, or failed by infrastructure (counted). */
   requeue(key: AttemptKey, proof: LeaseProof, requeue: Requeue): Promise<TaskMove>;
+  /** Notes what an attempt left that was given back before; refused where it was not. */
+  noteLeft(key: AttemptKey, leaseToken: string, note: LeftNote): Promise<TaskMove>;
   /** Ends a task that no worker holds. */
   endUnclaimed(task: TaskItem, end: UnclaimedEnd, nowMs: number): Promise<TaskMove>;
   /** Lets an ended task begin again. Refused where it has moved since it was read, or has not ended. */
@@ -131,6 +135,7 @@ export function createTaskRepository(table: Table): TaskRepository {
     renewLease: (key, leaseToken, nowMs) => renewLease(table, key, leaseToken, nowMs),
     endAttempt: (key, proof, end, nowMs) => endAttempt(table, key, proof, end, nowMs),
     requeue: (key, proof, requeue) => requeueTask(table, key, proof, requeue),
+    noteLeft: (key, leaseToken, note) => noteLeft(table, key, leaseToken, note),
     endUnclaimed: (task, end, nowMs) => endUnclaimed(table, task, end, nowMs),
     revive: (task, nowMs, revival) => reviveTask(table, task, nowMs, revival),
     waitAgain: (task, needs) => waitAgain(table, task, needs),

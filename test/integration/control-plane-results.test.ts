@@ -3,7 +3,7 @@ import type { ArtifactList, Task } from "../../shared/api/schemas.ts";
 import type { ClaimedTask, ResultAnswers } from "../../shared/api/worker-schemas.ts";
 import { formatAttemptId } from "../../shared/domain/ids.ts";
 import { artifactKey } from "../../shared/domain/object-keys.ts";
-import { maxReasonDetailLength, type Reason } from "../../shared/domain/reason.ts";
+import { maxReasonDetailLength, type Reason, reasonFor } from "../../shared/domain/reason.ts";
 import { noopJob } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
 import {
@@ -137,6 +137,42 @@ describe("a report of a result", () => {
       { outcome: { reason: { code: "drained" } }, logs: [{ lines: 1 }], artifacts: [{ size: 1 }] },
       { outcome: { state: "aborted" }, steps: [{ name: "build" }], logs: [{ lines: 2 }], artifacts: [{ size: 2 }] },
     ]);
+  });
+
+  it("of an attempt that was given back tells later what it left, once that is stored, wherever the task is by then", async () => {
+    const [kept, cancelled] = await plane()
+      .submit(noopJob(["a", "b"]))
+      .then(async (jobId) => {
+        const worker = plane().createWorker();
+        const claims = await worker.claim(["a", "b"].map((task) => ({ jobId, task, bucket: 0 })));
+        await plane().call(`/v1/jobs/${jobId}/tasks/b/cancel`, { body: {} });
+        return claims.map((claim) => {
+          if (claim.status !== "claimed") throw new Error("not claimed");
+          return { worker, claim };
+        });
+      });
+    if (!kept || !cancelled) throw new Error("two claims");
+    const left = {
+      steps: [{ index: 1, name: "build", startedAt: "2026-01-01T00:00:00.000Z" }],
+      logs: [{ step: 1, name: "a-step-1.log", chunks: 1, lines: 7, bytes: 5 }],
+      artifacts: [],
+    };
+    expect(await kept.worker.report(kept.claim, released())).toMatchObject({ status: "retry" });
+    const next = plane().createWorker();
+    const [second] = await next.claim([{ jobId: kept.claim.jobId, task: "a", bucket: 0 }]);
+    expect(second).toMatchObject({ status: "claimed", attempt: 2 });
+    const told = { kind: "released" as const, reason: reasonFor("drained", "it lacks something"), ...left };
+    expect(await kept.worker.report(kept.claim, told)).toEqual({ status: "lost" });
+    expect(await readTask(kept.claim)).toMatchObject({
+      status: "running",
+      attempts: [{ outcome: { reason: { detail: "it lacks something" } }, logs: [{ lines: 7 }] }, { attempt: 2 }],
+    });
+    expect(await cancelled.worker.report(cancelled.claim, released())).toEqual({ status: "accepted" });
+    expect(await cancelled.worker.report(cancelled.claim, told)).toEqual({ status: "accepted" });
+    expect(await readTask(cancelled.claim)).toMatchObject({
+      status: "aborted",
+      attempts: [{ outcome: { state: "aborted", reason: { code: "cancelled" } }, logs: [{ lines: 7 }] }],
+    });
   });
 
   it("is accepted again when it is repeated", async () => {

@@ -51,7 +51,7 @@ describe("services of a task", () => {
     bench = await WorkerBench.open({ leaseMs: 20_000, visibilityTimeoutSeconds: 20 });
   });
   afterAll(async () => {
-    await worker?.drain({ kind: "requested" });
+    await worker?.drain({ kind: "signal", signal: "SIGTERM" });
     await bench.close();
     // A machine with much to do may not remove everything within the time of the drain; it goes on.
     const label = `sluice.worker=${worker?.workerId}`;

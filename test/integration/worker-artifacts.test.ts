@@ -122,7 +122,7 @@ describe("output that cannot be kept", () => {
     await bench.send(bench.plane.addTask("u", { steps: [step("echo x > $SLUICE_OUTPUT/x; sleep 1000")] }));
     const worker = await startWorker(bench, { objects: () => never.objects, env: { SLUICE_SLOTS: "2" } });
     await eventually(() => never.underway() > 0 && bench.plane.task("u").attempts.length > 0, "both tasks");
-    await worker.drain({ kind: "requested" });
+    await worker.drain({ kind: "signal", signal: "SIGTERM" });
     expect(bench.plane.outcome("t")).toMatchObject({
       state: "failed",
       exitCode: 3,

@@ -105,7 +105,7 @@ describe("a worker's drain", () => {
     await bench.send(bench.plane.addTask("t", { steps: [step("echo up; sleep 1; echo done")] }));
     const worker = await startWorker(bench);
     await eventually(() => bench.plane.heartbeats.some((beat) => beat.attempts.length === 1), "the attempt has begun");
-    const drained = worker.drain({ kind: "requested" });
+    const drained = worker.drain({ kind: "signal", signal: "SIGTERM" });
     await bench.send(bench.plane.addTask("late", { steps: [step("true")] }));
     await drained;
     expect(bench.plane.outcome("t")).toMatchObject({ state: "completed" });
@@ -121,7 +121,7 @@ describe("a worker's drain", () => {
     await bench.send(...names.map((name) => bench.plane.addTask(name, { steps: [step(run)] })));
     const worker = await startWorker(bench, { env: { SLUICE_DRAIN_MS: "1500" } });
     await eventually(async () => (await bench.readLog("a")).length + (await bench.readLog("b")).length === 2, "both");
-    await worker.drain({ kind: "requested" });
+    await worker.drain({ kind: "signal", signal: "SIGTERM" });
     for (const name of names) {
       expect(bench.plane.task(name).attempts).toHaveLength(1);
       expect(bench.plane.task(name).attempts[0]?.result).toMatchObject({
@@ -149,7 +149,7 @@ describe("a worker's drain", () => {
     const worker = await startWorker(bench, { env: { SLUICE_DRAIN_MS: "4000" }, objects });
     await eventually(() => bench.plane.heartbeats.some((beat) => beat.attempts.length === 1), "the attempt has begun");
     bench.plane.setAvailable(false);
-    await worker.drain({ kind: "requested" });
+    await worker.drain({ kind: "signal", signal: "SIGTERM" });
   });
 
   it("begins when the control plane asks for it", async () => {
@@ -164,7 +164,7 @@ describe("a worker's drain", () => {
     bench.plane.setAvailable(false);
     const worker = createWorker(bench);
     const started = worker.start();
-    await worker.drain({ kind: "requested" });
+    await worker.drain({ kind: "signal", signal: "SIGTERM" });
     expect(await started).toBe(false);
   });
 });

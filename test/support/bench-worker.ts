@@ -59,7 +59,7 @@ export function createWorker(bench: WorkerBench, overrides: WorkerOverrides = {}
     maskedLog: { add: () => () => undefined },
   });
   onTestFinished(async () => {
-    await worker.drain({ kind: "requested" });
+    await worker.drain({ kind: "signal", signal: "SIGTERM" });
     sqs.destroy();
     s3.destroy();
     expect(await readdir(join(bench.folder, "work")).catch(() => [])).toEqual([]);

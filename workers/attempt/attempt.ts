@@ -24,7 +24,7 @@ import { messageOf } from "../retry.ts";
 import { ServiceSet } from "../services/service-set.ts";
 import type { WorkerTask } from "../worker-claim.ts";
 import { createWorkspace, removeTree, type Workspace } from "../workspace.ts";
-import { commitManifest, reportResult } from "./commit.ts";
+import { commitManifest, type ReportAnswer, reportResult } from "./commit.ts";
 import { AttemptInterrupted, formatDuration, type Interrupt } from "./interrupt.ts";
 import { type KeptArtifact, keepArtifact } from "./keep-artifact.ts";
 import type { Lease } from "./lease.ts";
@@ -39,25 +39,38 @@ export interface AttemptDeps {
   executors: ReadonlyMap<ExecutorKind, Executor>;
   client: ControlPlaneClient;
   objects: ObjectStore;
-  /** Read when a step is ended: a drain shortens it. */
-  killGraceMs: () => number;
+  /** From SIGTERM to SIGKILL. */
+  killGraceMs: number;
   /** How long lines of a log may wait: while somebody watches, and else. */
   logFlushMs: { watched: number; unwatched: number };
   /** Bytes of text that are kept of one log; what is printed beyond them is dropped. */
   maxLogBytes: { step: number; service: number };
   /** Uploads and the manifest are tried for this long. */
   uploadDeadlineMs: number;
-  /** Aborted when the process is about to end whatever is unfinished. */
-  giveUp: AbortSignal;
-  /** Aborted when a drain has no more time for what attempts leave behind. */
-  stopKeeping: AbortSignal;
   /** How the attempt ended, before it is reported. */
   onOutcome: (outcome: AttemptOutcome) => void;
+  /** Aborted when a drain has no more time: for steps to end by themselves, for logs and output, manifests, reports. */
+  deadlines: Record<"kill" | "keep" | "commit" | "report", AbortSignal>;
+  /** Told of work after the steps, which a drain waits for; each tells what is wrong with what it did. */
+  onWork: (phase: "logs" | "artifacts" | "results", work: Promise<string | undefined>) => void;
   log: Logger;
 }
 
-/** What the worker does with the message of an attempt that is over. */
-export type MessageFate = { kind: "delete" } | { kind: "release"; delaySeconds: number } | { kind: "leave" };
+/** What an attempt tells its worker while it ends. */
+export interface AttemptOwner {
+  /** Its lease is not to be renewed any more: its task is being given back. */
+  letGo(): void;
+  /** Told once. What the attempt leaves may still be on its way. */
+  settle(fate: MessageFate): void;
+}
+
+/**
+ * What the worker does with the message of an attempt that is over. `unheard`: the control plane was not told, and takes
+ * the attempt for one that runs.
+ */
+export type MessageFate = ({ kind: "delete" } | { kind: "release"; delaySeconds: number } | { kind: "leave" }) & {
+  unheard?: true;
+};
 
 type Ended = Extract<AttemptResult["result"], { kind: "ended" }>;
 
@@ -79,6 +92,7 @@ export class Attempt {
   readonly #logs: Promise<LogSummary>[] = [];
   readonly #startedAtMs = Date.now();
   #workspace: Workspace | undefined;
+  readonly #stepsEnded = Promise.withResolvers<undefined>();
   #servicesStopped: Promise<void> | undefined;
   #services: ServiceSet | undefined;
   #hasStarted = false;
@@ -111,8 +125,13 @@ export class Attempt {
     this.#live?.store(wish);
   }
 
-  /** Runs the attempt to its end and tells what becomes of its message. Never throws. */
-  async run(): Promise<MessageFate> {
+  /** Resolves when nothing of its steps runs any more. */
+  get stepsEnded(): Promise<undefined> {
+    return this.#stepsEnded.promise;
+  }
+
+  /** Runs the attempt to its end, until what it leaves is kept. Never throws. */
+  async run(owner: AttemptOwner): Promise<void> {
     const { timeoutMs } = this.#claimed;
     const timer = setTimeout(
       () =>
@@ -125,14 +144,17 @@ export class Attempt {
     try {
       const end = await this.#execute().catch((error: unknown) => this.#explainBreak(error));
       clearTimeout(timer);
-      return end.outcome === undefined ? await this.#giveBack(end.steps) : await this.#finish(end.outcome, end.steps);
+      this.#stepsEnded.resolve(undefined);
+      if (end.outcome === undefined) await this.#giveBack(end.steps, owner);
+      else owner.settle(await this.#finish(end.outcome, end.steps));
     } catch (error) {
       if (!this.#lease.lost.aborted) this.#log.error({ err: error }, "an attempt broke off");
       else
         this.#log.warn({ reason: messageOf(this.#lease.lost.reason) }, "an attempt was stopped: nothing is reported");
-      return { kind: "leave" };
+      owner.settle({ kind: "leave" });
     } finally {
       clearTimeout(timer);
+      this.#stepsEnded.resolve(undefined);
     }
   }
 
@@ -183,6 +205,7 @@ export class Attempt {
         openOutput: (step, name) => this.#openLog({ step, name }, stepLogPrefix(jobId, task, attempt, step)),
         ready: services?.start(),
         killGraceMs: this.#deps.killGraceMs,
+        killNow: this.#deps.deadlines.kill,
         stop: this.#stop.signal,
         abandon: this.#lease.lost,
         onStepStarted: (index) => {
@@ -211,7 +234,12 @@ export class Attempt {
   #openLive(): LiveArtifacts | undefined {
     const options = this.#artifactOptions();
     if (options === undefined) return undefined;
-    return new LiveArtifacts({ ...options, attempt: this.#claimed, signal: this.#endSignal(), log: this.#log });
+    return new LiveArtifacts({
+      ...options,
+      attempt: this.#claimed,
+      signal: this.#untilDeadline("keep"),
+      log: this.#log,
+    });
   }
 
   #openServices(context: TaskContext): ServiceSet | undefined {
@@ -236,10 +264,8 @@ export class Attempt {
   #stopServices(services: ServiceSet | undefined): void {
     if (services === undefined) return;
     const longestMs = this.#drainReason === undefined ? serviceGraceMs : drainedServiceGraceMs;
-    const graceMs = Math.min(this.#deps.killGraceMs(), longestMs);
-    const { lost } = this.#lease;
-    const abandon = AbortSignal.any([lost, this.#deps.giveUp]);
-    this.#servicesStopped = services.stop(graceMs, abandon);
+    const graceMs = Math.min(this.#deps.killGraceMs, longestMs);
+    this.#servicesStopped = services.stop(graceMs, this.#untilDeadline("kill"));
   }
 
   /** What keeps the steps from being run at all, such as a full disk, is told like any other end. */
@@ -276,7 +302,7 @@ export class Attempt {
       flushMs: () => this.#deps.logFlushMs[this.#watched ? "watched" : "unwatched"],
       uploadDeadlineMs: this.#deps.uploadDeadlineMs,
       nowMs: Date.now,
-      signal: this.#endSignal(),
+      signal: this.#untilDeadline("keep"),
       onFault: (error) => {
         const detail = `the log of ${owner.name} could not be stored: ${error.message}`;
         this.interrupt({ kind: "fault", reason: reasonFor("upload_failed", detail) });
@@ -312,14 +338,22 @@ export class Attempt {
 
   /** Stores logs and artifact; tells what could not be kept. */
   async #keep(): Promise<Pick<Ended, "logs" | "artifacts"> & { problems: UploadProblem[] }> {
-    const problems: UploadProblem[] = [];
-    const [logs, kept] = await Promise.all([
-      this.#closeLogs().catch((error: unknown) => {
-        problems.push({ detail: `its log could not be stored: ${messageOf(error)}`, fault: "infrastructure" });
-        return [];
-      }),
-      this.#keepArtifact(),
-    ]);
+    const closing = this.#closeLogs().then(
+      (logs) => ({ logs, problems: [] }),
+      (error: unknown) => {
+        const problem = {
+          detail: `its log could not be stored: ${messageOf(error)}`,
+          fault: "infrastructure" as const,
+        };
+        return { logs: [], problems: [problem] };
+      },
+    );
+    const keeping = this.#keepArtifact();
+    const tell = ({ problems }: { problems: UploadProblem[] }) =>
+      problems.length === 0 ? undefined : this.#mask(joinProblems(problems));
+    this.#deps.onWork("logs", closing.then(tell));
+    this.#deps.onWork("artifacts", keeping.then(tell));
+    const [{ logs, problems }, kept] = await Promise.all([closing, keeping]);
     return { logs, artifacts: kept.artifacts, problems: [...problems, ...kept.problems] };
   }
 
@@ -332,7 +366,7 @@ export class Attempt {
   #maskReason(outcome: AttemptOutcome): AttemptOutcome {
     const { reason } = outcome;
     if (reason === undefined) return outcome;
-    return { ...outcome, reason: { ...reason, detail: maskText(this.secretMatcher, reason.detail) } };
+    return { ...outcome, reason: { ...reason, detail: this.#mask(reason.detail) } };
   }
 
   #keepArtifact(): Promise<KeptArtifact> {
@@ -344,7 +378,7 @@ export class Attempt {
       ...options,
       key: artifactKey(jobId, task, attempt),
       keepMs: this.#claimed.artifacts.retentionMs,
-      signal: AbortSignal.any([this.#endSignal(), this.#deps.stopKeeping]),
+      signal: this.#untilDeadline("keep"),
       deadlineMs: this.#deps.uploadDeadlineMs,
       takeOutput: this.#findOutputTaker(),
       log: this.#log,
@@ -363,7 +397,7 @@ export class Attempt {
     const { task, artifacts } = this.#claimed;
     const outputDir = this.#workspace?.output;
     if (outputDir === undefined) return undefined;
-    const mask = (text: string) => maskText(this.secretMatcher, text);
+    const mask = (text: string) => this.#mask(text);
     return { objects: this.#deps.objects, name: `${task}.tar.zst`, outputDir, patterns: artifacts, mask };
   }
 
@@ -381,8 +415,11 @@ export class Attempt {
       ...parts,
     };
     try {
-      const signal = this.#endSignal();
-      const options = { signal, deadlineMs: this.#deps.uploadDeadlineMs, log: this.#log };
+      const options = {
+        signal: this.#untilDeadline("commit"),
+        deadlineMs: this.#deps.uploadDeadlineMs,
+        log: this.#log,
+      };
       const { outcome, steps, logs, artifacts } = await commitManifest(this.#deps.objects, manifest, options);
       return { kind, outcome, steps, logs, artifacts };
     } catch (error) {
@@ -393,22 +430,27 @@ export class Attempt {
     }
   }
 
-  /** Gives the task back unspent. Logs and output so far are kept, but not at the price of a slow drain. */
-  async #giveBack(steps: StepResult[]): Promise<MessageFate> {
-    const { logs, artifacts, problems } = await this.#keep();
+  /**
+   * Gives the task back unspent. It may start elsewhere at once: nothing of its steps runs here any more, and what it
+   * leaves is kept beside that, under keys of this attempt alone. What that is, is told afterwards.
+   */
+  async #giveBack(steps: StepResult[], owner: AttemptOwner): Promise<void> {
     const reason = this.#drainReason ?? reasonFor("drained", "the worker is being stopped");
-    const lacks = problems.length === 0 ? "" : `; ${maskText(this.secretMatcher, joinProblems(problems))}`;
-    const told = reasonFor(reason.code, `${reason.detail}${lacks}`);
-    const fate = await this.#report({ kind: "released", reason: told, steps, logs, artifacts });
+    // A heartbeat that overtakes the report would hear of a lost lease.
+    owner.letGo();
+    const keeping = this.#keep();
+    const fate = await this.#report({ kind: "released", reason });
     // Unheard or not, another worker may ask for the task now.
-    return fate.kind === "leave" ? { kind: "release", delaySeconds: 0 } : fate;
+    owner.settle(fate.kind === "leave" ? { ...fate, kind: "release", delaySeconds: 0 } : fate);
+    const { logs, artifacts, problems } = await keeping;
+    if (fate.unheard) return;
+    const lacks = problems.length === 0 ? "" : `; ${this.#mask(joinProblems(problems))}`;
+    const told = reasonFor(reason.code, `${reason.detail}${lacks}`);
+    await this.#tell({ kind: "released", reason: told, steps, logs, artifacts });
   }
 
   async #report(result: AttemptResult["result"]): Promise<MessageFate> {
-    const answer = await reportResult(this.#deps.client, this.#lease, result, {
-      signal: this.#deps.giveUp,
-      log: this.#log,
-    });
+    const answer = await this.#tell(result);
     const outcome = result.kind === "ended" ? result.outcome.state : "released";
     this.#log.info({ outcome, answer: answer.status, ms: Date.now() - this.#startedAtMs }, "an attempt ended");
     switch (answer.status) {
@@ -418,7 +460,24 @@ export class Attempt {
         return { kind: "release", delaySeconds: answer.retryAfterSeconds };
       case "lost":
         return { kind: "leave" };
+      case "unheard":
+        return { kind: "leave", unheard: true };
     }
+  }
+
+  #tell(result: AttemptResult["result"]): Promise<ReportAnswer> {
+    const signal = this.#deps.deadlines.report;
+    const telling = reportResult(this.#deps.client, this.#lease, result, { signal, log: this.#log });
+    const problem = "a result could not be reported";
+    this.#deps.onWork(
+      "results",
+      telling.then(({ status }) => (status === "unheard" ? problem : undefined)),
+    );
+    return telling;
+  }
+
+  #mask(text: string): string {
+    return maskText(this.secretMatcher, text);
   }
 
   /** Why the task is given back, if it is. */
@@ -428,8 +487,8 @@ export class Attempt {
     return interrupt?.kind === "drained" ? interrupt.reason : undefined;
   }
 
-  #endSignal(): AbortSignal {
-    return AbortSignal.any([this.#lease.lost, this.#deps.giveUp]);
+  #untilDeadline(deadline: keyof AttemptDeps["deadlines"]): AbortSignal {
+    return AbortSignal.any([this.#lease.lost, this.#deps.deadlines[deadline]]);
   }
 }
 

@@ -10,6 +10,9 @@ import type { Lease } from "./lease.ts";
 
 const resultDeadlineMs = 10_000;
 
+/** What the control plane made of a report; `unheard`: it was not told. */
+export type ReportAnswer = ResultAnswer | { status: "unheard" };
+
 /**
  * Writes the manifest: from here on the attempt has ended, whoever hears of it. Where this very attempt is committed
  * already (a lost answer, a twin that was taken for dead) the manifest that stands is returned.
@@ -43,7 +46,7 @@ export async function reportResult(
   lease: Lease,
   result: AttemptResult["result"],
   options: { signal: AbortSignal; log: Logger },
-): Promise<ResultAnswer> {
+): Promise<ReportAnswer> {
   const { signal } = options;
   const body = { leaseToken: lease.leaseToken, result };
   try {
@@ -58,6 +61,6 @@ export async function reportResult(
   } catch (error) {
     // Nothing is lost: who finds the manifest knows the result, and without one the task runs again.
     options.log.error({ reason: messageOf(error) }, "the result could not be reported");
-    return { status: "lost" };
+    return lease.lost.aborted ? { status: "lost" } : { status: "unheard" };
   }
 }

@@ -21,7 +21,9 @@ export interface StepsOptions {
   openOutput: (index: number, name: string) => StepOutput & { close: () => void };
   /** What the first step waits for beside its own preparation; a rejection ends the task. */
   ready?: Promise<void> | undefined;
-  killGraceMs: () => number;
+  killGraceMs: number;
+  /** Cuts every grace period short: a drain has no more time for it. */
+  killNow: AbortSignal;
   /** Ends the running step with grace; its reason is an `AttemptInterrupted`. */
   stop: AbortSignal;
   /** Ends the running step at once: nobody wants to know any more. */
@@ -144,7 +146,8 @@ async function superviseStep(
     const ownEnd = await untilAborted(running.ended, AbortSignal.any([options.stop, options.abandon, timeout.signal]));
     if (ownEnd !== undefined) return { exit: ownEnd, cause: "own" };
     const cause = options.stop.aborted || options.abandon.aborted ? "stopped" : "timed_out";
-    return { exit: await endWithGrace(running, options.killGraceMs(), options.abandon), cause };
+    const hurry = AbortSignal.any([options.abandon, options.killNow]);
+    return { exit: await endWithGrace(running, options.killGraceMs, hurry), cause };
   } finally {
     clearTimeout(timer);
   }

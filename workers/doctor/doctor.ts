@@ -58,7 +58,7 @@ async function examineAll({ loaded, version, nodeVersion }: DoctorOptions): Prom
       }),
       examineSteps(config),
       examineFolders(config),
-      examineStopTimeout(config.drainMs),
+      examineStopTimeout(config.drain.drainMs),
     ]);
     const told = `pool ${config.pool}, ${config.slots} slots, on ${config.provider}`;
     return [node, { check: "configuration", status: "ok", detail: told }, ...notes, ...groups.flat()];

@@ -88,6 +88,12 @@ export class HeldMessages {
     this.#options.log.info({ messageIds }, "the queue hides messages no longer; what was claimed for them goes on");
   }
 
+  /** Gives back what is left, and resolves when that and all that was asked for before was made, or was given up. */
+  async releaseAll(): Promise<void> {
+    for (const message of [...this.#renewedAtMs.keys()]) this.release(message, 0);
+    await this.settle();
+  }
+
   /** Resolves when every delete and release asked for so far has been made, or was given up. */
   async settle(): Promise<void> {
     this.#flush();

@@ -56,7 +56,7 @@ const refusedDelaySeconds = 20;
 export class Intake {
   readonly #options: IntakeOptions;
   readonly #placement: SlotPlacement<IntakeItem>;
-  readonly #stop = new AbortController();
+  #stop = new AbortController();
   readonly #claims = new Set<Promise<void>>();
   #polling: Promise<void> | undefined;
   #wake: (() => void) | undefined;
@@ -76,8 +76,15 @@ export class Intake {
     return this.#paused ? 0 : this.#placement.freeSlots;
   }
 
+  /** Whether no message waits, is claimed or has a task running. */
+  get isIdle(): boolean {
+    return this.#placement.freeSlots === this.#options.slots;
+  }
+
+  /** Begins to take tasks, also again after a stop. */
   start(): void {
-    this.#polling = this.#poll();
+    if (this.#stop.signal.aborted) this.#stop = new AbortController();
+    this.#polling = Promise.all([this.#polling, this.#poll(this.#stop.signal)]).then(() => undefined);
   }
 
   /** Ends the intake, also a poll under way: what arrives late goes back, what waits goes back, claims are answered. */
@@ -107,9 +114,8 @@ export class Intake {
     this.#wake?.();
   }
 
-  async #poll(): Promise<void> {
+  async #poll(signal: AbortSignal): Promise<void> {
     const { queue, receiveWaitSeconds, nowMs, log } = this.#options;
-    const { signal } = this.#stop;
     for (let failures = 0; !signal.aborted; ) {
       // All tasks that one answer of the control plane ends have given back their slots by then.
       await untilNextTurn();
@@ -195,6 +201,7 @@ export class Intake {
   }
 
   async #claimBatch(items: readonly IntakeItem[]): Promise<void> {
+    const { signal } = this.#stop;
     const claims = items.map(({ task: { jobId, task, bucket } }) => {
       return { jobId, task, bucket, leaseToken: randomUUID() };
     });
@@ -208,7 +215,7 @@ export class Intake {
           answer = await this.#options.client.claim(this.#options.workerId, claims, { deadlineMs: claimDeadlineMs });
         },
         {
-          signal: this.#stop.signal,
+          signal,
           isRetryable: (error) => error instanceof ControlPlaneError && error.retryable,
           onFailure: (error) => {
             // The messages stay held: every other receive would count towards the dead-letter queue.
@@ -220,7 +227,7 @@ export class Intake {
       );
     } catch (error) {
       // A claim that was answered while the intake stopped counts: the leases are this worker's to give back.
-      if (answer === undefined) return this.#giveBack(items, error);
+      if (answer === undefined) return this.#giveBack(items, signal.aborted, error);
     } finally {
       if (stuck) this.#stuckClaims--;
     }
@@ -258,8 +265,7 @@ export class Intake {
   }
 
   /** Claims that came to nothing: the worker is stopping, or the control plane refuses the worker itself. */
-  #giveBack(items: readonly IntakeItem[], error: unknown): void {
-    const stopped = this.#stop.signal.aborted;
+  #giveBack(items: readonly IntakeItem[], stopped: boolean, error: unknown): void {
     for (const item of items) {
       if (stopped) this.#options.held.release(item.message, 0);
       else this.#putOff(item, refusedDelaySeconds);

@@ -186,6 +186,11 @@ export class DockerExecutor implements Executor {
     this.#pool?.keepNoneReady();
   }
 
+  /** Keeps ready again what the next task would wait for. */
+  keepReady(): void {
+    this.#pool?.keepReady();
+  }
+
   async close(): Promise<void> {
     this.stopWaiting();
     const connection = await this.#connection?.catch(() => undefined);

@@ -148,6 +148,12 @@ export class NamespacePool {
     for (const namespace of this.#idle.splice(0)) this.#track(this.#options.remove(namespace));
   }
 
+  /** Keeps some ready again. */
+  keepReady(): void {
+    this.#keepsReady = true;
+    this.fill();
+  }
+
   /** Removes everything; resolves when it is gone. */
   async close(): Promise<void> {
     this.#stop.abort(new Error("the worker is stopping"));
