@@ -5,8 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { gunzipSync } from "node:zlib";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import type { Finding } from "../../shared/domain/finding.ts";
+import { timing } from "../../shared/domain/timing.ts";
 import { needDocker } from "../support/docker.ts";
 import { step, submit, waitForJob } from "../support/jobs.ts";
 import { type RunningStack, startLocalStack } from "../support/local-stack.ts";
@@ -95,28 +97,90 @@ describe("the worker's bundle", () => {
   });
 });
 
-describe("the script that makes a worker of a machine", () => {
+describe("what makes a worker of a machine", () => {
   const make = (...args: string[]) => run(process.execPath, [script("worker-user-data.ts"), ...args]);
-  const all = [
-    "--url",
-    "https://api.example",
-    "--token",
-    "it's$(secret)",
-    "--bundle",
-    "https://b?X=1&Y=2",
-    "--region",
-    "us-east-1",
-  ];
+  const all = ["--url", "https://api.example", "--token", "it's$(secret)", "--bundle", "https://b?X=1&Y=2"];
+  const rest = ["--sha256", "abc", "--region", "us-east-1"];
 
-  it("is one that bash takes, with every value quoted, and ends the machine some time", async () => {
-    const { stdout } = await make(...all);
+  it("is one script that bash takes, with every value quoted, and ends the machine some time", async () => {
+    const { stdout } = await make(...all, ...rest);
     await run("bash", ["-n", "-c", stdout]);
     expect(stdout).toContain(String.raw`'it'\''s$(secret)'`);
     expect(stdout).toContain("'https://b?X=1&Y=2'");
     expect(stdout).toContain("shutdown -h +720");
   });
 
+  it("brings the very files that are run by hand", async () => {
+    const { stdout } = await make(...all, ...rest);
+    const files = [...stdout.matchAll(/gunzip > "\$dir\/(.*)"\n([\s\S]*?)\nSLUICE_END/g)].map(
+      ([, name, packed = ""]) => {
+        return [name, gunzipSync(Buffer.from(packed, "base64")).toString()] as const;
+      },
+    );
+    const [install, unit] = await Promise.all([
+      readFile(script("install-worker.sh"), "utf8"),
+      readFile(script("worker/sluice-worker.service"), "utf8"),
+    ]);
+    expect(Object.fromEntries(files)).toEqual({ "install-worker.sh": install, "sluice-worker.service": unit });
+  });
+
   it("names the option that is missing", async () => {
     await expect(make(...all.slice(2))).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining("--url") });
+    await expect(make(...all, "--sha256", "abc")).rejects.toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("--region"),
+    });
+  });
+
+  it("is refused with nothing done where it could not end well", async () => {
+    const install = (...args: string[]) => run("bash", [script("install-worker.sh"), "install", ...args]);
+    const cases: [args: string[], told: string][] = [
+      [[], "--bundle is missing"],
+      [["--bundle", "https://example.invalid/worker.mjs"], "--sha256 is missing"],
+      [["--bundle", "/none"], "there is no file /none"],
+      [["--bundle", script("install-worker.sh"), "--set", "A B=c"], "A B is not of the form KEY=VALUE"],
+      [["--frob", "1"], "--frob is not known"],
+    ];
+    for (const [args, told] of cases) {
+      const stderr = expect.stringMatching(new RegExp(`${told}|run it as root`));
+      await expect(install(...args)).rejects.toMatchObject({ code: 1, stderr });
+    }
+  });
+});
+
+describe("the service of a worker", () => {
+  const read = async (key: string) => {
+    const unit = await readFile(script("worker/sluice-worker.service"), "utf8");
+    return [...unit.matchAll(new RegExp(`^${key}=(.*)$`, "gm"))].map(([, value]) => value ?? "");
+  };
+
+  it("gives a drain its time, and leaves the steps to the worker", async () => {
+    const [seconds] = await read("TimeoutStopSec");
+    expect(Number(seconds) * 1000).toBeGreaterThanOrEqual(timing.visibilityTimeoutSeconds * 1000 + 5_000);
+    expect(await read("Environment")).toContain(`SLUICE_STOP_TIMEOUT_MS=${Number(seconds) * 1000}`);
+    expect(await read("KillMode")).toEqual(["mixed"]);
+  });
+
+  it("is not started again after a drain", async () => {
+    expect(await read("Restart")).toEqual(["on-failure"]);
+    expect(await read("SuccessExitStatus")).toEqual(["143"]);
+  });
+
+  it("is one that systemd takes, and calls safe", async (context) => {
+    const folder = await mkdtemp(join(tmpdir(), "sluice-unit-"));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const unit = await readFile(script("worker/sluice-worker.service"), "utf8");
+    const file = join(folder, "sluice-worker.service");
+    // The program is not installed here.
+    await writeFile(file, unit.replace(/^ExecStart=.*$/m, "ExecStart=/bin/true"));
+    const analyze = (...args: string[]) => run("systemd-analyze", args).catch((error: NodeJS.ErrnoException) => error);
+    const verified = await analyze("verify", "--man=no", file);
+    if (verified instanceof Error && verified.code === "ENOENT") {
+      process.stderr.write("SKIPPED without systemd-analyze: the service of a worker is one that systemd takes\n");
+      return context.skip();
+    }
+    expect(verified).toMatchObject({ stderr: "" });
+    // Of 100, which is a service without any sandbox; below 30 systemd calls it OK.
+    expect(await analyze("security", "--offline=true", "--threshold=25", file)).not.toBeInstanceOf(Error);
   });
 });
