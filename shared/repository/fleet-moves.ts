@@ -82,7 +82,7 @@ async function readPool(table: Table, pool: string): Promise<PoolItem> {
 
 /** A pool as its item tells; one without an item is one that no worker was ever seen of. */
 export function toPool(pool: string, item: Record<string, unknown> = {}): PoolItem {
-  return { seq: 0, live: 0, losses: [], lastSeenMs: 0, ...(item as Partial<PoolItem>), pool };
+  return { seq: 0, live: 0, losses: [], lastSeenMs: 0, movedMs: 0, ...(item as Partial<PoolItem>), pool };
 }
 
 /** The items that count a move and tell of it. */
@@ -104,12 +104,14 @@ function placeEvents(
   { isListed }: { isListed: boolean },
 ): TransactItems {
   const { pool, live, losses, lastSeenMs } = after;
-  const at = new Date(nowMs).toISOString();
+  // One that waited for others to be written is not told as earlier than these: by time and by number is one order.
+  const movedMs = Math.max(nowMs, before.movedMs);
+  const at = new Date(movedMs).toISOString();
   const events = unplaced.map(
     (event, index) => ({ ...event, v: 1, seq: before.seq + 1 + index, pool, at }) as FleetEvent,
   );
   const seq = before.seq + events.length;
-  const set = { type: "pool", pool, live, losses, lastSeenMs, seq, ...(isListed ? poolListEntry(pool) : {}) };
+  const set = { type: "pool", pool, live, losses, lastSeenMs, movedMs, seq, ...(isListed ? poolListEntry(pool) : {}) };
   return [
     {
       Update: {

@@ -13,6 +13,8 @@ export interface PoolItem extends PoolCounts {
   seq: number;
   /** When one of its workers was last heard of, as far as a move of one told; 0: none ever was. */
   lastSeenMs: number;
+  /** When its newest event happened. */
+  movedMs: number;
   /** Workers that there should be, where somebody has said so. */
   desired?: number;
 }
