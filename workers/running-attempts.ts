@@ -32,7 +32,7 @@ interface RunningAttempt {
 }
 
 type Phase = Parameters<AttemptDeps["onWork"]>[0];
-const deadlineOf = { logs: "keep", artifacts: "keep", results: "report" } as const;
+const deadlineOf = { logs: "keep", artifacts: "keep", samples: "keep", results: "report" } as const;
 
 /** The attempts that a worker runs, from their claims until nothing of them is left. */
 export class RunningAttempts {

@@ -26,6 +26,8 @@ import { HeartbeatLoop } from "./heartbeat.ts";
 import { HeldMessages } from "./intake/held-messages.ts";
 import { Intake } from "./intake/intake.ts";
 import type { MaskedDestination } from "./masking/masked-destination.ts";
+import { createHostSampler } from "./metrics/host-sample.ts";
+import { MetricRecorder } from "./metrics/metric-recorder.ts";
 import { NoticeWatch, openNoticeSources } from "./notices/notice-watch.ts";
 import { type Owner, readOwner } from "./owner.ts";
 import { Registration } from "./registration.ts";
@@ -55,6 +57,8 @@ export interface WorkerDeps {
 const remainsIntervalMs = 3_600_000;
 /** The last words to the control plane are not worth waiting for. */
 const farewellDeadlineMs = 1_000;
+/** Attempts that have ended have put their samples; what is left then is set aside for the next worker. */
+const samplesDeadlineMs = 1_000;
 
 /** What a worker has once it is registered. */
 interface WorkerParts {
@@ -62,6 +66,7 @@ interface WorkerParts {
   intake: Intake;
   heartbeats: HeartbeatLoop;
   attempts: RunningAttempts;
+  metrics: MetricRecorder;
 }
 
 /**
@@ -150,7 +155,7 @@ export class Worker {
     return true;
   }
 
-  /** Removes what workers left that died on this machine. */
+  /** Removes what workers left that died on this machine, and stores the samples that they could not. */
   async #removeRemains(owner: Owner): Promise<void> {
     await Promise.all([
       this.#docker?.removeRemains(),
@@ -158,6 +163,7 @@ export class Worker {
         this.#log.error({ err: error }, "what dead workers left could not be removed"),
       ),
     ]);
+    await this.#parts?.metrics.adoptSpools();
   }
 
   /** Docker answers: it may hold what dead workers left there while it was away. */
@@ -317,6 +323,16 @@ export class Worker {
       startTask: (claimed, item, claimedAtMs) =>
         attempts.start(claimed, item, claimedAtMs, this.#drain && reasonOfDrain(this.#drain.cause)),
     });
+    const objects = openBucket(settings.bucket);
+    const metrics = new MetricRecorder({
+      workDir: config.workDir,
+      workerDir: this.#workerDir,
+      workerId,
+      objects,
+      host: createHostSampler({ folder: config.workDir }),
+      intervalMs: timing.sampleMs,
+      log,
+    });
     const heartbeats = new HeartbeatLoop({
       workerId,
       client,
@@ -335,7 +351,7 @@ export class Worker {
       onUnknown: () => this.#registration.registerAgain(),
     });
     const attempts = new RunningAttempts({
-      attempt: this.#attemptDeps(openBucket(settings.bucket)),
+      attempt: this.#attemptDeps({ objects, metrics }),
       clock: this.#clock,
       held,
       heartbeats,
@@ -348,7 +364,7 @@ export class Worker {
         this.#waitIdly();
       },
     });
-    this.#parts = { held, intake, heartbeats, attempts };
+    this.#parts = { held, intake, heartbeats, attempts, metrics };
     heartbeats.start();
     this.#holdOrResume();
     intake.start();
@@ -356,14 +372,16 @@ export class Worker {
     log.info({ pool: config.pool, slots: config.slots, executors: config.executors }, "the worker takes tasks");
   }
 
-  #attemptDeps(objects: ObjectStore): RunningAttemptsOptions["attempt"] {
+  #attemptDeps(
+    stores: Pick<RunningAttemptsOptions["attempt"], "objects" | "metrics">,
+  ): RunningAttemptsOptions["attempt"] {
     const { client, config } = this.#deps;
     return {
       workerId: this.workerId,
       workerDir: this.#workerDir,
       executors: this.#executors,
       client,
-      objects,
+      ...stores,
       killGraceMs: config.drain.killGraceMs,
       logFlushMs: { watched: timing.watchedLogFlushMs, unwatched: timing.logFlushMs },
       maxLogBytes: config.maxLogBytes,
@@ -456,10 +474,15 @@ export class Worker {
           kind,
           () => executor.close(),
         ]),
-        ["workspaces", () => removeTree(this.#workerDir)],
+        ["workspaces", () => this.#removeFolder()],
       ],
       sayFarewell: () => this.#sayFarewell(),
     };
+  }
+
+  async #removeFolder(): Promise<void> {
+    await this.#parts?.metrics.close(samplesDeadlineMs);
+    await removeTree(this.#workerDir);
   }
 
   async #sayFarewell(): Promise<void> {

@@ -9,6 +9,7 @@ import { type Cell, type Column, renderTable } from "../terminal/table.ts";
 import { formatBar, formatCounts } from "../watch/counts-line.ts";
 import { explainReason, explainWaiting, lookOf } from "../watch/task-line.ts";
 import { formatMoment, renderFields } from "./fields.ts";
+import { formatPercent } from "./footprint.ts";
 
 /** How a job is shown. */
 export interface ShowOptions {
@@ -19,12 +20,19 @@ export interface ShowOptions {
   hint: (command: string) => string;
 }
 
-const taskColumns: readonly Column[] = [
+/** Where a task's footprint is told, if any has one. */
+const footprintColumns: readonly Column[] = [
+  { heading: "CPU", align: "right" },
+  { heading: "MEMORY", align: "right" },
+];
+
+const taskColumns = (hasFootprints: boolean): readonly Column[] => [
   { heading: "" },
   { heading: "TASK", shrinkTo: 16 },
   { heading: "STATUS" },
   { heading: "TIME", align: "right" },
   { heading: "ATTEMPTS", align: "right" },
+  ...(hasFootprints ? footprintColumns : []),
   { heading: "ARTIFACT", align: "right" },
   { heading: "REASON", shrinkTo: 24, wrap: true },
 ];
@@ -61,8 +69,9 @@ export function renderJob(
     ),
   ];
   if (tasks.length > 0) {
-    const rows = tasks.map((task) => taskRow(viewTask(task), nowMs));
-    lines.push("", ...renderTable(taskColumns, rows, { width, style }));
+    const hasFootprints = tasks.some(({ footprint }) => footprint !== undefined);
+    const rows = tasks.map((task) => taskRow(viewTask(task), nowMs, hasFootprints ? footprintCells(task) : []));
+    lines.push("", ...renderTable(taskColumns(hasFootprints), rows, { width, style }));
   }
   if (hidden > 0) {
     const all = hint(`show ${job.job} --all`);
@@ -71,7 +80,14 @@ export function renderJob(
   return lines;
 }
 
-function taskRow(task: TaskView, nowMs: number): Cell[] {
+function footprintCells({ footprint }: TaskSummary): Cell[] {
+  return [
+    { text: footprint ? formatPercent(footprint.cpuAvg) : "", style: "dim" },
+    { text: footprint ? formatBytes(footprint.memoryMax) : "", style: "dim" },
+  ];
+}
+
+function taskRow(task: TaskView, nowMs: number, used: readonly Cell[]): Cell[] {
   const { symbol, label, color } = lookOf(task);
   const spanMs = taskSpanMs(task, nowMs);
   return [
@@ -80,6 +96,7 @@ function taskRow(task: TaskView, nowMs: number): Cell[] {
     { text: label, style: color },
     { text: spanMs === undefined ? "" : formatDuration(spanMs) },
     { text: task.attempt === 0 ? "" : String(task.attempt) },
+    ...used,
     { text: task.artifactCount === 0 ? "" : formatBytes(task.artifactBytes), style: "dim" },
     { text: explainWaiting(task) ?? explainReason(task.reason), style: color },
   ];

@@ -8,6 +8,7 @@ import { renderTable } from "../terminal/table.ts";
 import { wrap } from "../terminal/text.ts";
 import { lookOf } from "../watch/task-line.ts";
 import { type Field, formatMoment, renderFields } from "./fields.ts";
+import { describeFootprint, describeWait } from "./footprint.ts";
 import type { ShowOptions } from "./render-job.ts";
 
 /** Everything about one task: where it stands and why, and each of its attempts with steps, logs and artifacts. */
@@ -45,7 +46,8 @@ function renderAttempt(attempt: Attempt, task: Task, { style, nowMs, width }: Sh
   const endMs = attempt.endedAt === undefined ? nowMs : Date.parse(attempt.endedAt);
   const span = formatDuration(endMs - Date.parse(attempt.claimedAt));
   const state = attempt.outcome?.state ?? (attempt.endedAt === undefined ? "running" : "given back");
-  const head = `attempt ${attempt.attempt}  ${state}  ${span}  on ${oneLine(attempt.workerId)}`;
+  const waited = describeWait(attempt.waitedMs);
+  const head = `attempt ${attempt.attempt}  ${state}  ${span}  on ${oneLine(attempt.workerId)}${waited && `  ${waited}`}`;
   const lines = [style("bold", head)];
   const { reason } = attempt.outcome ?? {};
   const isTold = reason?.detail === task.reason?.detail && attempt.attempt === task.attempt;
@@ -69,6 +71,10 @@ function renderAttempt(attempt: Attempt, task: Task, { style, nowMs, width }: Sh
   const columns = [{}, { shrinkTo: 10 }, { align: "right" as const }, {}, { align: "right" as const }];
   const table = columns.map((column) => ({ heading: "", ...column }));
   lines.push(...renderTable(table, rows, { width, style, headings: false, indent: 3 }));
+  if (attempt.footprint) {
+    const used = wrap(`used ${describeFootprint(attempt.footprint)}`, width - 3);
+    lines.push(...used.map((line) => style("dim", `   ${line}`)));
+  }
   for (const { name, size, keptUntil, incomplete } of attempt.artifacts ?? []) {
     const isOver = keptUntil !== undefined && Date.parse(keptUntil) <= nowMs;
     const until =

@@ -65,6 +65,7 @@ const roleByRoute: Record<string, Role> = {
   "GET /v1/jobs/x/tasks/x/artifacts/live/x": "viewer",
   "GET /v1/jobs/x/tasks/x/logs": "viewer",
   "GET /v1/jobs/x/tasks/x/logs/chunks": "viewer",
+  "GET /v1/jobs/x/tasks/x/metrics": "viewer",
   "GET /v1/jobs/x/tasks/x/why": "viewer",
   "GET /v1/admin/dead-letters": "operator",
   "GET /v1/admin/dead-letters/x": "operator",

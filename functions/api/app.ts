@@ -17,6 +17,7 @@ import { imageRoutes } from "./routes/images.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { logChunkRoutes } from "./routes/log-chunks.ts";
 import { logRoutes } from "./routes/logs.ts";
+import { metricRoutes } from "./routes/metrics.ts";
 import { poolRoutes } from "./routes/pools.ts";
 import { secretRoutes } from "./routes/secrets.ts";
 import { taskRoutes } from "./routes/tasks.ts";
@@ -68,6 +69,7 @@ export function createApp(deps: Deps) {
     jobRoutes,
     taskRoutes,
     artifactRoutes,
+    metricRoutes,
     eventRoutes,
     logRoutes,
     logChunkRoutes,

@@ -62,6 +62,17 @@ describe("the view of a job", () => {
 
 describe("the view of a task", () => {
   const artifact = { key: "jobs/secret", name: "t.tar.zst", size: 3, sha256: "0" };
+  const footprint = {
+    sampledMs: 5_000,
+    cpuAvg: 12.5,
+    cpuMax: 80,
+    memoryMax: 1e6,
+    readBytes: 0,
+    writtenBytes: 10,
+    receivedBytes: 0,
+    sentBytes: 0,
+    oomKills: 0,
+  };
   const ended: TaskItem = {
     ...task,
     state: "failed",
@@ -86,6 +97,8 @@ describe("the view of a task", () => {
         steps: [],
         logs: [],
         artifacts: [artifact],
+        waitedMs: 5,
+        footprint,
       },
     ],
     lease: { token: "secret", workerId: "w2", untilMs: 1, timeoutMs: 1 },

@@ -51,6 +51,7 @@ export function summarizeTask(task: TaskItem, maxNeeds = listedNeeds): TaskSumma
     ...(task.outcome?.reason ? { reason: task.outcome.reason } : {}),
     ...viewNeeds(task, maxNeeds),
     ...(artifacts && artifacts.length > 0 ? { artifacts } : {}),
+    ...(last?.footprint ? { footprint: last.footprint } : {}),
   };
 }
 

@@ -31,8 +31,8 @@ export async function reportResult(deps: Deps, attemptId: string, report: Attemp
 
 function settleResult(deps: Deps, key: AttemptKey, proof: LeaseProof, result: AttemptResult["result"]) {
   if (result.kind === "ended") return settleAttempt(deps, key, proof, result);
-  const { reason, steps = [], logs = [], artifacts = [] } = result;
-  return releaseAttempt(deps, key, proof, reason, { steps, logs, artifacts });
+  const { reason, steps = [], logs = [], artifacts = [], footprint } = result;
+  return releaseAttempt(deps, key, proof, reason, { steps, logs, artifacts, footprint });
 }
 
 /** Takes several results and answers in order. They stand apart: one that cannot be taken keeps none of the others. */

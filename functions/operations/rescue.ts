@@ -106,8 +106,8 @@ export async function readManifest(deps: Deps, task: TaskItem): Promise<AttemptE
     deps.log.error({ key }, "a manifest cannot be read; its attempt counts as lost");
     return undefined;
   }
-  const { outcome, steps, logs, artifacts } = manifest;
-  return { outcome, steps, logs, artifacts };
+  const { outcome, steps, logs, artifacts, footprint } = manifest;
+  return { outcome, steps, logs, artifacts, footprint };
 }
 
 function parseManifest(text: string): Manifest | undefined {

@@ -9,6 +9,7 @@ import type {
   ListedImageBlob,
   PartLinks,
 } from "../api/image-schemas.ts";
+import type { TaskMetrics } from "../api/metric-schemas.ts";
 import type {
   ApiLogLine,
   ArtifactList,
@@ -75,6 +76,15 @@ export interface LogQuery {
   lines?: string | undefined;
 }
 
+/** Which series to read: of the newest attempt and the whole task where nothing is said. */
+export interface MetricQuery {
+  attempt?: number | undefined;
+  /** `task`, `host`, `step-2`, `service-db`. */
+  source?: string | undefined;
+  /** Of each series at most. */
+  points?: number | undefined;
+}
+
 /** How to follow a stream. */
 export interface FollowOptions extends CallOptions {
   onStatus?: ((status: StreamStatus) => void) | undefined;
@@ -132,6 +142,8 @@ export interface ApiClient {
     query?: { attempt?: number | undefined },
     options?: CallOptions,
   ): Promise<ArtifactList>;
+  /** What an attempt of a task used over time. */
+  readMetrics(job: string, task: string, query?: MetricQuery, options?: CallOptions): Promise<TaskMetrics>;
   /** Asks for what a running task has written so far. */
   requestLiveArtifact(job: string, task: string, options?: CallOptions): Promise<LiveRequested>;
   /** How far such a request has come. */
@@ -260,6 +272,7 @@ export function createApiClient(options: TransportOptions): ApiClient {
       }
     },
     listArtifacts: (job, task, query = {}, call) => get(`${taskPath(job, task)}/artifacts`, { ...query }, call),
+    readMetrics: (job, task, query = {}, call) => get(`${taskPath(job, task)}/metrics`, { ...query }, call),
     requestLiveArtifact: (job, task, call) => post(`${taskPath(job, task)}/artifacts/live`, {}, call),
     getLiveArtifact: (job, task, id, call) =>
       get(`${taskPath(job, task)}/artifacts/live/${encodeURIComponent(id)}`, {}, call),

@@ -9,6 +9,7 @@ import {
   reasonSchema,
   stepResultSchema,
 } from "../domain/manifest.ts";
+import { footprintSchema } from "../domain/metric-sample.ts";
 import { poolStates } from "../domain/pool-state.ts";
 import { explainBadSecretValue } from "../domain/secret-rules.ts";
 import { taskStates } from "../domain/task-state.ts";
@@ -78,11 +79,15 @@ const attemptSchema = z.object({
   attempt: z.number().int().min(1),
   workerId: z.string(),
   claimedAt: z.string(),
+  /** How long the task had been queued then, in milliseconds. */
+  waitedMs: z.number().int().nonnegative().optional(),
   endedAt: z.string().optional(),
   outcome: attemptOutcomeSchema.partial({ state: true }).optional(),
   steps: z.array(stepResultSchema).optional(),
   logs: z.array(logSummarySchema).optional(),
   artifacts: z.array(artifactSchema.omit({ key: true })).optional(),
+  /** What it used, as its worker reported it; absent where it was over too soon to be sampled, or its worker died. */
+  footprint: footprintSchema.optional(),
   /** What the control plane saw when it took the attempt from its worker; absent where the worker reported it. */
   rescue: z
     .object({
@@ -115,6 +120,8 @@ export const taskSummarySchema = z
     /** How many those are in all. */
     waitingForCount: z.number().int().optional(),
     artifacts: z.array(artifactSchema.pick({ name: true, size: true })).optional(),
+    /** What the newest attempt used, once it has ended. */
+    footprint: footprintSchema.optional(),
   })
   .meta({ id: "TaskSummary" });
 export type TaskSummary = z.infer<typeof taskSummarySchema>;

@@ -7,6 +7,7 @@ import {
   reasonSchema,
   stepResultSchema,
 } from "../domain/manifest.ts";
+import { footprintSchema } from "../domain/metric-sample.ts";
 import { jobSpecSchema } from "../jobfile/job-spec.ts";
 
 /** Bodies of what workers and the control plane say to each other. They are part of the HTTP API, see `schemas.ts`. */
@@ -178,6 +179,7 @@ const leftSchema = z.object({
   steps: z.array(stepResultSchema),
   logs: z.array(logSummarySchema),
   artifacts: z.array(artifactSchema),
+  footprint: footprintSchema.optional(),
 });
 
 /**

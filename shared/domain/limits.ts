@@ -44,6 +44,9 @@ export const limits = {
   logPageLines: 5_000,
   /** Bytes of the text of one page of a log. May be lowered; a page has one line at least. */
   logPageBytes: 2 * 1024 * 1024,
+  /** Points of each series of a task's metrics, unless asked for more or fewer, and at most. */
+  defaultMetricPoints: 200,
+  metricPoints: 2_000,
   /** Seconds that a stream of events or log lines stays open: less than a Lambda runs. Its client resumes. May be lowered. */
   followSeconds: 14 * 60,
 } as const;

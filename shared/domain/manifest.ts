@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { footprintSchema, metricSnapshotSchema } from "./metric-sample.ts";
 import { reasonCodes } from "./reason.ts";
 import { terminalTaskStates } from "./task-state.ts";
 
@@ -79,5 +80,20 @@ export const manifestSchema = z.object({
   steps: z.array(stepResultSchema),
   logs: z.array(logSummarySchema),
   artifacts: z.array(artifactSchema),
+  /** Absent where no sample was taken: the attempt was over too soon. */
+  footprint: footprintSchema.optional(),
+  metrics: z.array(metricSnapshotSchema).optional(),
 });
 export type Manifest = z.infer<typeof manifestSchema>;
+
+/** `metrics/manifest.json`: the metric snapshots of an attempt that was not committed, written once after all of them. */
+export const metricsManifestSchema = z.object({
+  v: z.literal(1),
+  jobId: z.string(),
+  task: z.string(),
+  attempt: z.number().int().min(1),
+  workerId: z.string(),
+  footprint: footprintSchema.optional(),
+  snapshots: z.array(metricSnapshotSchema),
+});
+export type MetricsManifest = z.infer<typeof metricsManifestSchema>;

@@ -16,6 +16,21 @@ export function artifactKey(jobId: string, task: string, attempt: number): strin
   return `${attemptPrefix(jobId, task, attempt)}artifact.tar.zst`;
 }
 
+/** Prefix of the metric snapshots of an attempt, and of their manifest. */
+export function metricsPrefix(jobId: string, task: string, attempt: number): string {
+  return `${attemptPrefix(jobId, task, attempt)}metrics/`;
+}
+
+/** Key of a metric snapshot, counted from 1; keys sort in the order of time. */
+export function snapshotKey(jobId: string, task: string, attempt: number, sequence: number): string {
+  return `${metricsPrefix(jobId, task, attempt)}${padSequence(sequence)}.zst`;
+}
+
+/** Key of the list of an attempt's metric snapshots, where its own manifest could not be written. */
+export function metricsManifestKey(jobId: string, task: string, attempt: number): string {
+  return `${metricsPrefix(jobId, task, attempt)}manifest.json`;
+}
+
 /** Key of what a running attempt had written when somebody asked for it. */
 export function liveArtifactKey(jobId: string, task: string, attempt: number, id: string): string {
   return `${attemptPrefix(jobId, task, attempt)}live/${id}.tar.zst`;

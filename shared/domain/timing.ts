@@ -36,6 +36,8 @@ export const timing = {
   logFlushMs: 1_500,
   /** The same while somebody watches. */
   watchedLogFlushMs: 500,
+  /** How often it is looked what attempts use: so much dies with a worker that is killed. */
+  sampleMs: 5_000,
 } as const;
 
 /** Receives of one message before it goes to the dead-letter queue. Releases count too, so this is generous. */

@@ -3,6 +3,7 @@ import type { Announcement } from "../domain/announcement.ts";
 import type { JobState } from "../domain/job-state.ts";
 import type { LiveRequest } from "../domain/live-artifact.ts";
 import type { Artifact, AttemptOutcome, LogSummary, StepResult } from "../domain/manifest.ts";
+import type { Footprint } from "../domain/metric-sample.ts";
 import type { UserRetryPolicy } from "../domain/retry-policy.ts";
 import type { TaskCounts } from "../domain/task-counts.ts";
 import type { TaskState } from "../domain/task-state.ts";
@@ -72,11 +73,14 @@ export interface AttemptRecord {
   workerId: string;
   leaseToken: string;
   claimedAt: string;
+  /** How long the task had been queued then. */
+  waitedMs?: number;
   endedAt?: string;
   outcome?: Partial<AttemptOutcome>;
   steps?: StepResult[];
   logs?: LogSummary[];
   artifacts?: Artifact[];
+  footprint?: Footprint;
   rescue?: RescueEvidence;
 }
 

@@ -2,6 +2,7 @@ import { type Announcement, firstAnnouncement } from "../domain/announcement.ts"
 import { findCrowdedOut } from "../domain/attempt-room.ts";
 import type { AttemptKey } from "../domain/ids.ts";
 import type { Artifact, AttemptOutcome, LogSummary, StepResult } from "../domain/manifest.ts";
+import type { Footprint } from "../domain/metric-sample.ts";
 import type { Reason } from "../domain/reason.ts";
 import { terminalTaskStates } from "../domain/task-state.ts";
 import { timing } from "../domain/timing.ts";
@@ -14,6 +15,7 @@ export interface AttemptLeft {
   steps: StepResult[];
   logs: LogSummary[];
   artifacts: Artifact[];
+  footprint?: Footprint | undefined;
 }
 
 /** What an attempt that ended brings along. */
@@ -62,7 +64,8 @@ export async function claimTask(
   const attempt = task.attempt + 1;
   const lost = task.state === "running" ? lostTransition(task, at, loss) : undefined;
   const started: TaskTransition = { at, from: "queued", to: "running", attempt, workerId };
-  const record: AttemptRecord = { workerId, leaseToken, claimedAt: at };
+  const waitedMs = lost ? 0 : Math.max(0, nowMs - Date.parse(task.queuedAt ?? task.createdAt));
+  const record: AttemptRecord = { workerId, leaseToken, claimedAt: at, waitedMs };
   const lease: TaskItem["lease"] = { token: leaseToken, workerId, untilMs: nowMs + timing.leaseMs, timeoutMs };
   const lostRecord = `attempts[${task.attempt - 1}]`;
   return moveTask(table, task, {
@@ -140,6 +143,7 @@ export async function endAttempt(
     set: [
       `endedAt = :at, outcome = :outcome, ${record}.endedAt = :at, ${record}.outcome = :outcome`,
       `${record}.steps = :steps, ${record}.logs = :logs, ${record}.artifacts = :artifacts`,
+      ...(end.footprint ? [`${record}.footprint = :footprint`] : []),
       ...(end.rescue ? [`${record}.rescue = :rescue`] : []),
     ],
     remove: ["lease", "cancel"],
@@ -150,6 +154,7 @@ export async function endAttempt(
       ":steps": end.steps,
       ":logs": end.logs,
       ":artifacts": end.artifacts,
+      ...(end.footprint ? { ":footprint": end.footprint } : {}),
       ...(end.rescue ? { ":rescue": end.rescue } : {}),
       ...held.values,
     },
@@ -190,6 +195,7 @@ export async function requeueTask(
     set: [
       `announce = :announce, queuedAt = :at, ${record}.endedAt = :at, ${record}.outcome = :outcome`,
       `${record}.steps = :steps, ${record}.logs = :logs, ${record}.artifacts = :artifacts`,
+      ...(left?.footprint ? [`${record}.footprint = :footprint`] : []),
       ...(rescue ? [`${record}.rescue = :rescue`] : []),
       ...dropDetails(crowdedOut),
       ...(counted === "infrastructure" ? ["infrastructureFailures = infrastructureFailures + :one"] : []),
@@ -204,6 +210,7 @@ export async function requeueTask(
       ":steps": left?.steps ?? [],
       ":logs": left?.logs ?? [],
       ":artifacts": left?.artifacts ?? [],
+      ...(left?.footprint ? { ":footprint": left.footprint } : {}),
       ...(rescue ? { ":rescue": rescue } : {}),
       ":announce": firstAnnouncement(nowMs + delaySeconds * 1000),
       ...held.values,

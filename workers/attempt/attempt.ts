@@ -9,6 +9,7 @@ import type { ExecutorKind } from "../config.ts";
 import type { ControlPlaneClient } from "../control-plane-client.ts";
 import {
   type Executor,
+  type RunningStep,
   StepFault,
   type StepOutput,
   type TaskContext,
@@ -20,6 +21,8 @@ import { type LogOwner, StepLog } from "../logs/step-log.ts";
 import { type ClosableOutput, maskOutput } from "../masking/masked-output.ts";
 import { SecretMatcher } from "../masking/secret-matcher.ts";
 import { maskText } from "../masking/stream-masker.ts";
+import type { KeptMetrics, UnitName } from "../metrics/attempt-metrics.ts";
+import type { MetricRecorder, RecordedAttempt } from "../metrics/metric-recorder.ts";
 import { messageOf } from "../retry.ts";
 import { ServiceSet } from "../services/service-set.ts";
 import type { WorkerTask } from "../worker-claim.ts";
@@ -39,6 +42,7 @@ export interface AttemptDeps {
   executors: ReadonlyMap<ExecutorKind, Executor>;
   client: ControlPlaneClient;
   objects: ObjectStore;
+  metrics: Pick<MetricRecorder, "open">;
   /** From SIGTERM to SIGKILL. */
   killGraceMs: number;
   /** How long lines of a log may wait: while somebody watches, and else. */
@@ -52,7 +56,7 @@ export interface AttemptDeps {
   /** Aborted when a drain has no more time: for steps to end by themselves, for logs and output, manifests, reports. */
   deadlines: Record<"kill" | "keep" | "commit" | "report", AbortSignal>;
   /** Told of work after the steps, which a drain waits for; each tells what is wrong with what it did. */
-  onWork: (phase: "logs" | "artifacts" | "results", work: Promise<string | undefined>) => void;
+  onWork: (phase: "logs" | "artifacts" | "samples" | "results", work: Promise<string | undefined>) => void;
   log: Logger;
 }
 
@@ -98,6 +102,8 @@ export class Attempt {
   #hasStarted = false;
   #watched = false;
   #live: LiveArtifacts | undefined;
+  #metrics: RecordedAttempt | undefined;
+  #isCommitted = false;
 
   constructor(deps: AttemptDeps, claimed: WorkerTask, lease: Lease) {
     this.#deps = deps;
@@ -160,6 +166,7 @@ export class Attempt {
 
   /** Removes everything that was made for the attempt. Never throws: what is left is found at the next start. */
   async cleanUp(): Promise<void> {
+    const closed = this.#metrics?.close(this.#isCommitted ? "committed" : "abandoned", this.#deps.deadlines.report);
     try {
       await this.#servicesStopped;
       await Promise.all([...this.#sandboxes.values()].map((sandbox) => sandbox.close()));
@@ -172,6 +179,8 @@ export class Attempt {
       );
     } catch (error) {
       this.#log.error({ err: error }, "an attempt could not be cleaned up; the next start of a worker tries again");
+    } finally {
+      await closed;
     }
   }
 
@@ -196,6 +205,7 @@ export class Attempt {
       workspace,
     };
     this.#live = this.#openLive();
+    this.#metrics = this.#deps.metrics.open({ jobId, task, attempt });
     const services = this.#openServices(context);
     this.#services = services;
     try {
@@ -208,9 +218,10 @@ export class Attempt {
         killNow: this.#deps.deadlines.kill,
         stop: this.#stop.signal,
         abandon: this.#lease.lost,
-        onStepStarted: (index) => {
+        onStepStarted: (index, running) => {
           this.#hasStarted = true;
           this.#log.debug({ step: index }, "a step started");
+          this.#watchUsage({ step: index }, running);
         },
         nowMs: Date.now,
       });
@@ -256,8 +267,13 @@ export class Attempt {
         this.#openLog({ service, name: service }, serviceLogPrefix(jobId, task, attempt, service), wrap),
       signal: AbortSignal.any([this.#stop.signal, this.#lease.lost]),
       onDied: (reason) => this.interrupt({ kind: "fault", reason }),
+      onStarted: (name, running) => this.#watchUsage({ service: name }, running),
       log: this.#log,
     });
+  }
+
+  #watchUsage(unit: UnitName, { usage, ended }: RunningStep): void {
+    if (usage !== undefined) this.#metrics?.watch(unit, { source: usage, ended });
   }
 
   /** Off the way of whatever comes next; the logs of the services wait for it. */
@@ -328,16 +344,16 @@ export class Attempt {
 
   /** Uploads what the attempt leaves, commits and reports it. Throws when the lease is lost on the way. */
   async #finish(outcome: AttemptOutcome, steps: StepResult[]): Promise<MessageFate> {
-    const { logs, artifacts, problems } = await this.#keep();
+    const { logs, artifacts, problems, footprint, metrics } = await this.#keep();
     this.#lease.lost.throwIfAborted();
     const told = this.#maskReason(withUploadProblems(outcome, problems));
-    const ended = await this.#commit({ kind: "ended", outcome: told, steps, logs, artifacts });
+    const ended = await this.#commit({ kind: "ended", outcome: told, steps, logs, artifacts, footprint }, metrics);
     this.#deps.onOutcome(ended.outcome);
     return this.#report(ended);
   }
 
-  /** Stores logs and artifact; tells what could not be kept. */
-  async #keep(): Promise<Pick<Ended, "logs" | "artifacts"> & { problems: UploadProblem[] }> {
+  /** Stores logs, artifact and samples; tells what could not be kept. Samples that are missing are no problem of a task. */
+  async #keep(): Promise<Pick<Ended, "logs" | "artifacts"> & KeptMetrics & { problems: UploadProblem[] }> {
     const closing = this.#closeLogs().then(
       (logs) => ({ logs, problems: [] }),
       (error: unknown) => {
@@ -349,12 +365,24 @@ export class Attempt {
       },
     );
     const keeping = this.#keepArtifact();
+    const sampling = this.#metrics?.finish(this.#untilDeadline("keep"));
     const tell = ({ problems }: { problems: UploadProblem[] }) =>
       problems.length === 0 ? undefined : this.#mask(joinProblems(problems));
     this.#deps.onWork("logs", closing.then(tell));
     this.#deps.onWork("artifacts", keeping.then(tell));
-    const [{ logs, problems }, kept] = await Promise.all([closing, keeping]);
-    return { logs, artifacts: kept.artifacts, problems: [...problems, ...kept.problems] };
+    if (sampling !== undefined)
+      this.#deps.onWork(
+        "samples",
+        sampling.then(({ problem }) => problem),
+      );
+    const [{ logs, problems }, kept, sampled] = await Promise.all([closing, keeping, sampling]);
+    return {
+      footprint: sampled?.footprint,
+      metrics: sampled?.metrics,
+      logs,
+      artifacts: kept.artifacts,
+      problems: [...problems, ...kept.problems],
+    };
   }
 
   async #closeLogs(): Promise<LogSummary[]> {
@@ -401,7 +429,7 @@ export class Attempt {
     return { objects: this.#deps.objects, name: `${task}.tar.zst`, outputDir, patterns: artifacts, mask };
   }
 
-  async #commit(ended: Ended): Promise<Ended> {
+  async #commit(ended: Ended, metrics: KeptMetrics["metrics"]): Promise<Ended> {
     const { jobId, task, attempt } = this.#claimed;
     const { kind, ...parts } = ended;
     const manifest = {
@@ -413,6 +441,7 @@ export class Attempt {
       startedAt: new Date(this.#startedAtMs).toISOString(),
       endedAt: new Date().toISOString(),
       ...parts,
+      metrics,
     };
     try {
       const options = {
@@ -420,8 +449,10 @@ export class Attempt {
         deadlineMs: this.#deps.uploadDeadlineMs,
         log: this.#log,
       };
-      const { outcome, steps, logs, artifacts } = await commitManifest(this.#deps.objects, manifest, options);
-      return { kind, outcome, steps, logs, artifacts };
+      const standing = await commitManifest(this.#deps.objects, manifest, options);
+      this.#isCommitted = true;
+      const { outcome, steps, logs, artifacts, footprint } = standing;
+      return { kind, outcome, steps, logs, artifacts, footprint };
     } catch (error) {
       this.#lease.lost.throwIfAborted();
       const detail = `its manifest could not be stored: ${messageOf(error)}`;
@@ -442,11 +473,11 @@ export class Attempt {
     const fate = await this.#report({ kind: "released", reason });
     // Unheard or not, another worker may ask for the task now.
     owner.settle(fate.kind === "leave" ? { ...fate, kind: "release", delaySeconds: 0 } : fate);
-    const { logs, artifacts, problems } = await keeping;
+    const { logs, artifacts, problems, footprint } = await keeping;
     if (fate.unheard) return;
     const lacks = problems.length === 0 ? "" : `; ${this.#mask(joinProblems(problems))}`;
     const told = reasonFor(reason.code, `${reason.detail}${lacks}`);
-    await this.#tell({ kind: "released", reason: told, steps, logs, artifacts });
+    await this.#tell({ kind: "released", reason: told, steps, logs, artifacts, footprint });
   }
 
   async #report(result: AttemptResult["result"]): Promise<MessageFate> {

@@ -28,7 +28,7 @@ export interface StepsOptions {
   stop: AbortSignal;
   /** Ends the running step at once: nobody wants to know any more. */
   abandon: AbortSignal;
-  onStepStarted: (index: number) => void;
+  onStepStarted: (index: number, running: RunningStep) => void;
   nowMs: () => number;
 }
 
@@ -102,7 +102,7 @@ async function runStep(
   try {
     const running = await prepared.start(output);
     result.startedAt = new Date(options.nowMs()).toISOString();
-    options.onStepStarted(result.index);
+    options.onStepStarted(result.index, running);
     onStarted();
     const { exit, cause } = await superviseStep(running, spec, options);
     result.endedAt = new Date(options.nowMs()).toISOString();

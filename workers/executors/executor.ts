@@ -1,6 +1,7 @@
 import type { Reason } from "../../shared/domain/reason.ts";
 import type { ResourcesSpec, ServiceSpec, StepSpec } from "../../shared/jobfile/job-spec.ts";
 import type { LogStream } from "../logs/line-cutter.ts";
+import type { UsageSource } from "../metrics/usage.ts";
 import type { Secret } from "../secret.ts";
 import type { Workspace } from "../workspace.ts";
 
@@ -48,6 +49,8 @@ export interface StepExit {
 export interface RunningStep {
   /** Resolves when nothing of the step runs any more and all its output was taken. */
   readonly ended: Promise<StepExit>;
+  /** What it uses; absent where nobody can tell. */
+  readonly usage?: UsageSource;
   /** Asks the whole process group to end (SIGTERM). */
   terminate(): void;
   /** Ends the whole process group (SIGKILL). */

@@ -92,6 +92,7 @@ function setUp(
     openLog: (name, wrap) => ({ ...wrap({ write: () => undefined }), close: () => closed.push(name) }),
     signal: stop.signal,
     onDied: (reason) => died.push(reason),
+    onStarted: () => undefined,
     log: createLogger("test", { level: "silent" }),
     restartDelayMs: 1,
   });

@@ -33,6 +33,8 @@ export interface ServiceSetOptions {
   signal: AbortSignal;
   /** Told once where a service ends after all were ready. */
   onDied: (reason: Reason) => void;
+  /** Told of each start of a service. */
+  onStarted: (name: string, running: RunningService) => void;
   log: Logger;
   /** Between the end of one start and the next. */
   restartDelayMs?: number;
@@ -144,6 +146,7 @@ export class ServiceSet {
     const finder = service.output.beginStart();
     const running = await prepared.start(service.output);
     service.running = running;
+    this.#options.onStarted(service.launch.name, running);
     const ended = running.ended.then((exit) => explainExit(exit));
     const over = new AbortController();
     try {

@@ -6,6 +6,7 @@ import type { HealthProblem } from "../../health/health-state.ts";
 import { BlobCache } from "../../images/blob-cache.ts";
 import type { CacheLimits } from "../../images/expiry.ts";
 import { ImageLedger } from "../../images/image-ledger.ts";
+import { readCgroupMounts } from "../../metrics/cgroup-place.ts";
 import { formatOwner, type Owner } from "../../owner.ts";
 import { messageOf, retryWithBackoff, settlesWithin, withDeadline } from "../../retry.ts";
 import type { EcrLogin } from "../ecr-login.ts";
@@ -247,7 +248,8 @@ export class DockerExecutor implements Executor {
     this.#pool = namespaces;
     await daemon.open();
     const attach = (containerId: string) => attachToOutput(address, containerId);
-    return { docker, attach, daemon, namespaces, cgroups, pauseImage, rootDir, ...(await this.#openImages(docker)) };
+    const held = { docker, attach, daemon, namespaces, cgroups, cgroupMounts: readCgroupMounts(), pauseImage, rootDir };
+    return { ...held, ...(await this.#openImages(docker)) };
   }
 
   async #openImages(docker: DockerClient): Promise<Pick<DockerConnection, "images" | "pruner">> {

@@ -5,6 +5,9 @@ import { reasonFor } from "../../../shared/domain/reason.ts";
 import type { ContainerStepSpec } from "../../../shared/jobfile/job-spec.ts";
 import type { Logger } from "../../../shared/log.ts";
 import { shortenDigest } from "../../images/blob-content.ts";
+import type { CgroupMounts } from "../../metrics/cgroup-place.ts";
+import { ContainerUsage } from "../../metrics/container-usage.ts";
+import type { DockerStats } from "../../metrics/docker-stats.ts";
 import { withDeadline } from "../../retry.ts";
 import {
   type PreparedService,
@@ -47,6 +50,8 @@ export interface DockerConnection {
   namespaces: NamespacePool;
   images: ImageLoader;
   cgroups: CgroupSetup;
+  /** Where this machine has its cgroups; undefined where it has none that can be read. */
+  cgroupMounts: CgroupMounts | undefined;
   pauseImage: string;
   /** The daemon's folder on its machine. */
   rootDir: string | undefined;
@@ -130,13 +135,12 @@ export class DockerSandbox implements TaskSandbox {
   async prepareService(service: ServiceLaunch, signal: AbortSignal): Promise<PreparedService> {
     this.#hasServices = true;
     const { labels, isolation } = this.#options;
-    let address: string | undefined;
+    let own: ServiceNamespace | undefined;
     const plan: ContainerPlan = {
       image: service.spec.image,
       shipped: false,
       build: async ({ networkId }) => {
-        const own = await this.#enterServiceNamespace(service.name, networkId);
-        address = own.address;
+        own = await this.#enterServiceNamespace(service.name, networkId);
         return buildServiceContainer({ task: this.#task, service, pauseId: own.pauseId, labels, isolation });
       },
     };
@@ -145,7 +149,7 @@ export class DockerSandbox implements TaskSandbox {
     const container = await this.#guard(either, what, () => this.#createAttached(plan, either));
     return {
       start: (output) =>
-        this.#guard(this.#stop.signal, what, () => this.#startService(service.name, address, container, output)),
+        this.#guard(this.#stop.signal, what, () => this.#startService(service.name, own, container, output)),
     };
   }
 
@@ -395,12 +399,31 @@ export class DockerSandbox implements TaskSandbox {
     }
     const { log } = this.#options;
     const limitsMemory = this.#limitsMemory;
-    return new ContainerStep({ docker, daemon, cgroups, container, output, what: "the step", limitsMemory, log });
+    const namespace = await this.#namespace;
+    const usage = this.#openUsage(container.containerId, namespace?.pauseId);
+    const what = "the step";
+    return new ContainerStep({ docker, daemon, cgroups, container, output, usage, what, limitsMemory, log });
+  }
+
+  /** What a container uses that has just started; `networkId` names the one whose network namespace it has joined. */
+  #openUsage(containerId: string, networkId = containerId): ContainerUsage {
+    if (this.#connection === undefined) throw new Error("there is no connection to Docker");
+    const { docker, cgroups, cgroupMounts: mounts } = this.#connection;
+    return new ContainerUsage({
+      containerId,
+      networkId,
+      mounts,
+      driver: cgroups.driver,
+      inspectPid: async (id) => (await docker.getContainer(id).inspect()).State.Pid,
+      // One look: by itself the daemon takes two, a second apart.
+      readStats: (id) => docker.getContainer(id).stats({ stream: false, "one-shot": true }) as Promise<DockerStats>,
+      log: this.#options.log,
+    });
   }
 
   async #startService(
     name: string,
-    address: string | undefined,
+    namespace: ServiceNamespace | undefined,
     container: AttachedContainer,
     output: StepOutput,
   ): Promise<RunningService> {
@@ -417,10 +440,11 @@ export class DockerSandbox implements TaskSandbox {
     const remove = () => this.#remove(container.containerId);
     const { log } = this.#options;
     const what = `service ${name}`;
+    const usage = this.#openUsage(container.containerId, namespace?.pauseId);
     const limitsMemory = this.#limitsMemory;
     return new ContainerService(
-      { docker, daemon, cgroups, container, output, what, limitsMemory, log },
-      address,
+      { docker, daemon, cgroups, container, output, usage, what, limitsMemory, log },
+      namespace?.address,
       remove,
     );
   }

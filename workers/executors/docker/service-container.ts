@@ -2,6 +2,7 @@ import type { Readable } from "node:stream";
 import type Docker from "dockerode";
 import type { ContainerCreateOptions } from "dockerode";
 import type { Logger } from "../../../shared/log.ts";
+import type { UsageSource } from "../../metrics/usage.ts";
 import { untilAborted, withDeadline } from "../../retry.ts";
 import type { RunningService, ServiceLaunch, TaskContext } from "../executor.ts";
 import { Demultiplexer } from "./demultiplexer.ts";
@@ -78,6 +79,10 @@ export class ContainerService implements RunningService {
 
   get ended(): RunningService["ended"] {
     return this.#step.ended;
+  }
+
+  get usage(): UsageSource {
+    return this.#step.usage;
   }
 
   terminate(): void {

@@ -1,5 +1,6 @@
 import { reasonFor } from "../../../shared/domain/reason.ts";
 import type { Logger } from "../../../shared/log.ts";
+import type { UsageSource } from "../../metrics/usage.ts";
 import { retryWithBackoff, settlesWithin, untilAborted, withDeadline } from "../../retry.ts";
 import { type RunningStep, type StepExit, StepFault, type StepOutput } from "../executor.ts";
 import type { AttachedOutput } from "./attached-output.ts";
@@ -29,6 +30,7 @@ export interface ContainerStepOptions {
   cgroups: CgroupSetup;
   container: AttachedContainer;
   output: StepOutput;
+  usage: UsageSource;
   /** How it is called in reasons. */
   what: string;
   /** Whether the job limits its memory. */
@@ -44,6 +46,7 @@ export async function startContainer(docker: DockerClient, containerId: string):
 /** A step or a service in a container that was just started. */
 export class ContainerStep implements RunningStep {
   readonly ended: Promise<StepExit>;
+  readonly usage: UsageSource;
   readonly #options: ContainerStepOptions;
   readonly #oomWatch: OomWatch;
   /** Aborted once the step was asked to end: its worker wants to go on. */
@@ -51,6 +54,7 @@ export class ContainerStep implements RunningStep {
 
   constructor(options: ContainerStepOptions) {
     this.#options = options;
+    this.usage = options.usage;
     this.#oomWatch = new OomWatch(locateOomCounter(options.cgroups, options.container.containerId));
     this.ended = this.#waitForEnd().finally(() => this.#oomWatch.close());
     // It is awaited when the step is over; a failure before that is not an unhandled one.

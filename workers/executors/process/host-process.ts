@@ -2,6 +2,7 @@ import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { constants } from "node:os";
 import type { Readable } from "node:stream";
 import type { LogStream } from "../../logs/line-cutter.ts";
+import { type ProcessTable, ProcessTreeUsage } from "../../metrics/process-tree.ts";
 import { sleep } from "../../retry.ts";
 import type { RunningStep, StepExit, StepOutput } from "../executor.ts";
 import type { Guardian } from "./guardian.ts";
@@ -26,6 +27,7 @@ export async function startHostProcess(
   command: HostCommand,
   output: StepOutput,
   guardian: Guardian,
+  processes: ProcessTable,
 ): Promise<RunningStep> {
   const child = spawn(command.file, command.args, {
     cwd: command.cwd,
@@ -37,7 +39,7 @@ export async function startHostProcess(
   // Errors after the start are of signals that found nobody: what matters is the exit.
   child.on("error", () => undefined);
   guardian.add(child.pid);
-  return new HostProcess(child, child.pid, output, guardian);
+  return new HostProcess(child, child.pid, output, guardian, new ProcessTreeUsage(processes, child.pid));
 }
 
 /** A program that cannot be started ends like it does in a shell: 127 not found, 126 not executable. */
@@ -59,6 +61,7 @@ async function explainFailedStart(
 
 class HostProcess implements RunningStep {
   readonly ended: Promise<StepExit>;
+  readonly usage: ProcessTreeUsage;
   readonly #group: number;
   readonly #guardian: Guardian;
   #askedToEnd = false;
@@ -69,7 +72,9 @@ class HostProcess implements RunningStep {
     group: number,
     output: StepOutput,
     guardian: Guardian,
+    usage: ProcessTreeUsage,
   ) {
+    this.usage = usage;
     this.#group = group;
     this.#guardian = guardian;
     const exited = new Promise<number>((resolve) => {

@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import { isAbsolute, join } from "node:path";
 import type { ProcessStepSpec } from "../../../shared/jobfile/job-spec.ts";
 import type { Logger } from "../../../shared/log.ts";
+import { ProcessTable } from "../../metrics/process-tree.ts";
 import type {
   Executor,
   PreparedStep,
@@ -24,6 +25,7 @@ export class ProcessExecutor implements Executor {
   readonly #hostEnv: Readonly<Record<string, string>>;
   readonly #guardian: Guardian;
   readonly #sweeper = new StraySweeper();
+  readonly #processes = new ProcessTable();
 
   constructor(options: { hostEnv: Readonly<Record<string, string>>; log: Logger }) {
     this.#hostEnv = options.hostEnv;
@@ -86,6 +88,7 @@ export class ProcessExecutor implements Executor {
       },
       output,
       this.#guardian,
+      this.#processes,
     );
   }
 }
