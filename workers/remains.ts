@@ -1,6 +1,6 @@
 import type { Logger } from "../shared/log.ts";
 import { killProcessesOf } from "./executors/process/stray-processes.ts";
-import { setSpoolsAside } from "./metrics/spool-folders.ts";
+import { setSpoolsAside } from "./metrics/spool-files.ts";
 import type { Owner } from "./owner.ts";
 import { messageOf } from "./retry.ts";
 import { findDeadWorkerDirs, removeTree } from "./workspace.ts";

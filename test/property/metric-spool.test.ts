@@ -11,7 +11,6 @@ import { createLogger } from "../../shared/log.ts";
 import { replaySpool, storeReplayed } from "../../workers/metrics/adopt-spools.ts";
 import { AttemptMetrics } from "../../workers/metrics/attempt-metrics.ts";
 import { Spool } from "../../workers/metrics/spool.ts";
-import { spoolFolder } from "../../workers/metrics/spool-folders.ts";
 import { readRecords } from "../../workers/metrics/spool-format.ts";
 import { asyncPropertyRun } from "../support/property-run.ts";
 
@@ -64,7 +63,7 @@ class Bucket {
 /** An attempt with samples of its own, on a folder of its own: `steps` says when samples are taken and put. */
 async function runAttempt(workDir: string, steps: readonly ("sample" | "put")[], bucket: Bucket, name = "t.wal") {
   let nowMs = 0;
-  const path = join(spoolFolder(join(workDir, "w-dead")), name);
+  const path = join(workDir, name);
   const spool = new Spool(path, owner, (error) => {
     throw error;
   });
@@ -194,7 +193,7 @@ describe("the samples of a worker that is killed", () => {
         const { metrics, spool } = await runAttempt(workDir, ["sample", "put", "sample"], bucket);
         const before = { requests: bucket.requests, bytes: bucket.bytes, spooled: spool.bytes };
         await metrics.abandon(putOptions);
-        expect(await readdir(spoolFolder(join(workDir, "w-dead")))).toEqual([]);
+        expect(await readdir(workDir)).toEqual([]);
         return {
           requests: bucket.requests - before.requests,
           bytes: bucket.bytes - before.bytes,

@@ -1,11 +1,11 @@
-import { readFile, stat } from "node:fs/promises";
+import { readFile, rm, stat } from "node:fs/promises";
 import type { ObjectStore } from "../../shared/clients/object-store.ts";
 import { FootprintCounter, type MetricSample } from "../../shared/domain/metric-sample.ts";
 import type { Logger } from "../../shared/log.ts";
 import { hasCode } from "../error-code.ts";
 import { messageOf } from "../retry.ts";
 import { describeSnapshot, type PutOptions, putMetricsManifest, putSnapshot } from "./snapshots.ts";
-import { listSpoolsAside, removeSpool } from "./spool-folders.ts";
+import { listSpoolsAside } from "./spool-files.ts";
 import { readRecords, type SpoolOwner, type SpoolRecord } from "./spool-format.ts";
 
 const putDeadlineMs = 30_000;
@@ -87,12 +87,12 @@ async function adoptOne(
   try {
     const replayed = replaySpool(readRecords(await readFile(path)));
     if (replayed !== undefined) await storeReplayed(replayed, objects, { deadlineMs: putDeadlineMs, signal });
-    await removeSpool(path);
+    await rm(path, { force: true });
     log.info({ path, ...replayed?.owner }, "stored the samples of a dead worker");
   } catch (error) {
     // Another worker was faster.
     if (hasCode(error, "ENOENT")) return;
     log.warn({ path, reason: messageOf(error) }, "samples of a dead worker could not be stored yet");
-    if (Date.now() - (await stat(path)).mtimeMs > keptMs) await removeSpool(path);
+    if (Date.now() - (await stat(path)).mtimeMs > keptMs) await rm(path, { force: true });
   }
 }

@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import type { ObjectStore } from "../../shared/clients/object-store.ts";
 import type { HostUsage } from "../../shared/domain/metric-sample.ts";
 import type { Logger } from "../../shared/log.ts";
@@ -7,7 +6,7 @@ import { adoptSpools } from "./adopt-spools.ts";
 import { AttemptMetrics, type KeptMetrics } from "./attempt-metrics.ts";
 import type { HostSampler } from "./host-sample.ts";
 import { Spool } from "./spool.ts";
-import { setSpoolsAside, spoolFolder } from "./spool-folders.ts";
+import { setSpoolsAside, spoolPath } from "./spool-files.ts";
 import type { SpoolOwner } from "./spool-format.ts";
 
 /** How often it is looked which attempts are due. */
@@ -54,8 +53,7 @@ export class MetricRecorder {
     const { workerDir, workerId, objects, intervalMs } = this.#options;
     const log = this.#options.log.child({ jobId: attempt.jobId, task: attempt.task, attempt: attempt.attempt });
     const owner = { jobId: attempt.jobId, task: attempt.task, attempt: attempt.attempt, workerId };
-    const name = `${owner.task}-${owner.attempt}-${owner.jobId.slice(-26)}.wal`;
-    const spool = new Spool(join(spoolFolder(workerDir), name), owner, (error) =>
+    const spool = new Spool(spoolPath(workerDir, owner), owner, (error) =>
       log.warn({ reason: messageOf(error) }, "samples are not spooled: a worker that is killed takes them along"),
     );
     const nowMs = () => performance.now();

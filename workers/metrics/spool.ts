@@ -1,5 +1,4 @@
-import { type FileHandle, mkdir, open, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { type FileHandle, open, rm } from "node:fs/promises";
 import { frameRecord, type SpoolOwner, type SpoolRecord } from "./spool-format.ts";
 
 /**
@@ -65,7 +64,6 @@ export class Spool {
   }
 
   async #create(): Promise<FileHandle> {
-    await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
     this.#file = await open(this.#path, "ax", 0o600);
     await this.#write(frameRecord({ kind: "owner", v: 1, owner: this.#owner }));
     return this.#file;
