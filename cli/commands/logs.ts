@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { ApiLogLine, Task } from "../../shared/api/schemas.ts";
-import type { ApiClient } from "../../shared/api-client/index.ts";
+import type { ApiClient, LogQuery } from "../../shared/api-client/index.ts";
 import { viewTask } from "../../shared/api-client/job-view.ts";
 import { isLogEndLost } from "../../shared/domain/lost-log.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
@@ -8,7 +8,7 @@ import { type Context, withInterrupt } from "../context.ts";
 import { CliError, exitCodes } from "../errors.ts";
 import { followAttempt } from "../logs/follow-attempt.ts";
 import { type LogPlace, type LogPlaceOptions, parseLogPlace } from "../logs/log-place.ts";
-import { createLogPrinter, eachApiLine } from "../logs/log-printer.ts";
+import { createLogPrinter, eachApiLines } from "../logs/log-printer.ts";
 import { outlast } from "../logs/outlast.ts";
 import { printLogBytes } from "../logs/print-log-bytes.ts";
 import { type ReadLogChunk, readLogChunks } from "../logs/read-log-chunks.ts";
@@ -87,7 +87,10 @@ function createWriter(context: Context, options: LogsOptions): LineWriter {
     },
     writeChunk: (chunk) => {
       if (context.json) {
-        for (const line of eachApiLine(chunk)) context.writeJson({ attempt: chunk.attempt, ...line });
+        const { attempt } = chunk;
+        for (const lines of eachApiLines(chunk)) {
+          context.out.writeLines(lines.map((line) => JSON.stringify({ attempt, ...line })));
+        }
         return;
       }
       enterStep(chunk.step);
@@ -165,19 +168,18 @@ async function followTask(reading: Reading, first: Task): Promise<void> {
   }
 }
 
-async function followOne(
-  { context, api, options, place, writer, signal }: Reading,
-  { job, task }: Task,
-  attempt: number,
-): Promise<void> {
+async function followOne(reading: Reading, { job, task }: Task, attempt: number): Promise<void> {
+  const { context, api, options, place, writer, signal } = reading;
   const closed = new AbortController();
+  const choice = { attempt, step: options.step, service: options.service };
+  const cursor = place.tail === undefined ? await catchUp(reading, { job, task }, choice) : undefined;
+  if (context.out.closed) return;
   try {
     await followAttempt(api, {
       job,
       task,
-      attempt,
-      step: options.step,
-      service: options.service,
+      ...choice,
+      cursor,
       tail: place.tail,
       since: place.since,
       signal: AbortSignal.any([signal, closed.signal]),
@@ -196,6 +198,29 @@ async function followOne(
   } catch (error) {
     if (!closed.signal.aborted || signal.aborted) throw error;
   }
+}
+
+/**
+ * Prints what there is by now as a log that is not followed is printed, for a stream tells line by line; answers where the
+ * stream goes on. What goes wrong with it is the stream's to outlast or to tell.
+ */
+async function catchUp(
+  { context, api, place: { since }, writer, signal }: Reading,
+  task: { job: string; task: string },
+  choice: LogQuery,
+): Promise<string | undefined> {
+  let cursor: string | undefined;
+  try {
+    for await (const chunk of readLogChunks(api, { ...task, query: { ...choice, since }, signal })) {
+      writer.writeChunk(chunk);
+      ({ cursor } = chunk);
+      if (context.out.closed) break;
+      await context.out.drained();
+    }
+  } catch (error) {
+    if (signal.aborted) throw error;
+  }
+  return cursor;
 }
 
 /** A log that holds nothing; of a service that there is not, the attempt's services are told once it has ended. */

@@ -9,6 +9,8 @@ export interface FollowAttemptOptions {
   attempt: number;
   step?: number | undefined;
   service?: string | undefined;
+  /** Where it begins: behind a cursor, so many lines before its end, at a time, or at its first line. */
+  cursor?: string | undefined;
   tail?: number | undefined;
   since?: string | undefined;
   signal: AbortSignal;
@@ -30,7 +32,9 @@ class LogIsOver extends Error {}
 export async function followAttempt(api: ApiClient, options: FollowAttemptOptions): Promise<void> {
   const { job, task, attempt, step, service, tail, since, signal, onLine, checkMs = 5_000 } = options;
   const over = new AbortController();
-  let cursor: string | undefined;
+  let { cursor } = options;
+  const choice = { attempt, step, service };
+  const startOf = () => (cursor === undefined ? { tail, since } : { cursor });
   let lines = 0;
   let linesAtCheck = -1;
   let overSeen = false;
@@ -47,18 +51,14 @@ export async function followAttempt(api: ApiClient, options: FollowAttemptOption
   const timer = setInterval(() => check().catch(giveUp), checkMs);
   try {
     const follow = { signal: AbortSignal.any([signal, over.signal]), onStatus: options.onStatus };
-    for await (const followed of api.followLog(job, task, { attempt, step, service, tail, since }, follow)) {
+    for await (const followed of api.followLog(job, task, { ...choice, ...startOf() }, follow)) {
       onLine(followed.line);
       cursor = followed.cursor ?? cursor;
       lines++;
     }
   } catch (error) {
     if (!(error instanceof LogIsOver)) throw error;
-    const choice = { attempt, step, service };
-    for (
-      let query: LogQuery & PageQuery = cursor === undefined ? { tail, since } : { cursor }, isLast = false;
-      !isLast;
-    ) {
+    for (let query: LogQuery & PageQuery = startOf(), isLast = false; !isLast; ) {
       const page = await outlast(() => api.readLog(job, task, { ...choice, ...query }, { signal }), signal);
       page.lines.forEach(onLine);
       query = { cursor: page.cursor };

@@ -65,7 +65,7 @@ export function createLogPrinter({ out, timestamps, prefix }: LogPrinterOptions)
     print: (lines) => out.write(lines.map(format).join("")),
     printChunk: (chunk) => {
       if (isPlain) out.write(formatText(chunk));
-      else for (const lines of eachBatch(eachApiLine(chunk))) out.write(lines.map(format).join(""));
+      else for (const lines of eachApiLines(chunk)) out.write(lines.map(format).join(""));
     },
     end: () => {
       if (open) out.write("\n");
@@ -74,31 +74,19 @@ export function createLogPrinter({ out, timestamps, prefix }: LogPrinterOptions)
   };
 }
 
-/** The lines of a chunk as the API tells them. */
-export function* eachApiLine({ step, service, firstLine, content }: ReadLogChunk): Generator<ApiLogLine> {
+/** The lines of a chunk as the API tells them, some thousands at a time. */
+export function* eachApiLines({ step, service, firstLine, content }: ReadLogChunk): Generator<ApiLogLine[]> {
   let line = firstLine;
+  let lines: ApiLogLine[] = [];
   for (const { atMs, stream, text, partial } of eachLogLine(content)) {
     const at = new Date(atMs).toISOString();
-    yield {
-      line: line++,
-      step,
-      ...(service === undefined ? {} : { service }),
-      at,
-      stream,
-      text,
-      ...(partial && { partial }),
-    };
+    const owner = service === undefined ? { step } : { service };
+    lines.push({ line: line++, ...owner, at, stream, text, ...(partial && { partial }) });
+    if (lines.length < linesPerWrite) continue;
+    yield lines;
+    lines = [];
   }
-}
-
-function* eachBatch<T>(items: Iterable<T>): Generator<T[]> {
-  let batch: T[] = [];
-  for (const item of items) {
-    if (batch.push(item) < linesPerWrite) continue;
-    yield batch;
-    batch = [];
-  }
-  yield batch;
+  yield lines;
 }
 
 const escapeCharacter = "\u001b";

@@ -19,6 +19,8 @@ export interface ReadLogChunk {
   service: string | undefined;
   firstLine: number;
   content: LogContent;
+  /** Goes on behind it. */
+  cursor: string;
 }
 
 /** Which log of which task. */
@@ -27,36 +29,35 @@ export interface LogChunksOptions {
   task: string;
   query: Omit<LogQuery, "tail">;
   signal: AbortSignal;
-  /** Where what was read ends. */
-  onCursor?: (cursor: string) => void;
 }
 
-/** A chunk and the attempt whose it is. */
+/** A chunk, the attempt whose it is, and the cursor behind it. */
 interface ListedChunk {
   attempt: number;
   chunk: ApiLogChunk;
+  next: string;
 }
 
 /** Reads a log as far as it goes now: each chunk is fetched once, straight from the bucket, some ahead of the reader. */
 export function readLogChunks(api: ApiClient, options: LogChunksOptions): AsyncGenerator<ReadLogChunk> {
-  const read = async ({ attempt, chunk }: ListedChunk): Promise<ReadLogChunk> => {
+  const read = async (listed: ListedChunk): Promise<ReadLogChunk> => {
+    const { attempt, chunk, next } = listed;
     const { step, service, firstLine, skip, drop, lines } = chunk;
-    const content = sliceLog(await fetchChunk(api, options, { attempt, chunk }), skip, lines - drop);
-    return { attempt, step, service, firstLine: firstLine + skip, content };
+    const content = sliceLog(await fetchChunk(api, options, listed), skip, lines - drop);
+    return { attempt, step, service, firstLine: firstLine + skip, content, cursor: next };
   };
   return readAhead(listChunks(api, options), read, chunksAhead);
 }
 
 async function* listChunks(
   api: ApiClient,
-  { job, task, query, signal, onCursor }: LogChunksOptions,
+  { job, task, query, signal }: LogChunksOptions,
 ): AsyncGenerator<ListedChunk> {
   let page = await api.listLogChunks(job, task, query, { signal });
   const { since: _since, ...rest } = query;
   for (;;) {
     const { attempt, chunks, cursor, more } = page;
-    for (const chunk of chunks) yield { attempt, chunk };
-    onCursor?.(cursor);
+    for (const [index, chunk] of chunks.entries()) yield { attempt, chunk, next: chunks[index + 1]?.cursor ?? cursor };
     if (!more) return;
     page = await api.listLogChunks(job, task, { ...rest, attempt, cursor }, { signal });
   }
