@@ -1,13 +1,12 @@
-import { spawnSync } from "node:child_process";
-import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Task } from "../../shared/api/schemas.ts";
 import { timing } from "../../shared/domain/timing.ts";
 import { greet, planCompleting, useFaultStacks } from "../support/chaos/fault-fixture.ts";
 import { eventually } from "../support/eventually.ts";
 import { step } from "../support/jobs.ts";
+import { makeFolder, mountSmall } from "../support/small-disk.ts";
 
 const startStack = useFaultStacks();
 const skewMs = 60_000;
@@ -52,11 +51,9 @@ describe("a worker whose disk is full", () => {
   it("fails the task that filled it, loses no other, and goes on when there is room again", {
     timeout: 240_000,
   }, async (context) => {
-    const dataDir = await mountSmallWorkDir();
-    if (dataDir === undefined) {
-      process.stderr.write(`SKIPPED: no small file system can be mounted here: ${context.task.name}\n`);
-      return context.skip();
-    }
+    const dataDir = await makeFolder("sluice-disk-");
+    await mkdir(join(dataDir, "work"));
+    if (!mountSmall(join(dataDir, "work"), 8, context)) return;
     const running = await startStack({ workers: 1, slots: 2, dataDir });
     const fill = `${greet}; head -c 20000000 /dev/zero > "$SLUICE_OUTPUT/big" || { sleep 4; exit 7; }`;
     const hog = planCompleting("hog", [step({ run: fill })], ["h"]);
@@ -79,16 +76,3 @@ describe("a worker whose disk is full", () => {
     expect(tasks.map(({ artifacts }) => artifacts?.length)).toEqual([1, 1]);
   });
 });
-
-/** A data folder whose workers have 8 MB for their workspaces; undefined where nothing can be mounted. */
-async function mountSmallWorkDir(): Promise<string | undefined> {
-  const dataDir = await mkdtemp(join(tmpdir(), "sluice-disk-"));
-  const workDir = join(dataDir, "work");
-  await mkdir(workDir);
-  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=8m", "tmpfs", workDir]).status === 0;
-  onTestFinished(async () => {
-    if (mounted) spawnSync("umount", [workDir]);
-    await rm(dataDir, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
-  });
-  return mounted ? dataDir : undefined;
-}

@@ -7,8 +7,9 @@ import { type Manifest, manifestSchema } from "../../shared/domain/manifest.ts";
 import { manifestKey } from "../../shared/domain/object-keys.ts";
 import type { ProcessStepSpec } from "../../shared/jobfile/job-spec.ts";
 import { createLogger } from "../../shared/log.ts";
-import { parseConfig } from "../../workers/config.ts";
+import { type ExecutorKind, parseConfig } from "../../workers/config.ts";
 import { createControlPlaneClient } from "../../workers/control-plane-client.ts";
+import type { Executor } from "../../workers/executors/executor.ts";
 import { Worker } from "../../workers/worker.ts";
 import { type BenchTimes, benchJobId, WorkerBench } from "./worker-bench.ts";
 
@@ -26,11 +27,12 @@ export async function openBench(times?: BenchTimes): Promise<WorkerBench> {
   return bench;
 }
 
-/** What a test changes about its worker: its environment, its object store, who hears of each request to AWS. */
+/** What a test changes about its worker: its environment, its object store, what runs steps, who hears of AWS requests. */
 interface WorkerOverrides {
   env?: Record<string, string>;
   objects?: (objects: ObjectStore) => ObjectStore;
   onAwsRequest?: (name: string) => void;
+  executors?: ReadonlyMap<ExecutorKind, Executor>;
 }
 
 /** A worker in this process on a bench; when the test is over it is drained and has left nothing in its folder. */
@@ -55,6 +57,7 @@ export function createWorker(bench: WorkerBench, overrides: WorkerOverrides = {}
       const objects = createObjectStore(s3, bucket);
       return overrides.objects?.(objects) ?? objects;
     },
+    ...(overrides.executors && { executors: overrides.executors }),
     log,
     maskedLog: { add: () => () => undefined },
   });

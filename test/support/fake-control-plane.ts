@@ -61,6 +61,10 @@ export class FakeControlPlane {
   readonly calls: Record<string, number> = {};
   /** Answers results of ended attempts instead of `accepted`. */
   resultAnswer: ResultAnswer = { status: "accepted" };
+  /** Whether a task that the infrastructure failed is tried again, at once. */
+  retriesInfrastructure = false;
+  /** How far its clock is behind, in milliseconds. */
+  behindMs = 0;
 
   private constructor(server: Server, settings: WorkerSettings) {
     this.#server = server;
@@ -154,6 +158,7 @@ export class FakeControlPlane {
     const answer = answers[route];
     if (answer === undefined) return sendProblem(response, 404, "not_found");
     response.setHeader("content-type", "application/json");
+    response.setHeader("date", new Date(Date.now() - this.behindMs).toUTCString());
     response.end(JSON.stringify(answer()));
   }
 
@@ -213,7 +218,9 @@ export class FakeControlPlane {
     const [task, attempt] = this.#find(attemptId);
     if (task === undefined || attempt === undefined || attempt.leaseToken !== leaseToken) return { status: "lost" };
     attempt.result = result;
-    if (result.kind === "released") return { status: "retry", retryAfterSeconds: 0 };
+    const isRetried = this.retriesInfrastructure && result.kind === "ended" && result.outcome.reason?.fault !== "user";
+    const isFailure = result.kind === "ended" && result.outcome.state !== "completed";
+    if (result.kind === "released" || (isRetried && isFailure)) return { status: "retry", retryAfterSeconds: 0 };
     if (this.resultAnswer.status === "accepted") task.ended = true;
     return this.resultAnswer;
   }
