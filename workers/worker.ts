@@ -406,7 +406,9 @@ export class Worker {
 
   #describe(attempts: RunningAttempts): Partial<Heartbeat> {
     const cause = this.#drain?.cause;
+    const { state, attempt, problem } = this.#health.health;
     return {
+      health: { state, ...(attempt > 0 && { attempt }), ...(problem && { detail: problem.detail }) },
       ...(cause && { drainCause: { kind: cause.kind, detail: describeDrain(cause) } }),
       ...(this.#drainingSince !== undefined && { drainingSince: this.#drainingSince }),
       ...(this.#hasStopped && { abandoned: attempts.listOpen() }),

@@ -29,6 +29,13 @@ export interface HealthMonitorOptions {
 /** Probes and mends have deadlines of their own; this one is for what nobody thought of. */
 const stepDeadlineMs = 180_000;
 
+/** Every heartbeat carries it, and what is too long would be refused. */
+const maxDetailLength = 500;
+
+function boundDetail({ what, detail }: HealthProblem): HealthProblem {
+  return { what, detail: detail.length > maxDetailLength ? `${detail.slice(0, maxDetailLength - 1)}…` : detail };
+}
+
 /** Looks after a worker's machine in the rhythm of `health-state.ts`. */
 export class HealthMonitor {
   readonly #options: HealthMonitorOptions;
@@ -64,7 +71,7 @@ export class HealthMonitor {
 
   /** Somebody saw that the machine is not well: no tasks until a look shows that it is. */
   suspect(problem: HealthProblem): void {
-    this.#advance({ kind: "suspected", problem });
+    this.#advance({ kind: "suspected", problem: boundDetail(problem) });
   }
 
   /** Something that was away is back. */
@@ -111,10 +118,10 @@ export class HealthMonitor {
       if (found !== undefined && this.takesTasks) found = await look();
       if (found === undefined) return { kind: "passed" };
       const passing = hasTasks() && (found.what === "disk" || found.what === "memory");
-      return { kind: "failed", problem: found, passing };
+      return { kind: "failed", problem: boundDetail(found), passing };
     } catch (error) {
       const detail = `the machine cannot be looked at: ${messageOf(error)}`;
-      return { kind: "failed", problem: { what: "disk", detail }, passing: false };
+      return { kind: "failed", problem: boundDetail({ what: "disk", detail }), passing: false };
     }
   }
 

@@ -93,6 +93,7 @@ describe("advanceHealth", () => {
     expect(patient.hear({ kind: "hinted" }).told).toBe("recovering 1, recover in 0 s");
     expect(patient.take(passed).told).toBe("recovering 1, verify in 2 s");
     expect(patient.hear({ kind: "hinted" }).told).toBe("recovering 1, verify in 2 s");
+    expect(patient.hear({ kind: "suspected", problem }).told).toBe("recovering 2, recover in 10 s");
   });
 
   it("follows no hint once the recoveries are used up, for what comes and goes gives many", () => {

@@ -84,7 +84,9 @@ export function advanceHealth(
     case "failed":
       return takesTasks(health) ? fallIll(health, event.problem, clock) : failAgain(health, event, clock);
     case "suspected":
-      return takesTasks(health) ? fallIll(health, event.problem, clock) : health;
+      if (takesTasks(health)) return fallIll(health, event.problem, clock);
+      // Two looks show that it is well again; what comes between them shows that it is not.
+      return health.next.step === "verify" ? failAgain(health, { ...event, passing: false }, clock) : health;
     case "hinted":
       return hurry(health, clock);
   }
@@ -95,7 +97,9 @@ type Clock = Parameters<typeof advanceHealth>[2];
 function pass(health: Health, { nowMs, times }: Clock): Health {
   const isWell = takesTasks(health);
   if (!isWell && health.next.step !== "verify") return planStep(health, "verify", nowMs + times.verifyMs);
-  return planStep({ ...health, state: isWell ? "healthy" : "recovered", attempt: 0 }, "probe", nowMs + times.probeMs);
+  const { problem, ...rest } = health;
+  const well: Health = isWell ? { ...rest, state: "healthy" } : { ...health, state: "recovered", attempt: 0 };
+  return planStep(well, "probe", nowMs + times.probeMs);
 }
 
 /** One that recovers too often is not mended: it stays down until a slow look finds it well. */
@@ -112,7 +116,7 @@ function fallIll(health: Health, problem: HealthProblem, clock: Clock): Health {
 
 function failAgain(
   health: Health,
-  { problem, passing }: Extract<HealthEvent, { kind: "failed" }>,
+  { problem, passing }: Omit<Extract<HealthEvent, { kind: "failed" }>, "kind">,
   clock: Clock,
 ): Health {
   const told = { ...health, problem };
@@ -122,7 +126,7 @@ function failAgain(
   return planAttempt({ ...told, attempt: health.attempt + 1 }, clock);
 }
 
-/** A hint spends no attempt; where recoveries are used up it is not followed, for what comes and goes gives many. */
+/** A hint brings the next look forward; where recoveries are used up it is not followed, for what comes and goes gives many. */
 function hurry(health: Health, clock: Clock): Health {
   if (takesTasks(health) || health.next.step === "verify") return health;
   const isUsedUp = listRecent(health, clock).length >= clock.times.maxRecoveries;
