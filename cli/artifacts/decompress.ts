@@ -5,6 +5,8 @@ import { createZstdDecompress } from "node:zlib";
 const frameMagic = 0xfd2fb528;
 const skippableMagic = 0x184d2a50;
 const blockHeaderBytes = 3;
+/** Bytes that are handed on at once: each piece passes several streams, and takes some time in each. */
+const chunkBytes = 256 * 1024;
 
 /**
  * Decompresses a file of zstd frames that follow one another, as artifacts are, with flat memory. Node's own stream ends
@@ -15,7 +17,7 @@ export async function* decompress(source: AsyncIterable<Buffer>): AsyncGenerator
   const input = new InputBytes(source);
   while (!(await input.isAtEnd())) {
     const frame = new PassThrough();
-    const output = createZstdDecompress();
+    const output = createZstdDecompress({ chunkSize: chunkBytes });
     const cut = cutFrame(input, frame);
     // Both fail what is read below; the cut's own error says more than that of a stream which it ended.
     cut.catch((error: Error) => frame.destroy(error));

@@ -6,6 +6,7 @@ import { pipeline } from "node:stream/promises";
 import type { ReadEntry, Unpack } from "tar";
 import { oneLine } from "../terminal/one-line.ts";
 import { decompress } from "./decompress.ts";
+import { HoleWriter } from "./hole-writer.ts";
 
 /** What was taken out of an archive. */
 export interface Extracted {
@@ -19,6 +20,9 @@ export interface Extracted {
 /** Only these kinds of members are taken: devices and pipes have no place in an artifact. */
 const memberKinds = ["File", "OldFile", "ContiguousFile", "Directory", "SymbolicLink", "Link"];
 
+/** Smaller files are not worth a look for holes. */
+const holeyBytes = 1024 * 1024;
+
 /** What stands in a name for bytes that are no UTF-8: two such names may look the same. */
 const noText = "\ufffd";
 
@@ -30,7 +34,7 @@ function explainRefusal({ type, linkpath = "" }: Pick<ReadEntry, "type" | "linkp
 }
 
 /**
- * Unpacks a `.tar.zst` into a folder with flat memory. Members and links that lead outside it are left out and told;
+ * Unpacks a `.tar.zst` into a folder with flat memory; files get holes where they have nothing but zeros. Members and links that lead outside it are left out and told;
  * a link that is in the way is replaced, never followed. Owners, set-user-id bits and devices are not taken over.
  * Throws where the archive is damaged or the disk does not take it.
  */
@@ -61,6 +65,8 @@ export async function extractArchive(archive: string, folder: string, signal: Ab
       if (entry.mode !== undefined) entry.mode &= 0o777;
       return true;
     },
+    // It is only ever written to and piped on.
+    transform: (entry) => entry.size >= holeyBytes && (new HoleWriter() as unknown as ReadEntry),
     onwarn: (code, message, data) => {
       const named = data.entry instanceof tar.ReadEntry ? data.entry : undefined;
       const refuse = (reason: string) => {

@@ -31,7 +31,7 @@ async function fetchArtifacts(...args: string[]) {
   return { code, stdout: cli.stdout, stderr: cli.stderr };
 }
 
-type Member = Partial<Header> & { name: string; content?: string };
+type Member = Partial<Header> & { name: string; content?: string | Buffer };
 
 /** A `.tar.zst` of these members. */
 async function packMembers(members: Member[]): Promise<Buffer> {
@@ -198,6 +198,26 @@ describe("sluice artifact --extract", () => {
     expect(await readFile(join(folder, "out/unit/latest"), "utf8")).toBe("#!/bin/sh\n");
     expect((await stat(join(folder, "out/unit/report/run.sh"))).mode & 0o777).toBe(0o755);
     expect((await stat(join(folder, "out/unit/setuid"))).mode & 0o7000).toBe(0);
+  });
+
+  it("gives files holes where they have nothing but zeros", async () => {
+    const holey = Buffer.alloc(8_000_000);
+    holey.write("in the middle", 5_000_000);
+    const full = Buffer.alloc(2_000_000, "0123456789");
+    const body = await packMembers([
+      { name: "holey", content: holey, mode: 0o600, mtime: new Date(1_234_567_890_000) },
+      { name: "empty", content: Buffer.alloc(3_000_000) },
+      { name: "full", content: full },
+    ]);
+    job.addArtifact("unit", createFakeArtifact("unit.tar.zst", body));
+    expect((await fetchArtifacts("-o", "out", "--extract")).code).toBe(0);
+    const at = (name: string) => join(folder, "out/unit", name);
+    expect((await readFile(at("holey"))).equals(holey)).toBe(true);
+    expect((await readFile(at("empty"))).equals(Buffer.alloc(3_000_000))).toBe(true);
+    expect((await readFile(at("full"))).equals(full)).toBe(true);
+    const { blocks, mode, mtimeMs } = await stat(at("holey"));
+    expect({ mode: mode & 0o777, mtimeMs }).toEqual({ mode: 0o600, mtimeMs: 1_234_567_890_000 });
+    expect(blocks * 512).toBeLessThan(1_000_000);
   });
 
   it("lets nothing out of the folder and says what it left out", async () => {

@@ -1,7 +1,7 @@
 import { promisify } from "node:util";
 import { constants, zstdCompress } from "node:zlib";
 import { readAhead } from "../../shared/read-ahead.ts";
-import { frameBytes } from "./tar-archive.ts";
+import { zeroFrame } from "./tar-archive.ts";
 
 /**
  * More than Node has threads for such work (four): on a busy machine this one is late to hand out the next frame, and
@@ -16,13 +16,11 @@ const compressFrame = promisify(zstdCompress) as (frame: Buffer, settings: typeo
  * compressor looks back no further than the 2 MiB of a piece. Memory is flat.
  */
 export function compress(frames: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  // Holes of files consist of these: what they become is the same each time.
-  const zeros = Buffer.alloc(frameBytes);
-  let packedZeros: Promise<Buffer> | undefined;
+  let zeros: Promise<Buffer> | undefined;
   const pack = (frame: Buffer) => {
-    if (!frame.equals(zeros)) return compressFrame(frame, options);
-    packedZeros ??= compressFrame(zeros, options);
-    return packedZeros;
+    if (frame !== zeroFrame) return compressFrame(frame, options);
+    zeros ??= compressFrame(zeroFrame, options);
+    return zeros;
   };
   return readAhead(frames, pack, framesAtOnce);
 }

@@ -20,7 +20,9 @@ const readAsync = promisify(read);
 const closeAsync = promisify(close);
 
 /** Bytes of an archive that are handed on, and compressed, at once. */
-export const frameBytes: number = 2 * 1024 * 1024;
+const frameBytes: number = 2 * 1024 * 1024;
+/** What holes of files are handed on as: always the same, so that nothing is done about each of them. */
+export const zeroFrame: Buffer = Buffer.alloc(frameBytes);
 /**
  * Files up to this size are read in one go without handing the calls to other threads: for many small files that costs
  * several times what the calls do, and the threads are busy compressing.
@@ -94,8 +96,9 @@ class Frame {
   /** Hands out what was added and begins anew. */
   take(): Buffer {
     const taken = this.#bytes.subarray(0, this.#filled);
-    this.#bytes = Buffer.allocUnsafe(frameBytes);
     this.#filled = 0;
+    if (taken.equals(zeroFrame)) return zeroFrame;
+    this.#bytes = Buffer.allocUnsafe(frameBytes);
     return taken;
   }
 }
