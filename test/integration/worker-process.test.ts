@@ -1,12 +1,14 @@
 import { readdir, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { zstdDecompressSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { artifactKey } from "../../shared/domain/object-keys.ts";
 import type { ContainerStepSpec, ProcessStepSpec, StepSpec } from "../../shared/jobfile/job-spec.ts";
 import { killQuietly } from "../../workers/executors/process/stray-processes.ts";
 import { listLeftovers, needDocker } from "../support/docker.ts";
 import { eventually } from "../support/eventually.ts";
-import { type BenchTimes, WorkerBench } from "../support/worker-bench.ts";
+import { type BenchTimes, benchJobId, WorkerBench } from "../support/worker-bench.ts";
 import { WorkerProcess } from "../support/worker-process.ts";
 
 function hostStep(run: string): ProcessStepSpec {
@@ -139,6 +141,26 @@ describe("a worker process with Docker", () => {
     expect(await worker.exited).toEqual({ code: 0, signal: null });
     expect(await readdir(join(bench.folder, "work"))).toEqual([]);
   }
+
+  it("keeps what tasks had written that ran out of memory or of time", async () => {
+    const worker = await startWorker({ SLUICE_SLOTS: "2" });
+    const write = "umask 077; echo kept > $SLUICE_OUTPUT/f;";
+    const resources = { memoryBytes: 32 * 1024 * 1024 };
+    await bench.send(
+      bench.plane.addTask("hungry", { steps: [containerStep(`${write} exec tail /dev/zero`)], resources }),
+      // Long enough for a container to begin on a busy machine.
+      bench.plane.addTask("slow", { steps: [containerStep(`${write} exec sleep 1000`)], timeoutMs: 10_000 }),
+    );
+    const ends = { hungry: ["failed", "out_of_memory"], slow: ["timed_out", "timed_out"] } as const;
+    for (const [task, [state, code]] of Object.entries(ends)) {
+      await eventually(() => bench.plane.outcome(task), `the end of ${task}`);
+      expect(bench.plane.outcome(task)).toMatchObject({ state, reason: { code, fault: "user" } });
+      const stored = await bench.objects.get(artifactKey(benchJobId, task, 1));
+      expect(zstdDecompressSync(Buffer.from(stored ?? [])).toString("latin1")).toMatch(/^f\0[\s\S]*\0kept\n\0/);
+      expect(bench.plane.task(task).attempts[0]?.result).toMatchObject({ artifacts: [{ name: `${task}.tar.zst` }] });
+    }
+    await stopWorker(worker);
+  });
 
   it("runs containers and host processes of one task on one workspace", async () => {
     const worker = await startWorker();
