@@ -91,7 +91,7 @@ if (isWanted("plane")) {
 
 if (isWanted("images") && (await prepareImage())) {
   await onStack({ workers: 0 }, async (stack) => {
-    printFigures("Shipping an image", await measureImages(stack, image, short ? 10 : 300));
+    printFigures("Shipping an image", await measureImages(stack, image, short ? 1 : 300));
   });
 }
 
