@@ -32,8 +32,9 @@ export default {
     },
     {
       name: "no-dev-dependencies-in-product",
+      comment: "the console is built once; what it is made of is in its files",
       severity: "error",
-      from: { path: "^(shared|events|functions|workers|cli|local|console)/", pathNot: "\\.test\\.ts$" },
+      from: { path: "^(shared|events|functions|workers|cli|local)/", pathNot: "\\.test\\.ts$" },
       to: { dependencyTypes: ["npm-dev"], dependencyTypesNot: ["type-only"] },
     },
     {
@@ -49,7 +50,12 @@ export default {
       from: { path: "^events/", pathNot: "\\.test\\.ts$" },
       to: { pathNot: ["^events/", "^shared/domain/", "node_modules/zod/"] },
     },
-    { name: "shared-imports-no-part", severity: "error", from: { path: "^(shared|events)/" }, to: { path: outside } },
+    {
+      name: "shared-imports-no-part",
+      severity: "error",
+      from: { path: "^(shared|events)/", pathNot: "\\.test\\.ts$" },
+      to: { path: outside },
+    },
     {
       name: "jobfile-on-domain-only",
       severity: "error",
@@ -75,6 +81,15 @@ export default {
       to: {
         path: `${outside}|^shared/`,
         pathNot: ["^cli/", "^shared/(api-client|domain|jobfile|api)/", "^shared/version\\.ts$", "^local/main\\.ts$"],
+      },
+    },
+    {
+      name: "console-by-the-api-only",
+      severity: "error",
+      from: { path: "^console/" },
+      to: {
+        path: "^(functions|workers|cli|local|stacks|test|bench|scripts|shared)/",
+        pathNot: ["^shared/(api-client|domain|jobfile|api)/"],
       },
     },
     {
@@ -122,11 +137,11 @@ export default {
   ],
   options: {
     doNotFollow: { path: "node_modules" },
-    exclude: { path: "(^|/)(\\.sluice|\\.peers|test-output)/" },
+    exclude: { path: "(^|/)(\\.sluice|\\.peers|test-output|console/dist)/" },
     parser: "swc",
     tsPreCompilationDeps: true,
     enhancedResolveOptions: {
-      extensions: [".ts", ".js", ".mjs", ".json"],
+      extensions: [".ts", ".tsx", ".js", ".mjs", ".json"],
       exportsFields: ["exports"],
       conditionNames: ["import", "node", "default", "types"],
     },

@@ -27,7 +27,7 @@ export default defineConfig({
       {
         test: {
           name: "system",
-          include: ["test/{contract,integration,fault,rules}/**/*.test.ts"],
+          include: ["test/{contract,integration,fault,rules,console}/**/*.test.ts"],
           maxWorkers,
           testTimeout: 120_000,
           hookTimeout: 120_000,

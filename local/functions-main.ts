@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import type { Server } from "node:http";
+import { createServer, type Server } from "node:http";
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { DynamoDBStreamsClient } from "@aws-sdk/client-dynamodb-streams";
 import { parseConfig } from "../functions/config.ts";
@@ -11,6 +11,7 @@ import { deadLetterConsumer } from "../shared/infrastructure/queues.ts";
 import { schedules } from "../shared/infrastructure/schedules.ts";
 import { streamConsumers, streamDelivery } from "../shared/infrastructure/table.ts";
 import { createLogger } from "../shared/log.ts";
+import { createFront } from "./console-files.ts";
 import { sweepExpiredItems } from "./dynamodb/index.ts";
 import { openCheckpoints } from "./lambda/checkpoints.ts";
 import { createFunctionUrl, installStreamingRuntime } from "./lambda/http-function.ts";
@@ -26,6 +27,8 @@ export interface FunctionsSettings {
   tableName: string;
   streamArn: string;
   checkpointFile: string;
+  /** The build of the console; without one its pages say so. */
+  consoleFolder: string;
   deadLetterQueues: readonly { queueUrl: string; queueArn: string }[];
 }
 
@@ -74,10 +77,11 @@ const queueSource = createQueueSource({
   }),
   log,
 });
-const server = createFunctionUrl("api", api.handler as never, {
+const apiUrl = createFunctionUrl("api", api.handler as never, {
   onError: (error) => log.error({ err: error }, "the api function failed"),
   afterCall: source.nudge,
 });
+const server = createServer(createFront(apiUrl, settings.consoleFolder));
 const scheduler = startSchedules(
   [
     { name: "sweep", ...schedules.sweep, ...functionLimits.sweep, handler: sweep.handler },

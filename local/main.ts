@@ -99,6 +99,7 @@ async function announce(stack: Stack, dataDir: DataDir, options: LocalStackOptio
   }
   const lines = [
     `Sluice ${version}, local stack`,
+    `  console  ${stack.url}/#token=${token}`,
     `  API      ${stack.url}  (documentation at ${stack.url}/docs)`,
     `  workers  ${options.workers}`,
     `  data     ${dataDir.path}`,

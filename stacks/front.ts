@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { contentSecurityPolicy, referrerPolicy } from "../shared/infrastructure/front-headers.ts";
 import { apiPaths } from "../shared/infrastructure/paths.ts";
 
 /** Where the build of the web console leaves its files. */
@@ -15,14 +16,10 @@ export function createFront(api: sst.aws.Function): { url: $util.Output<string>;
   const headers = new aws.cloudfront.ResponseHeadersPolicy("FrontHeaders", {
     comment: "Sluice: for answers that say nothing themselves (the console's files)",
     securityHeadersConfig: {
-      contentSecurityPolicy: {
-        contentSecurityPolicy:
-          "default-src 'self'; connect-src 'self' https:; object-src 'none'; frame-ancestors 'none'",
-        override: false,
-      },
+      contentSecurityPolicy: { contentSecurityPolicy, override: false },
       contentTypeOptions: { override: false },
       frameOptions: { frameOption: "DENY", override: false },
-      referrerPolicy: { referrerPolicy: "no-referrer", override: false },
+      referrerPolicy: { referrerPolicy, override: false },
       strictTransportSecurity: { accessControlMaxAgeSec: 31_536_000, override: false },
     },
   });

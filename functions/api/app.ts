@@ -20,6 +20,7 @@ import { logRoutes } from "./routes/logs.ts";
 import { metricRoutes } from "./routes/metrics.ts";
 import { poolRoutes } from "./routes/pools.ts";
 import { secretRoutes } from "./routes/secrets.ts";
+import { sessionDoors, sessionRoutes } from "./routes/session.ts";
 import { taskRoutes } from "./routes/tasks.ts";
 import { workerRoutes } from "./routes/workers.ts";
 
@@ -31,7 +32,7 @@ const document = {
 /** A caller's own request id is taken over into logs and answers if it looks like one. */
 const requestIdPattern = /^[\w.:-]{1,64}$/;
 
-/** The HTTP API. Everything below `/v1` needs a token; the documentation and the health routes do not. */
+/** The HTTP API. Everything below `/v1` but signing in needs a token; the documentation and the health routes do not. */
 export function createApp(deps: Deps) {
   const app = createRouter();
   const tooLarge = `a request body has at most ${deps.limits.requestBodyBytes} bytes; move long scripts and data of a job into files or images`;
@@ -64,8 +65,10 @@ export function createApp(deps: Deps) {
     url.pathname = `/v1/secrets/${encodeURIComponent(`${first}/${rest}`)}`;
     return app.fetch(new Request(url, c.req.raw), c.env);
   });
+  app.route("/", sessionDoors(deps));
   app.use("/v1/*", authenticate(deps));
   for (const routes of [
+    sessionRoutes,
     jobRoutes,
     taskRoutes,
     artifactRoutes,

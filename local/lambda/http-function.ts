@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { Writable } from "node:stream";
 import type { APIGatewayProxyEventV2, Context } from "aws-lambda";
 import { functionLimits } from "../../shared/infrastructure/functions.ts";
@@ -71,13 +71,13 @@ class FunctionAnswer extends Writable {
   }
 }
 
-/** An HTTP server that calls a function for each request as a function URL does (payload 2.0). */
+/** Calls a function for each request as a function URL does (payload 2.0). */
 export function createFunctionUrl(
   functionName: string,
   handler: (event: APIGatewayProxyEventV2, answer: Writable, context: Context) => Promise<void>,
   hooks: { onError: (error: unknown) => void; afterCall: () => void },
-): Server {
-  return createServer(async (request, response) => {
+): RequestListener {
+  return async (request, response) => {
     const answer = new FunctionAnswer(response);
     answer.on("error", () => response.destroy());
     try {
@@ -93,7 +93,7 @@ export function createFunctionUrl(
     } finally {
       hooks.afterCall();
     }
-  });
+  };
 }
 
 async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {

@@ -175,6 +175,7 @@ function startFunctions(
     tableName,
     streamArn,
     checkpointFile: checkpointFileOf(dataDir),
+    consoleFolder: entryFile("../../console/dist"),
     deadLetterQueues: [pool.deadLetters],
   };
   const env = () => ({

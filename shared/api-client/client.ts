@@ -19,6 +19,7 @@ import type {
   ForgottenPool,
   Job,
   JobPage,
+  JobSpecAnswer,
   LiveArtifact,
   LiveRequested,
   LogChunkPage,
@@ -28,6 +29,7 @@ import type {
   Retried,
   SecretDescription,
   SecretPage,
+  Session,
   SubmittedJob,
   Task,
   TaskPage,
@@ -95,12 +97,20 @@ export interface FollowOptions extends CallOptions {
 export interface ApiClient {
   /** Origin of the control plane, without a slash at its end. */
   readonly url: string;
+  /** Lets the browser that calls keep a token. */
+  openSession(token: string, options?: CallOptions): Promise<Session>;
+  /** Whose token the calls are made with. */
+  getSession(options?: CallOptions): Promise<Session>;
+  /** Lets the browser that calls forget its token. */
+  closeSession(options?: CallOptions): Promise<void>;
   /** Submits a job. The same key makes the same job, however often it is sent. */
   submitJob(spec: JobSpecInput, options: CallOptions & { idempotencyKey: string }): Promise<SubmittedJob>;
   listJobs(query?: JobQuery & PageQuery, options?: CallOptions): Promise<JobPage>;
   /** All jobs, newest first, page by page as they are taken. */
   eachJob(query?: JobQuery & { limit?: number | undefined }, options?: CallOptions): AsyncGenerator<Job>;
   getJob(job: string, options?: CallOptions): Promise<Job>;
+  /** What a job was submitted as, but for its tasks. */
+  getJobSpec(job: string, options?: CallOptions): Promise<JobSpecAnswer>;
   listTasks(job: string, query?: { status?: TaskState } & PageQuery, options?: CallOptions): Promise<TaskPage>;
   /** All tasks of a job, page by page as they are taken. */
   eachTask(job: string, query?: { status?: TaskState }, options?: CallOptions): AsyncGenerator<TaskSummary>;
@@ -110,7 +120,14 @@ export interface ApiClient {
   /** A page of events after a sequence number. */
   listEvents(job: string, query?: { after?: number; limit?: number }, options?: CallOptions): Promise<EventPage>;
   /** Events after a sequence number as they happen, each once and in order, until the job has ended. */
-  followEvents(job: string, after: number, options?: FollowOptions): AsyncGenerator<JobEvent>;
+  followEvents(
+    job: string,
+    after: number,
+    options?: FollowOptions & {
+      /** Only events of this task, and those of the whole job. */
+      task?: string | undefined;
+    },
+  ): AsyncGenerator<JobEvent>;
   cancelJob(job: string, options?: CallOptions): Promise<Cancelled>;
   cancelTask(job: string, task: string, options?: CallOptions): Promise<Cancelled>;
   /** Runs tasks again: those named, or all that failed or timed out. The same key retries once, however often it is sent. */
@@ -220,12 +237,18 @@ export function createApiClient(options: TransportOptions): ApiClient {
 
   const client: ApiClient = {
     url: transport.url,
+    openSession: (token, call) => post("/v1/session", { token }, call),
+    getSession: (call) => get("/v1/session", {}, call),
+    closeSession: async (call = {}) => {
+      await transport.open({ method: "DELETE", path: "/v1/session", signal: call.signal });
+    },
     submitJob: (spec, call) => post("/v1/jobs", { spec }, call, { "idempotency-key": call.idempotencyKey }),
     listJobs: (query = {}, call) => get("/v1/jobs", { ...query }, call),
     eachJob: async function* (query = {}, call) {
       for await (const page of eachPage((cursor) => client.listJobs({ ...query, cursor }, call))) yield* page.jobs;
     },
     getJob: (job, call) => get(jobPath(job), {}, call),
+    getJobSpec: (job, call) => get(`${jobPath(job)}/spec`, {}, call),
     listTasks: (job, query = {}, call) => get(`${jobPath(job)}/tasks`, { ...query }, call),
     eachTask: async function* (job, query = {}, call) {
       const limit = limits.pageSize;
@@ -237,7 +260,7 @@ export function createApiClient(options: TransportOptions): ApiClient {
     listEvents: (job, query = {}, call) => get(`${jobPath(job)}/events`, { ...query }, call),
     followEvents: async function* (job, after, follow = {}) {
       let newest = after;
-      const query = (lastEventId: string | undefined) => ({ after: lastEventId ?? after });
+      const query = (lastEventId: string | undefined) => ({ after: lastEventId ?? after, task: follow.task });
       const endsJob = (event: ServerSentEvent): boolean => event.event === "job.ended";
       for await (const { data } of followStream(`${jobPath(job)}/events`, query, follow, endsJob)) {
         const event = JSON.parse(data) as JobEvent;

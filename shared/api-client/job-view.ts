@@ -96,6 +96,17 @@ export function viewTask(summary: TaskSummary): TaskView {
   };
 }
 
+/** Takes a later part of the list of tasks into the view; where events have told of a task they know better. */
+export function addTasks(view: JobView, tasks: Iterable<TaskSummary>): void {
+  for (const summary of tasks) {
+    const listed = viewTask(summary);
+    const known = view.tasks.get(summary.task);
+    if (!known) setTask(view, listed);
+    // Its start may have been before the first event that was seen.
+    else if (known.attempt === listed.attempt) known.startedAtMs ??= listed.startedAtMs;
+  }
+}
+
 /** Takes one event into the view. Events up to `countedSeq` change what is known of tasks, not the counts. */
 export function applyEvent(view: JobView, event: JobEvent): void {
   const isCounted = event.seq <= view.countedSeq;

@@ -7,6 +7,8 @@ export interface TransportOptions {
   /** Origin of the control plane, with or without a path before `/v1`. */
   url: string;
   token?: string | undefined;
+  /** Headers that every request carries. */
+  headers?: Readonly<Record<string, string>> | undefined;
   fetch?: typeof fetch | undefined;
   userAgent?: string | undefined;
   /** Longest wait for one answer, its body included. */
@@ -54,7 +56,7 @@ export function createTransport(options: TransportOptions): Transport {
   const backoff = options.backoff ?? defaults.backoff;
 
   async function fetchOnce(request: ApiRequest, signal: AbortSignal): Promise<Response> {
-    const headers: Record<string, string> = { accept: "application/json", ...request.headers };
+    const headers: Record<string, string> = { accept: "application/json", ...options.headers, ...request.headers };
     if (options.token !== undefined) headers.authorization = `Bearer ${options.token}`;
     if (options.userAgent !== undefined) headers["user-agent"] = options.userAgent;
     const init: RequestInit = { method: request.method, headers, signal, redirect: "error" };

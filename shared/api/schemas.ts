@@ -11,6 +11,7 @@ import {
 } from "../domain/manifest.ts";
 import { footprintSchema } from "../domain/metric-sample.ts";
 import { poolStates } from "../domain/pool-state.ts";
+import { roles } from "../domain/roles.ts";
 import { explainBadSecretValue } from "../domain/secret-rules.ts";
 import { taskStates } from "../domain/task-state.ts";
 import { whyCodes, whyFactSchema } from "../domain/why-facts.ts";
@@ -69,6 +70,12 @@ export const jobSchema = z
   })
   .meta({ id: "Job" });
 export type Job = z.infer<typeof jobSchema>;
+
+/** What a job was submitted as, but for its tasks. */
+export const jobSpecAnswerSchema = z
+  .object({ job: z.string(), spec: z.object(jobSpecSchema.shape).omit({ tasks: true }) })
+  .meta({ id: "JobSpecAnswer" });
+export type JobSpecAnswer = z.infer<typeof jobSpecAnswerSchema>;
 
 export const jobPageSchema = z
   .object({ jobs: z.array(jobSchema), cursor: z.string().optional() })
@@ -374,6 +381,11 @@ export const fleetEventPageSchema = z
   .object({ events: z.array(fleetEventSchema), cursor: z.string().optional() })
   .meta({ id: "FleetEventPage" });
 export type FleetEventPage = z.infer<typeof fleetEventPageSchema>;
+export const openSessionSchema = z.object({ token: z.string().min(1).max(500) }).meta({ id: "OpenSession" });
+
+/** Whose token it is. */
+export const sessionSchema = z.object({ name: z.string(), role: z.enum(roles) }).meta({ id: "Session" });
+export type Session = z.infer<typeof sessionSchema>;
 
 /** A message that was received too often, as it was when it was taken from its queue. */
 export const deadLetterSchema = z

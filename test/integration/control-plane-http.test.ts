@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import type { Server } from "node:http";
+import { createServer, type Server } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import type { Writable } from "node:stream";
 import type { APIGatewayProxyEventV2, Context } from "aws-lambda";
@@ -27,12 +27,14 @@ afterEach(async () => {
 });
 
 async function serve(handler: Handler): Promise<string> {
-  server = createFunctionUrl("test", handler as never, {
-    onError: (error) => errors.push(error),
-    afterCall: () => {
-      calls += 1;
-    },
-  });
+  server = createServer(
+    createFunctionUrl("test", handler as never, {
+      onError: (error) => errors.push(error),
+      afterCall: () => {
+        calls += 1;
+      },
+    }),
+  );
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

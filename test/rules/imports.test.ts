@@ -16,6 +16,7 @@ beforeAll(async () => {
     "functions",
     "workers",
     "cli",
+    "console",
     "local",
     "test",
     "examples",
@@ -31,7 +32,17 @@ beforeAll(async () => {
 afterAll(() => rm(copy, { recursive: true, force: true }));
 
 function checkImports(): Promise<{ code: number; output: string }> {
-  const args = ["shared", "events", "functions", "workers", "cli", "local", "--config", ".dependency-cruiser.mjs"];
+  const args = [
+    "shared",
+    "events",
+    "functions",
+    "workers",
+    "cli",
+    "console",
+    "local",
+    "--config",
+    ".dependency-cruiser.mjs",
+  ];
   return new Promise((resolve) => {
     execFile(
       process.execPath,
@@ -53,6 +64,7 @@ const planted = [
   { rule: "events-on-domain-only", file: "events/index.ts", line: 'import "../shared/log.ts";' },
   { rule: "shared-imports-no-part", file: "shared/log.ts", line: 'import "../functions/deps.ts";' },
   { rule: "cli-by-the-api-only", file: "cli/errors.ts", line: 'import "../shared/repository/keys.ts";' },
+  { rule: "console-by-the-api-only", file: "console/app/now.ts", line: 'import "../../shared/repository/keys.ts";' },
   { rule: "cli-starts-local-in-one-place", file: "cli/errors.ts", line: 'import "../local/main.ts";' },
   { rule: "dockerode-in-the-docker-executor", file: "workers/config.ts", line: 'import "dockerode";' },
   { rule: "sqs-in-its-client", file: "workers/config.ts", line: 'import "@aws-sdk/client-sqs";' },

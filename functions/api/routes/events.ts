@@ -18,12 +18,17 @@ const eventsRoute = securedRoute("viewer", {
   path: "/v1/jobs/{job}/events",
   summary: "Read or follow a job's events",
   description:
-    "JSON pages, or with `Accept: text/event-stream` a stream that resumes from `Last-Event-ID` and closes with an `end` event once the job has ended. A place that the job has not reached is refused (400). A page may have fewer events than asked for; the list ends where one has none.",
+    "JSON pages, or with `Accept: text/event-stream` a stream that resumes from `Last-Event-ID` and closes with an `end` event once the job has ended. A place that the job has not reached is refused (400). A page may have fewer events than asked for; the list ends where `next` stays.",
   request: {
     params: jobParam,
     query: z.object({
       after: z.coerce.number().int().min(0).default(0),
       limit: z.coerce.number().int().min(1).max(limits.pageSize).default(200),
+      task: z
+        .string()
+        .max(128)
+        .optional()
+        .meta({ description: "Only events of this task, and those of the whole job." }),
     }),
   },
   responses: {
@@ -38,13 +43,15 @@ const eventsRoute = securedRoute("viewer", {
 export function eventRoutes(deps: Deps) {
   return createRouter().openapi(eventsRoute, async (c) => {
     const { job } = c.req.valid("param");
-    const { after, limit } = c.req.valid("query");
+    const { after, limit, task } = c.req.valid("query");
+    const isWanted = (event: JobEvent) => task === undefined || event.type !== "task.transition" || event.task === task;
     const digest = await findJob(deps, job);
     const { eventPage, eventPageBytes } = deps.limits;
     if (!wantsEventStream(c)) {
       checkReached(digest, after, "after");
       const events = await deps.events.listAfter(job, after, Math.min(limit, eventPage), eventPageBytes);
-      return c.json(inOrder(eventPageSchema, { events, next: events.at(-1)?.seq ?? after }), 200);
+      const page = { events: events.filter(isWanted), next: events.at(-1)?.seq ?? after };
+      return c.json(inOrder(eventPageSchema, page), 200);
     }
     const lastEventId = readLastEventId(c.req.header("last-event-id"));
     let position = lastEventId ?? after;
@@ -59,7 +66,7 @@ export function eventRoutes(deps: Deps) {
         const now = await deps.jobs.getDigest(job);
         ended = now === undefined || now.seq <= position;
       }
-      return { messages: events.map(toMessage), ended };
+      return { messages: events.filter(isWanted).map(toMessage), ended };
     });
   });
 }

@@ -3,11 +3,13 @@ import {
   cancelledSchema,
   jobPageSchema,
   jobSchema,
+  jobSpecAnswerSchema,
   retriedSchema,
   retryRequestSchema,
   submitJobSchema,
   submittedJobSchema,
 } from "../../../shared/api/schemas.ts";
+import { AppError } from "../../../shared/domain/errors.ts";
 import { jobStates } from "../../../shared/domain/job-state.ts";
 import type { Deps } from "../../deps.ts";
 import { cancelJob } from "../../operations/cancel.ts";
@@ -48,6 +50,15 @@ const getRoute = securedRoute("viewer", {
   summary: "Read a job",
   request: { params: jobParam },
   responses: { 200: jsonAnswer(jobSchema, "The job.") },
+});
+
+const specRoute = securedRoute("viewer", {
+  method: "get",
+  path: "/v1/jobs/{job}/spec",
+  summary: "Read what a job was submitted as",
+  description: "All but its tasks, which are a list of their own. Of secrets it has the names.",
+  request: { params: jobParam },
+  responses: { 200: jsonAnswer(jobSpecAnswerSchema, "The job's file as it was resolved.") },
 });
 
 const cancelRoute = securedRoute("submitter", {
@@ -99,6 +110,13 @@ export function jobRoutes(deps: Deps) {
     .openapi(getRoute, async (c) => {
       const job = viewJob(await findJob(deps, c.req.valid("param").job));
       return c.json(inOrder(jobSchema, job), 200);
+    })
+    .openapi(specRoute, async (c) => {
+      const { job } = c.req.valid("param");
+      await findJob(deps, job);
+      const spec = await deps.jobs.getSpec(job);
+      if (!spec) throw new AppError("not_found", `job ${job} has no file`);
+      return c.json({ job, spec }, 200);
     })
     .openapi(cancelRoute, async (c) => {
       const { job } = c.req.valid("param");

@@ -36,6 +36,7 @@ const logsRoute = securedRoute("viewer", {
         .optional()
         .meta({ description: "Only the last lines, this many." }),
       limit: z.coerce.number().int().min(1).max(limits.logPageLines).default(linesPerPage),
+      format: z.literal("text").optional().meta({ description: "As `Accept: text/plain`, for links." }),
     }),
   },
   responses: {
@@ -77,7 +78,7 @@ export function logRoutes(deps: Deps) {
       count: lines ? lines.last - lines.first + 1 : unbounded,
       lastLine: lines?.last ?? unbounded,
     };
-    if ((c.req.header("accept") ?? "").startsWith("text/plain")) {
+    if (query.format === "text" || (c.req.header("accept") ?? "").startsWith("text/plain")) {
       const headers = { "content-type": textType, ...nameFile(param.task, choice) };
       return c.body(ReadableStream.from(breakOffOnFault(deps.log, readText(reader, window))), 200, headers);
     }

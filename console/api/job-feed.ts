@@ -1,0 +1,151 @@
+import type { JobEvent } from "../../events/index.ts";
+import type { ApiClient } from "../../shared/api-client/index.ts";
+import { addTasks, applyEvent, type JobView, startView, type TaskView } from "../../shared/api-client/job-view.ts";
+import { limits } from "../../shared/domain/limits.ts";
+
+/** How what is shown of a job relates to the job: `stale` = contact is lost and looked for, `ended` = nothing follows. */
+export type FeedState = "loading" | "live" | "stale" | "paused" | "ended" | "failed";
+
+/** Newest events that are kept for the page; the API has them all. */
+const keptEvents = 500;
+const byName = new Intl.Collator("en", { numeric: true });
+
+/**
+ * A job as it changes: read once, then moved by its events. Whoever shows it is told at most once a frame, however many
+ * events come. A page that nobody looks at lets go of its stream and takes it up where it was.
+ */
+export class JobFeed {
+  readonly jobId: string;
+  readonly #api: ApiClient;
+  readonly #listeners = new Set<() => void>();
+  #run: AbortController | undefined;
+  #frame: number | undefined;
+  #version = 0;
+  view: JobView | undefined;
+  state: FeedState = "loading";
+  error: Error | undefined;
+  /** Whether the list of tasks is whole. */
+  hasAllTasks = false;
+  events: JobEvent[] = [];
+  #names: string[] = [];
+
+  constructor(api: ApiClient, jobId: string) {
+    this.#api = api;
+    this.jobId = jobId;
+  }
+
+  /** The tasks that are known so far, by name: `t2` before `t10`. */
+  get tasks(): readonly TaskView[] {
+    const { tasks } = this.view ?? { tasks: new Map<string, TaskView>() };
+    // Names stay; what is known of a task is put in its old place, so only new ones need a new order.
+    if (this.#names.length !== tasks.size) this.#names = [...tasks.keys()].sort(byName.compare);
+    return this.#names.flatMap((name) => tasks.get(name) ?? []);
+  }
+
+  /** For `useSyncExternalStore`: changes with everything else. */
+  readonly getVersion = (): number => this.#version;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    if (this.#listeners.size === 1) this.#start();
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size === 0) this.#stop();
+    };
+  };
+
+  /** Reads everything again, such as after a retry of tasks of a job that had ended. */
+  readonly restart = (): void => {
+    this.#run?.abort();
+    this.view = undefined;
+    this.events = [];
+    this.hasAllTasks = false;
+    this.#go();
+  };
+
+  #start(): void {
+    document.addEventListener("visibilitychange", this.#onVisibility);
+    this.#go();
+  }
+
+  #stop(): void {
+    document.removeEventListener("visibilitychange", this.#onVisibility);
+    this.#run?.abort();
+    this.#run = undefined;
+  }
+
+  readonly #onVisibility = (): void => {
+    if (document.hidden) {
+      if (this.state !== "live" && this.state !== "stale") return;
+      this.#run?.abort();
+      this.#set("paused");
+    } else if (this.state === "paused") this.#go();
+  };
+
+  #go(): void {
+    const run = new AbortController();
+    this.#run = run;
+    this.#follow(run.signal).catch((error: unknown) => {
+      if (run.signal.aborted) return;
+      this.error = error instanceof Error ? error : new Error(String(error));
+      this.#set("failed");
+    });
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    if (this.view === undefined) {
+      this.#set("loading");
+      const job = await this.#api.getJob(this.jobId, { signal });
+      this.view = startView(job, []);
+      this.#set("live");
+    }
+    const { view } = this;
+    await Promise.all([this.#readTasks(view, signal), this.#readEvents(view, signal)]);
+    this.#set("ended");
+  }
+
+  async #readTasks(view: JobView, signal: AbortSignal): Promise<void> {
+    if (this.hasAllTasks) return;
+    let cursor: string | undefined;
+    do {
+      const page = await this.#api.listTasks(this.jobId, { limit: limits.pageSize, cursor }, { signal });
+      addTasks(view, page.tasks);
+      cursor = page.cursor;
+      this.#tell();
+    } while (cursor !== undefined);
+    this.hasAllTasks = true;
+    this.#tell();
+  }
+
+  async #readEvents(view: JobView, signal: AbortSignal): Promise<void> {
+    const after = Math.max(0, view.countedSeq - (this.events.length === 0 ? keptEvents / 5 : 0));
+    const stream = this.#api.followEvents(this.jobId, after, {
+      signal,
+      // A console that is left open waits as long as it takes.
+      patience: { giveUpAfterMs: Number.POSITIVE_INFINITY },
+      onStatus: ({ status }) => this.#set(status === "lost" ? "stale" : "live"),
+    });
+    for await (const event of stream) {
+      applyEvent(view, event);
+      this.events.push(event);
+      if (this.events.length > 2 * keptEvents) this.events.splice(0, keptEvents);
+      this.#tell();
+    }
+  }
+
+  #set(state: FeedState): void {
+    this.state = state;
+    this.#tell();
+  }
+
+  #tell(): void {
+    if (this.#frame !== undefined) return;
+    const tell = () => {
+      this.#frame = undefined;
+      this.#version++;
+      for (const listener of this.#listeners) listener();
+    };
+    // No frames come to a page in the background.
+    this.#frame = document.hidden ? window.setTimeout(tell, 0) : requestAnimationFrame(tell);
+  }
+}

@@ -1,0 +1,28 @@
+import { useSyncExternalStore } from "react";
+
+const tickMs = 1_000;
+const listeners = new Set<() => void>();
+let timer: ReturnType<typeof setInterval> | undefined;
+let nowMs = Date.now();
+
+function tick(): void {
+  if (document.hidden) return;
+  nowMs = Date.now();
+  for (const listener of listeners) listener();
+}
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  timer ??= setInterval(tick, tickMs);
+  return () => {
+    listeners.delete(listener);
+    if (listeners.size > 0) return;
+    clearInterval(timer);
+    timer = undefined;
+  };
+}
+
+/** The time in milliseconds since the epoch, to the second: one clock for all of the page, which rests in the background. */
+export function useNow(): number {
+  return useSyncExternalStore(subscribe, () => nowMs);
+}

@@ -1,0 +1,71 @@
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
+import * as z from "zod/mini";
+import { jobStates } from "../../shared/domain/job-state.ts";
+import { taskStates } from "../../shared/domain/task-state.ts";
+import { NotFound } from "./not-found.tsx";
+import { Shell } from "./shell.tsx";
+
+/** What an address says beyond its path; what it cannot say is left out. */
+const jobsSearch = z.object({
+  status: z.catch(z.optional(z.enum(jobStates)), undefined),
+  name: z.catch(z.optional(z.string()), undefined),
+});
+const jobSearch = z.object({
+  view: z.catch(z.optional(z.enum(["tasks", "events"])), undefined),
+  status: z.catch(z.optional(z.enum(taskStates)), undefined),
+  find: z.catch(z.optional(z.string()), undefined),
+});
+const taskSearch = z.object({
+  attempt: z.catch(z.optional(z.int()), undefined),
+  line: z.catch(z.optional(z.string()), undefined),
+});
+
+const root = createRootRoute({ component: Shell, notFoundComponent: NotFound });
+
+const home = createRoute({
+  getParentRoute: () => root,
+  path: "/",
+  beforeLoad: () => {
+    throw redirect({ to: "/jobs" });
+  },
+});
+
+const jobs = createRoute({
+  getParentRoute: () => root,
+  path: "/jobs",
+  validateSearch: (search) => z.parse(jobsSearch, search),
+  component: lazyRouteComponent(() => import("../jobs/jobs-page.tsx"), "JobsPage"),
+});
+
+const job = createRoute({
+  getParentRoute: () => root,
+  path: "/jobs/$job",
+  validateSearch: (search) => z.parse(jobSearch, search),
+  component: lazyRouteComponent(() => import("../job/job-page.tsx"), "JobPage"),
+});
+
+const task = createRoute({
+  getParentRoute: () => root,
+  path: "/jobs/$job/tasks/$task",
+  validateSearch: (search) => z.parse(taskSearch, search),
+  component: lazyRouteComponent(() => import("../task/task-page.tsx"), "TaskPage"),
+});
+
+const workers = createRoute({
+  getParentRoute: () => root,
+  path: "/workers",
+  component: lazyRouteComponent(() => import("../workers/workers-page.tsx"), "WorkersPage"),
+});
+
+/** The pages of the console by their paths. */
+export const router = createRouter({
+  routeTree: root.addChildren([home, jobs, job, task, workers]),
+  defaultPreload: "intent",
+  scrollRestoration: true,
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}

@@ -1,0 +1,103 @@
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { type FormEvent, type ReactNode, useId, useState } from "react";
+import type { Session } from "../../shared/api/schemas.ts";
+import { ApiError } from "../../shared/api-client/index.ts";
+import { type Role, roleIncludes } from "../../shared/domain/roles.ts";
+import { api } from "../api/client.ts";
+import { Button } from "../ui/button.tsx";
+import { ErrorPanel } from "../ui/error-panel.tsx";
+
+const sessionKey = ["session"];
+const tokenMark = "#token=";
+
+/** Takes the token out of the link that `sluice dev` printed: it is used once and stays in no history. */
+async function enter(): Promise<Session> {
+  const { hash, pathname, search } = window.location;
+  if (!hash.startsWith(tokenMark)) return api.getSession();
+  window.history.replaceState(null, "", pathname + search);
+  return api.openSession(decodeURIComponent(hash.slice(tokenMark.length)));
+}
+
+function isSignedOut(error: Error): boolean {
+  return error instanceof ApiError && error.status === 401;
+}
+
+/** Who is signed in; below `SessionGate` there is always somebody. */
+export function useSession(): Session {
+  const { data } = useQuery({ queryKey: sessionKey, queryFn: enter, staleTime: Number.POSITIVE_INFINITY });
+  return data ?? { name: "", role: "viewer" };
+}
+
+/** Whether who is signed in may do what needs the role. */
+export function useMay(role: Role): boolean {
+  return roleIncludes(useSession().role, role);
+}
+
+/** Ends the session of this browser. */
+export function useSignOut(): () => void {
+  const queries = useQueryClient();
+  const { mutate } = useMutation({
+    mutationFn: () => api.closeSession(),
+    onSuccess: () => queries.resetQueries(),
+  });
+  return mutate;
+}
+
+/** Shows the console to who is signed in, and the way in to everybody else. */
+export function SessionGate({ children }: { children: ReactNode }) {
+  const queries = useQueryClient();
+  const session = useQuery({ queryKey: sessionKey, queryFn: enter, staleTime: Number.POSITIVE_INFINITY, retry: false });
+  if (session.data) return children;
+  if (session.error && !isSignedOut(session.error)) {
+    return (
+      <main className="door">
+        <ErrorPanel title="The console cannot reach its API" error={session.error} onRetry={() => session.refetch()} />
+      </main>
+    );
+  }
+  if (!session.error) return <main className="door" aria-busy="true" aria-label="Signing in" />;
+  return <SignIn onSignedIn={(opened) => queries.setQueryData(sessionKey, opened)} />;
+}
+
+function SignIn({ onSignedIn }: { onSignedIn: (session: Session) => void }) {
+  const [token, setToken] = useState("");
+  const fieldId = useId();
+  const opening = useMutation({ mutationFn: () => api.openSession(token.trim()), onSuccess: onSignedIn });
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (token.trim() !== "") opening.mutate();
+  };
+  return (
+    <main className="door">
+      <form className="door-card" onSubmit={submit}>
+        <h1>
+          <img src="/icon.svg" alt="" width="28" height="28" /> Sluice
+        </h1>
+        <label htmlFor={fieldId}>Token</label>
+        <input
+          id={fieldId}
+          name="token"
+          type="password"
+          autoComplete="current-password"
+          spellCheck={false}
+          value={token}
+          onChange={(event) => setToken(event.target.value)}
+          aria-invalid={opening.isError}
+          aria-describedby={`${fieldId}-help`}
+        />
+        <p id={`${fieldId}-help`} className="dim">
+          On a local stack, open the link that <code>sluice dev</code> prints. Elsewhere use the token that you were
+          given; it is kept in a cookie that no script can read.
+        </p>
+        {opening.error ? (
+          <p role="alert" className="bad">
+            {isSignedOut(opening.error) ? "This token is not known here." : opening.error.message}
+          </p>
+        ) : null}
+        <Button type="submit" kind="primary" disabled={token.trim() === "" || opening.isPending}>
+          {opening.isPending ? "Signing in…" : "Sign in"}
+        </Button>
+      </form>
+    </main>
+  );
+}

@@ -1,0 +1,32 @@
+import { useSyncExternalStore } from "react";
+
+export const themes = ["system", "light", "dark"] as const;
+export type Theme = (typeof themes)[number];
+
+const key = "sluice.theme";
+const listeners = new Set<() => void>();
+
+function readTheme(): Theme {
+  const kept = localStorage.getItem(key);
+  return themes.find((theme) => theme === kept) ?? "system";
+}
+
+/** Shows the theme that was chosen; `system` follows the browser. */
+export function applyTheme(theme: Theme = readTheme()): void {
+  if (theme === "system") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+}
+
+/** The theme that was chosen, and how to choose another. */
+export function useTheme(): [Theme, (theme: Theme) => void] {
+  const theme = useSyncExternalStore((listener) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  }, readTheme);
+  const choose = (next: Theme) => {
+    localStorage.setItem(key, next);
+    applyTheme(next);
+    for (const listener of listeners) listener();
+  };
+  return [theme, choose];
+}

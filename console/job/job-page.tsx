@@ -1,0 +1,182 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { getRouteApi } from "@tanstack/react-router";
+import { ApiError } from "../../shared/api-client/index.ts";
+import type { JobView } from "../../shared/api-client/job-view.ts";
+import { formatNumber, plural } from "../../shared/domain/format.ts";
+import { isTerminalJobState } from "../../shared/domain/job-state.ts";
+import { taskStates } from "../../shared/domain/task-state.ts";
+import { api } from "../api/client.ts";
+import type { JobFeed } from "../api/job-feed.ts";
+import { useMay } from "../app/session.tsx";
+import { Confirm } from "../ui/confirm.tsx";
+import { CountsBar } from "../ui/counts-bar.tsx";
+import { ErrorPanel } from "../ui/error-panel.tsx";
+import { Empty, Loading } from "../ui/panel.tsx";
+import { nameMark, StateIcon, StatePill } from "../ui/state.tsx";
+import { Age, Span } from "../ui/time.tsx";
+import { EventList } from "./event-list.tsx";
+import { TaskMap } from "./task-map.tsx";
+import { TaskTable } from "./task-table.tsx";
+import { useJobFeed } from "./use-job-feed.ts";
+
+const route = getRouteApi("/jobs/$job");
+
+/** One job, as it changes. */
+export function JobPage() {
+  const { job } = route.useParams();
+  const feed = useJobFeed(job);
+  const { view } = feed;
+  if (!view) {
+    if (feed.error) return <JobProblem job={job} error={feed.error} onRetry={feed.restart} />;
+    return <Loading what={job} />;
+  }
+  return (
+    <>
+      <JobHead feed={feed} view={view} />
+      {feed.error ? <ErrorPanel title="What follows is out of date" error={feed.error} onRetry={feed.restart} /> : null}
+      <JobSummary view={view} />
+      <Views feed={feed} view={view} />
+    </>
+  );
+}
+
+function JobProblem({ job, error, onRetry }: { job: string; error: Error; onRetry: () => void }) {
+  if (error instanceof ApiError && error.status === 404) {
+    return (
+      <Empty title="There is no such job">
+        <p className="mono">{job}</p>
+      </Empty>
+    );
+  }
+  return <ErrorPanel title="The job could not be read" error={error} onRetry={onRetry} />;
+}
+
+function JobHead({ feed, view }: { feed: JobFeed; view: JobView }) {
+  const mayAct = useMay("submitter");
+  const queries = useQueryClient();
+  const ended = isTerminalJobState(view.status);
+  const failed = view.counts.failed + view.counts.timed_out;
+  const cancel = async () => {
+    await api.cancelJob(view.job);
+    await queries.invalidateQueries({ queryKey: ["jobs"] });
+  };
+  const retry = async () => {
+    await api.retryTasks(view.job, undefined, { idempotencyKey: crypto.randomUUID() });
+    feed.restart();
+  };
+  return (
+    <div className="page-head">
+      <h1>
+        {view.name} <span className="dim mono small">{view.job.slice(view.name.length)}</span>
+      </h1>
+      <StatePill mark={view.status} />
+      {feed.state === "stale" ? <span className="badge badge-stale">contact lost, trying again</span> : null}
+      {view.cancel && !ended ? <span className="badge">being cancelled: {view.cancel.detail}</span> : null}
+      <span className="grow" />
+      {mayAct && !ended ? (
+        <Confirm
+          label="Cancel job"
+          title={`Cancel ${view.name}?`}
+          action="Cancel job"
+          kind="danger"
+          disabled={view.cancel !== undefined}
+          onConfirm={cancel}
+        >
+          <p>
+            {plural(view.counts.running, "running task")} {view.counts.running === 1 ? "is" : "are"} ended; logs and
+            output so far are kept. {plural(view.counts.queued + view.counts.pending, "waiting task")} will not start.
+          </p>
+        </Confirm>
+      ) : null}
+      {mayAct && failed > 0 ? (
+        <Confirm
+          label="Retry failed"
+          title="Retry what failed?"
+          action={`Retry ${plural(failed, "task")}`}
+          onConfirm={retry}
+        >
+          <p>They run again as new attempts of the same job. What was skipped because of them begins again too.</p>
+        </Confirm>
+      ) : null}
+    </div>
+  );
+}
+
+function JobSummary({ view }: { view: JobView }) {
+  return (
+    <section className="summary" aria-label="Summary">
+      <CountsBar counts={view.counts} total={view.total} large />
+      <dl className="facts">
+        {taskStates
+          .filter((state) => view.counts[state] > 0)
+          .map((state) => (
+            <div key={state}>
+              <dt>
+                <StateIcon mark={state} /> {nameMark(state)}
+              </dt>
+              <dd className="number">{formatNumber(view.counts[state])}</dd>
+            </div>
+          ))}
+        <div>
+          <dt>tasks</dt>
+          <dd className="number">{formatNumber(view.total)}</dd>
+        </div>
+        <div>
+          <dt>took</dt>
+          <dd>
+            <Span fromMs={view.createdAtMs} toMs={view.endedAtMs} />
+          </dd>
+        </div>
+        <div>
+          <dt>submitted</dt>
+          <dd>
+            <Age at={view.createdAtMs} />
+          </dd>
+        </div>
+        <div>
+          <dt>pool</dt>
+          <dd>{view.pool}</dd>
+        </div>
+      </dl>
+    </section>
+  );
+}
+
+function Views({ feed, view }: { feed: JobFeed; view: JobView }) {
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
+  const shown = search.view ?? "tasks";
+  const { tasks } = feed;
+  return (
+    <>
+      <div className="tabs" role="tablist" aria-label="Views of the job">
+        {(["tasks", "events"] as const).map((name) => (
+          <button
+            key={name}
+            type="button"
+            role="tab"
+            aria-selected={shown === name}
+            onClick={() =>
+              void navigate({ search: (before) => ({ ...before, view: name === "tasks" ? undefined : name }) })
+            }
+          >
+            {name === "tasks" ? "Tasks" : "Events"}
+          </button>
+        ))}
+      </div>
+      {shown === "events" ? (
+        <EventList events={feed.events} newest={view.countedSeq} />
+      ) : (
+        <>
+          <TaskMap job={view.job} tasks={tasks} total={view.total} />
+          {feed.hasAllTasks ? null : (
+            <p className="dim" role="status">
+              Reading tasks: {formatNumber(view.tasks.size)} of {formatNumber(view.total)}
+            </p>
+          )}
+          <TaskTable view={view} tasks={tasks} />
+        </>
+      )}
+    </>
+  );
+}

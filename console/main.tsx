@@ -1,0 +1,47 @@
+import { CSPProvider } from "@base-ui/react/csp-provider";
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { RouterProvider } from "@tanstack/react-router";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { ApiError } from "../shared/api-client/index.ts";
+import { router } from "./app/router.tsx";
+import { SessionGate } from "./app/session.tsx";
+import { applyTheme } from "./app/theme.ts";
+import "./style/base.css";
+import "./style/shell.css";
+import "./style/parts.css";
+
+applyTheme();
+
+const queries = new QueryClient({
+  defaultOptions: {
+    queries: {
+      // The client of the API tries again by itself; what it gives up has to be told.
+      retry: false,
+      staleTime: 2_000,
+    },
+  },
+});
+
+// A token that was revoked, or a session that ended: back to the way in.
+queries.getQueryCache().subscribe(({ query }) => {
+  const { error } = query.state;
+  if (error instanceof ApiError && error.status === 401 && query.queryKey[0] !== "session") {
+    void queries.resetQueries({ queryKey: ["session"] });
+  }
+});
+
+const root = document.getElementById("root");
+if (!root) throw new Error("the page has no place for the console");
+createRoot(root).render(
+  <StrictMode>
+    {/* The content policy takes no inline styles. */}
+    <CSPProvider disableStyleElements>
+      <QueryClientProvider client={queries}>
+        <SessionGate>
+          <RouterProvider router={router} />
+        </SessionGate>
+      </QueryClientProvider>
+    </CSPProvider>
+  </StrictMode>,
+);

@@ -1,0 +1,58 @@
+import { AlertDialog } from "@base-ui/react/alert-dialog";
+import { useMutation } from "@tanstack/react-query";
+import { type ReactNode, useState } from "react";
+import { Button } from "./button.tsx";
+import { explainError } from "./error-panel.tsx";
+
+interface ConfirmProps {
+  /** On the button that opens the question. */
+  label: string;
+  title: string;
+  children: ReactNode;
+  /** On the button that does it. */
+  action: string;
+  kind?: "primary" | "danger";
+  disabled?: boolean;
+  onConfirm: () => Promise<unknown>;
+}
+
+/** A button that asks before it acts, and stays with its question until the answer of the API is there. */
+export function Confirm({
+  label,
+  title,
+  children,
+  action,
+  kind = "primary",
+  disabled = false,
+  onConfirm,
+}: ConfirmProps) {
+  const [open, setOpen] = useState(false);
+  const acting = useMutation({ mutationFn: onConfirm, onSuccess: () => setOpen(false) });
+  const change = (next: boolean) => {
+    if (next) acting.reset();
+    setOpen(next);
+  };
+  return (
+    <AlertDialog.Root open={open} onOpenChange={change}>
+      <AlertDialog.Trigger render={<Button disabled={disabled} />}>{label}</AlertDialog.Trigger>
+      <AlertDialog.Portal>
+        <AlertDialog.Backdrop className="backdrop" />
+        <AlertDialog.Popup className="dialog">
+          <AlertDialog.Title className="dialog-title">{title}</AlertDialog.Title>
+          <AlertDialog.Description render={<div />}>{children}</AlertDialog.Description>
+          {acting.error ? (
+            <p role="alert" className="bad">
+              {explainError(acting.error)}
+            </p>
+          ) : null}
+          <div className="dialog-buttons">
+            <AlertDialog.Close render={<Button />}>Back</AlertDialog.Close>
+            <Button kind={kind} disabled={acting.isPending} onClick={() => acting.mutate()}>
+              {acting.isPending ? "Asking…" : action}
+            </Button>
+          </div>
+        </AlertDialog.Popup>
+      </AlertDialog.Portal>
+    </AlertDialog.Root>
+  );
+}
