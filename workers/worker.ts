@@ -31,7 +31,7 @@ import { MetricRecorder } from "./metrics/metric-recorder.ts";
 import { NoticeWatch, openNoticeSources } from "./notices/notice-watch.ts";
 import { type Owner, readOwner } from "./owner.ts";
 import { Registration } from "./registration.ts";
-import { removeHostRemains } from "./remains.ts";
+import { Remains } from "./remains.ts";
 import { RunningAttempts, type RunningAttemptsOptions } from "./running-attempts.ts";
 import type { WorkerTask } from "./worker-claim.ts";
 import { createWorkerDir, removeTree } from "./workspace.ts";
@@ -54,7 +54,6 @@ export interface WorkerDeps {
   maskedLog: Pick<MaskedDestination, "add">;
 }
 
-const remainsIntervalMs = 3_600_000;
 /** The last words to the control plane are not worth waiting for. */
 const farewellDeadlineMs = 1_000;
 /** Attempts that have ended have put their samples; what is left then is set aside for the next worker. */
@@ -85,7 +84,6 @@ export class Worker {
   #docker: DockerExecutor | undefined;
   /** Docker did not answer when it was last heard of. */
   #missesDocker = false;
-  #owner: Owner | undefined;
   readonly #health: HealthMonitor;
   /** When it was last found well after it was not: what began before is no evidence against it. */
   #wellSinceMs = 0;
@@ -93,7 +91,7 @@ export class Worker {
   #workerDir = "";
   #parts: WorkerParts | undefined;
   #starting: Promise<boolean> | undefined;
-  #remainsTimer: NodeJS.Timeout | undefined;
+  #remains: Remains | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
   readonly #notices: NoticeWatch;
   /** The machine may go: what runs is finished, and nothing more is taken. */
@@ -138,11 +136,19 @@ export class Worker {
   async #startOnce(): Promise<boolean> {
     if (this.#drain !== undefined) return false;
     const owner = await readOwner();
-    this.#owner = owner;
     const { config } = this.#deps;
     await mkdir(config.workDir, { recursive: true, mode: 0o700 });
     this.#workerDir = await createWorkerDir(config.workDir, this.workerId, owner);
     this.#openExecutors(owner);
+    this.#remains = new Remains({
+      workDir: config.workDir,
+      workerDir: this.#workerDir,
+      own: owner,
+      docker: this.#docker,
+      adoptSpools: async () => this.#parts?.metrics.adoptSpools(),
+      nowMs: () => performance.now(),
+      log: this.#log,
+    });
     if (this.#drain !== undefined) return false;
     this.#health.start();
     this.#notices.start();
@@ -150,20 +156,8 @@ export class Worker {
     if (settings === undefined || this.#drain !== undefined) return false;
     this.#beginWork(settings);
     // Nothing waits for it, and it must not slow the start down.
-    void this.#removeRemains(owner);
-    this.#remainsTimer = setInterval(() => void this.#removeRemains(owner), remainsIntervalMs).unref();
+    this.#remains.start();
     return true;
-  }
-
-  /** Removes what workers left that died on this machine, and stores the samples that they could not. */
-  async #removeRemains(owner: Owner): Promise<void> {
-    await Promise.all([
-      this.#docker?.removeRemains(),
-      removeHostRemains(this.#deps.config.workDir, owner, this.#log).catch((error: unknown) =>
-        this.#log.error({ err: error }, "what dead workers left could not be removed"),
-      ),
-    ]);
-    await this.#parts?.metrics.adoptSpools();
   }
 
   /** Docker answers: it may hold what dead workers left there while it was away. */
@@ -172,7 +166,7 @@ export class Worker {
     this.#missesDocker = false;
     this.#log.info("Docker answers");
     this.#health.hint();
-    void this.#docker?.removeRemains();
+    void this.#remains?.look();
   }
 
   /**
@@ -197,9 +191,7 @@ export class Worker {
       docker: () => (this.#needsDocker ? this.#docker : undefined),
       clockSkewMs: () => client.clockSkewMs,
       hostEnv: config.hostEnv,
-      removeRemains: async () => {
-        if (this.#owner !== undefined) await this.#removeRemains(this.#owner);
-      },
+      removeRemains: async () => this.#remains?.look(),
       log: this.#log,
     };
     const onChange = (health: Health) => this.#noteHealth(health);
@@ -499,7 +491,7 @@ export class Worker {
   }
 
   #end(cause: DrainCause): void {
-    clearInterval(this.#remainsTimer);
+    this.#remains?.stop();
     this.#notices.stop();
     this.#clock.pass("report");
     this.killAllNow();

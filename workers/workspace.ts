@@ -1,7 +1,7 @@
 import { chmod, lstat, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { hasCode } from "./error-code.ts";
-import { checkOwner, formatOwner, type Owner, parseOwner } from "./owner.ts";
+import { checkOwner, formatOwner, type Owner, type OwnerState, parseOwner } from "./owner.ts";
 import { removeDeepTree } from "./remove-deep-tree.ts";
 
 /** The folders of one attempt on this machine. */
@@ -18,7 +18,8 @@ export interface Workspace {
   private: string;
 }
 
-const ownerFile = "owner";
+/** Tells in the folder of a worker whose it is. */
+export const ownerFile = "owner";
 /** A worker's folder without an owner is one that is just being made, for this long. */
 const unownedGraceMs = 60_000;
 
@@ -94,17 +95,38 @@ async function unlock(path: string): Promise<void> {
   }
 }
 
-/** Folders in a work folder whose worker is dead. */
-export async function findDeadWorkerDirs(workDir: string, own: Owner, nowMs: number): Promise<string[]> {
-  const dead: string[] = [];
-  for (const name of await readdir(workDir).catch(() => [])) {
-    if (!/^w-[0-9a-z]{26}$/.test(name)) continue;
-    const path = join(workDir, name);
-    const owner = parseOwner(await readFile(join(path, ownerFile), "utf8").catch(() => ""));
-    if (owner === undefined) {
-      const stats = await lstat(path).catch(() => undefined);
-      if (stats !== undefined && nowMs - stats.mtimeMs > unownedGraceMs) dead.push(path);
-    } else if ((await checkOwner(owner, own)) === "dead") dead.push(path);
-  }
-  return dead;
+/** A worker's folder on this machine, and whether that worker lives. */
+export interface FoundWorkerDir {
+  workerId: string;
+  state: OwnerState;
+  /** When its worker last showed that it lives, by the file system's clock. */
+  ownerMtimeMs: number;
+}
+
+/** The folders of workers in a work folder. */
+export async function findWorkerDirs(workDir: string, own: Owner, nowMs: number): Promise<FoundWorkerDir[]> {
+  const names = await readdir(workDir);
+  const found = names
+    .filter((name) => /^w-[0-9a-z]{26}$/.test(name))
+    .map((name) => findOwner(workDir, name, own, nowMs));
+  return (await Promise.all(found)).flatMap((one) => one ?? []);
+}
+
+/** Undefined where the folder goes at this moment. */
+async function findOwner(
+  workDir: string,
+  workerId: string,
+  own: Owner,
+  nowMs: number,
+): Promise<FoundWorkerDir | undefined> {
+  const path = join(workDir, workerId);
+  const file = join(path, ownerFile);
+  const [owner, stats] = await Promise.all([
+    readFile(file, "utf8").then(parseOwner, () => undefined),
+    lstat(file).catch(() => lstat(path).catch(() => undefined)),
+  ]);
+  if (stats === undefined) return undefined;
+  const ownerMtimeMs = stats.mtimeMs;
+  if (owner !== undefined) return { workerId, ownerMtimeMs, state: await checkOwner(owner, own) };
+  return { workerId, ownerMtimeMs, state: nowMs - ownerMtimeMs > unownedGraceMs ? "dead" : "alive" };
 }

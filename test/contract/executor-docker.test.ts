@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, stat, symlink } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, stat, symlink } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -186,6 +186,15 @@ describe("the docker executor with a real daemon", () => {
       await sandbox.clearWorkspace();
       await expect(stat(task.workspace.path)).rejects.toThrow("ENOENT");
     }));
+
+  it("removes a dead worker's folder with what root wrote there, by no image of a job, and no other folder", async () => {
+    const [dead, living] = [join(folder, "w-dead"), join(folder, "w-living")];
+    await Promise.all([dead, living].map((path) => mkdir(join(path, "deep", "er"), { recursive: true, mode: 0o700 })));
+    expect(await executor.removeFolder(dead)).toBeUndefined();
+    await expect(stat(dead)).rejects.toThrow("ENOENT");
+    await stat(living);
+    expect(await executor.removeFolder(join(folder, "none", "such"))).toContain("none");
+  });
 
   it("holds every container to what the job gives a slot, times the slots, and reaps what dies in it", () =>
     inTask(

@@ -25,6 +25,7 @@ import { NamespacePool } from "./namespace-pool.ts";
 import type { CgroupSetup } from "./oom-watch.ts";
 import { ensurePauseImage } from "./pause-image.ts";
 import { removeDockerRemains, removeLabelled } from "./remains.ts";
+import { removeAsRoot } from "./remove-as-root.ts";
 
 /** Namespaces kept ready at most: each costs a process and a network of Docker's thirty. */
 const maxReadyNamespaces = 4;
@@ -149,12 +150,26 @@ export class DockerExecutor implements Executor {
     ]);
   }
 
-  /** Removes what dead workers left in Docker. Tells why Docker cannot be used where it cannot. */
-  async removeRemains(): Promise<string | undefined> {
+  /**
+   * Removes what dead workers left in Docker: those whose process is gone, and these. Tells why Docker cannot be used
+   * where it cannot.
+   */
+  async removeRemains(deadWorkerIds: readonly string[] = []): Promise<string | undefined> {
     try {
       const { docker } = await this.#connect();
-      const removed = await removeDockerRemains(docker, this.#options.owner, this.#options.log);
+      const removed = await removeDockerRemains(docker, { own: this.#options.owner, deadWorkerIds }, this.#options.log);
       if (removed > 0) this.#options.log.info({ removed }, "removed what dead workers left in Docker");
+      return undefined;
+    } catch (error) {
+      return messageOf(error);
+    }
+  }
+
+  /** Removes a folder of this machine with files of any user; tells why it could not. */
+  async removeFolder(folder: string): Promise<string | undefined> {
+    try {
+      const { docker, pauseImage: image } = await this.#connect();
+      await removeAsRoot(docker, { image, labels: this.#labels, folder, log: this.#options.log });
       return undefined;
     } catch (error) {
       return messageOf(error);

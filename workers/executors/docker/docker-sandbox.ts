@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { chmod, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { ContainerCreateOptions } from "dockerode";
 import { reasonFor } from "../../../shared/domain/reason.ts";
@@ -351,7 +351,12 @@ export class DockerSandbox implements TaskSandbox {
     const namespace = await pool.acquire(signal);
     try {
       await Promise.all(
-        namespace.nameFiles.map((file) => writeFile(this.#nameFilePath(file.path), file.content, { mode: 0o644 })),
+        namespace.nameFiles.map(async (file) => {
+          const path = this.#nameFilePath(file.path);
+          await writeFile(path, file.content);
+          // Any user of the image reads it, whatever the umask of the worker.
+          await chmod(path, 0o644);
+        }),
       );
       return namespace;
     } catch (error) {

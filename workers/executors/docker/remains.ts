@@ -14,22 +14,31 @@ export async function removeLabelled(docker: DockerClient, label: string, value:
   await removeAll(docker, containers, networks, log);
 }
 
-/** Removes the containers and networks of workers that do not live any more, and tells how many there were. */
-export async function removeDockerRemains(docker: DockerClient, own: Owner, log: Logger): Promise<number> {
+/**
+ * Removes the containers and networks of workers that do not live any more, and of those that are known to be dead by
+ * other means; tells how many there were.
+ */
+export async function removeDockerRemains(
+  docker: DockerClient,
+  { own, deadWorkerIds }: { own: Owner; deadWorkerIds: readonly string[] },
+  log: Logger,
+): Promise<number> {
   const { containers, networks } = await listLabelled(docker, dockerLabels.owner);
   const verdicts = new Map<string, boolean>();
   for (const owner of new Set([...containers, ...networks].map((item) => item.owner))) {
     const parsed = parseOwner(owner);
     verdicts.set(owner, parsed !== undefined && (await checkOwner(parsed, own)) === "dead");
   }
-  const deadContainers = containers.filter((item) => verdicts.get(item.owner));
-  const deadNetworks = networks.filter((item) => verdicts.get(item.owner));
+  const isDead = (item: Labelled) => verdicts.get(item.owner) || deadWorkerIds.includes(item.worker);
+  const deadContainers = containers.filter(isDead);
+  const deadNetworks = networks.filter(isDead);
   await removeAll(docker, deadContainers, deadNetworks, log);
   return deadContainers.length + deadNetworks.length;
 }
 
 interface Labelled {
   id: string;
+  worker: string;
   owner: string;
   role: string;
 }
@@ -46,6 +55,7 @@ async function listLabelled(
   );
   const read = (id: string, labels: Record<string, string> | undefined): Labelled => ({
     id,
+    worker: labels?.[dockerLabels.worker] ?? "",
     owner: labels?.[dockerLabels.owner] ?? "",
     role: labels?.[dockerLabels.role] ?? "",
   });
