@@ -40,6 +40,9 @@ function step(run: string, more: Partial<ContainerStepSpec> = {}): ContainerStep
   return { kind: "container", name: "step 1", shipped: false, entry: { run }, env: {}, ...busybox, ...more };
 }
 
+/** More than the services of the other tests print. */
+const serviceLogBytes = 100_000;
+
 describe("services of a task", () => {
   let bench: WorkerBench;
   let worker: Worker | undefined;
@@ -66,6 +69,7 @@ describe("services of a task", () => {
       SLUICE_KILL_GRACE_MS: "1000",
       SLUICE_SLOTS: "3",
       SLUICE_DRAIN_MS: "5000",
+      SLUICE_SERVICE_LOG_BYTES: `${serviceLogBytes}`,
     });
     const parsed = parseConfig(env, { cores: 2, cwd: "/" });
     if (!parsed.ok) throw new Error(parsed.problems.join());
@@ -181,6 +185,24 @@ describe("services of a task", () => {
     });
     expect(await readLog("mortal")).toContain("told");
     expect(await readServiceLog("mortal", "mortal")).toEqual(["up", "going"]);
+  });
+
+  it("go on where their log is at its limit, which says so: they can still become healthy, and tell their last words", async () => {
+    const loud = {
+      ...busybox,
+      command: ["sh", "-c", "yes loud | head -c 300000; echo up; nc -l -p 8080 >/dev/null; echo last words; exit 3"],
+      health: { check: { kind: "log", text: "up" } },
+    };
+    await send("loud", { loud }, "until nc loud 8080 </dev/null; do sleep 0.1; done; while :; do sleep 0.1; done");
+    const { reason } = await outcomeOf("loud");
+    expect(reason?.detail).toMatch(/^service loud ended with exit code 3 .*\n(?:loud\n)*up\nlast words$/);
+    const lines = await readServiceLog("loud", "loud");
+    const notice = `sluice: the log of this service ends here, at its limit of ${serviceLogBytes} bytes; the service goes on`;
+    expect([lines.length, lines[0], lines.at(-1)]).toEqual([serviceLogBytes / 5 + 1, "loud", notice]);
+    const droppedBytes = 300_000 + "up\nlast words\n".length - serviceLogBytes;
+    expect((await readManifest("loud")).logs).toContainEqual(
+      expect.objectContaining({ service: "loud", droppedBytes }),
+    );
   });
 
   it("are not waited for any more when the task is cancelled, times out or loses its lease", async () => {
