@@ -3,12 +3,14 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { createApiClient } from "../shared/api-client/index.ts";
 import { readTask, step, submit, waitForJob } from "../test/support/jobs.ts";
 import type { RunningStack } from "../test/support/local-stack.ts";
 import { readCpuMs } from "./support/process-stats.ts";
 import { type Figure, summarize } from "./support/statistics.ts";
 
+const cliFile = fileURLToPath(new URL("../cli/bin.mjs", import.meta.url));
 const million = 1_000_000;
 const lineSizes = [100, 20];
 
@@ -16,6 +18,8 @@ interface Sample {
   ours: number;
   bare: number;
   cpuMsPerMegabyte: number;
+  /** Megabytes a second of `sluice logs` into a file, with the start of its process. */
+  read: number;
 }
 
 /**
@@ -38,7 +42,7 @@ export async function measureLogPath(
       const bareMs = Math.max(1, (await timeDockerRun(image, script, join(folder, "output"))) - startMs);
       samples.push({
         bare: (megabytes * 1000) / bareMs,
-        ...(await runLogged(stack, image, script, megabytes, lineBytes)),
+        ...(await runLogged(stack, { image, script, megabytes, lineBytes, file: join(folder, "output") })),
       });
     }
     figures.push(...describe(lineBytes, megabytes, samples));
@@ -50,6 +54,7 @@ function describe(lineBytes: number, megabytes: number, samples: readonly Sample
   const ratio = summarize(samples.map(({ ours, bare }) => ours / bare)).median;
   const rates = samples.map(({ ours, bare }) => `${ours.toFixed(0)} : ${bare.toFixed(0)}`).join(", ");
   const cpu = summarize(samples.map(({ cpuMsPerMegabyte }) => cpuMsPerMegabyte)).median;
+  const read = summarize(samples.map(({ read }) => read)).median;
   const what = `${megabytes} MB of ${lineBytes}-byte lines`;
   return [
     {
@@ -58,6 +63,7 @@ function describe(lineBytes: number, megabytes: number, samples: readonly Sample
       aim: { text: "≥ 0.8", met: ratio >= 0.8 },
     },
     { name: `${what}, CPU of the worker`, value: `${cpu.toFixed(1)} ms per MB` },
+    { name: `${what}, read by sluice logs`, value: `${read.toFixed(0)} MB/s` },
   ];
 }
 
@@ -81,12 +87,17 @@ async function timeDockerRun(image: string, script: string, file: string): Promi
   }
 }
 
+interface LoggedRun {
+  image: string;
+  script: string;
+  megabytes: number;
+  lineBytes: number;
+  file: string;
+}
+
 async function runLogged(
   stack: RunningStack,
-  image: string,
-  script: string,
-  megabytes: number,
-  lineBytes: number,
+  { image, script, megabytes, lineBytes, file }: LoggedRun,
 ): Promise<Omit<Sample, "bare">> {
   const pid = stack.pids["worker-1"] ?? stack.pids.worker ?? 0;
   const cpuBeforeMs = readCpuMs(pid);
@@ -104,5 +115,25 @@ async function runLogged(
     throw new Error(`${jobId} kept ${lines} lines: ${JSON.stringify(attempt?.outcome)}`);
   }
   const tookMs = Date.parse(attempt.endedAt) - Date.parse(startedAt);
-  return { ours: (megabytes * 1000) / tookMs, cpuMsPerMegabyte: (readCpuMs(pid) - cpuBeforeMs) / megabytes };
+  const cpuMsPerMegabyte = (readCpuMs(pid) - cpuBeforeMs) / megabytes;
+  const readMs = await timeReading(stack, jobId, file, megabytes * million);
+  return { ours: (megabytes * 1000) / tookMs, cpuMsPerMegabyte, read: (megabytes * 1000) / readMs };
+}
+
+async function timeReading(stack: RunningStack, jobId: string, file: string, bytes: number): Promise<number> {
+  const output = await open(file, "w");
+  try {
+    const startedAt = performance.now();
+    const env = { ...process.env, SLUICE_URL: stack.url, SLUICE_TOKEN: stack.token };
+    const reader = spawn(process.execPath, [cliFile, "logs", jobId, "only"], {
+      env,
+      stdio: ["ignore", output.fd, "inherit"],
+    });
+    const [code] = await once(reader, "exit");
+    const { size } = await output.stat();
+    if (code !== 0 || size !== bytes) throw new Error(`sluice logs ended with ${code} after ${size} bytes`);
+    return performance.now() - startedAt;
+  } finally {
+    await output.close();
+  }
 }

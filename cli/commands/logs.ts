@@ -102,7 +102,7 @@ function createWriter(context: Context, options: LogsOptions): LineWriter {
 
 async function readTask({ context, api, options, place, writer, signal }: Reading, task: Task): Promise<void> {
   const attempt = options.attempt ?? task.attempt;
-  if (attempt === 0) return context.note(explainNoLog(context, task));
+  if (attempt === 0) return context.note(explainNoLog(task, context.json ? "" : ", follow it with -f"));
   const { step, service } = options;
   const choice = { attempt, step, service };
   if (place.bytes !== undefined) {
@@ -154,9 +154,9 @@ async function followTask(reading: Reading, first: Task): Promise<void> {
       if (task.attempt > 1 && attempt > 1) context.note(`── attempt ${attempt} ──`);
       await followOne(reading, task, attempt);
     } else if (isTerminalTaskState(task.status)) {
-      return context.note(shown === 0 ? explainNoLog(context, task) : describeEnd(task));
+      return context.note(shown === 0 ? explainNoLog(task) : describeEnd(task));
     } else {
-      const waits = shown === 0 ? explainNoLog(context, task) : `waiting for attempt ${shown + 1}`;
+      const waits = shown === 0 ? explainNoLog(task) : `waiting for attempt ${shown + 1}`;
       if (waits !== noted) context.note(waits);
       noted = waits;
       await delay(waitMs, undefined, { signal });
@@ -235,13 +235,13 @@ function explainEmpty(task: Task, attempt: number, service: string | undefined):
   return `${writer} has written nothing${task.status === "running" ? " yet" : ""}`;
 }
 
-function explainNoLog(context: Context, task: Task): string {
+function explainNoLog(task: Task, hint = ""): string {
   const name = oneLine(task.task);
   if (isTerminalTaskState(task.status)) {
     const because = task.reason ? `: ${explainReason(task.reason)}` : "";
     return `${name} has no log: it ended before it started, ${lookOf(viewTask(task)).label}${because}`;
   }
-  return `${name} has not started yet (${task.status}); it has no log so far${context.json ? "" : ", follow it with -f"}`;
+  return `${name} has not started yet (${task.status}); it has no log so far${hint}`;
 }
 
 function describeEnd(task: Task): string {
