@@ -35,6 +35,8 @@ export interface WorkerConfig {
   imageCache: CacheLimits;
   /** How images of AWS's private registries are signed in for; undefined: only as jobs say. */
   ecr: { endpoint: string | undefined } | undefined;
+  /** Digest of the image that this worker or its machine was started from, where somebody told. */
+  imageDigest: string | undefined;
   drain: DrainConfig;
   /** Bytes of text that are kept of the log of one step, and of one service, in one attempt. */
   maxLogBytes: { step: number; service: number };
@@ -86,6 +88,7 @@ const envSchema = z.object({
   SLUICE_CAPABILITIES: z.string().default(""),
   SLUICE_IMAGE_CACHE_GB: wholeNumber.default(defaultImageCacheGb),
   SLUICE_IMAGE_CACHE_DAYS: wholeNumber.default(defaultImageCacheDays),
+  SLUICE_IMAGE_DIGEST: z.string().min(1, "is empty").max(200, "has at most 200 characters").optional(),
   SLUICE_ECR: z.enum(["on", "off"], { error: "is on or off" }).optional(),
   AWS_ENDPOINT_URL_ECR: z.string().refine(isHttpUrl, "is an http:// or https:// URL").optional(),
   SLUICE_STEP_LOG_BYTES: wholeNumber.optional(),
@@ -140,6 +143,7 @@ export function parseConfig(
         minIdleMs,
       },
       ecr: readEcr(values),
+      imageDigest: values.SLUICE_IMAGE_DIGEST,
       drain,
       maxLogBytes: {
         step: values.SLUICE_STEP_LOG_BYTES ?? defaultStepLogBytes,

@@ -27,6 +27,8 @@ export interface HeartbeatOptions {
   onLive: (attemptId: string, live: LiveWish) => void;
   /** Whether the worker is to drain, as the latest heartbeat that was answered heard it. */
   onDrain: (isWanted: boolean) => void;
+  /** Workers of an older version than this are to make room. */
+  onRequiredVersion: (version: string) => void;
   /** The control plane does not know this worker (any more). */
   onUnknown: () => void;
 }
@@ -109,5 +111,6 @@ export class HeartbeatLoop {
     if (sentAtMs < this.#heardAtMs) return;
     this.#heardAtMs = sentAtMs;
     this.#options.onDrain(answer.drain);
+    if (answer.requiredVersion !== undefined) this.#options.onRequiredVersion(answer.requiredVersion);
   }
 }

@@ -3,6 +3,7 @@ import type { WorkerSettings } from "../shared/api/worker-schemas.ts";
 import type { Logger } from "../shared/log.ts";
 import type { WorkerConfig } from "./config.ts";
 import type { ControlPlaneClient } from "./control-plane-client.ts";
+import { type InstanceIdentity, readInstance } from "./notices/instance.ts";
 import { messageOf, retryWithBackoff, untilAborted } from "./retry.ts";
 
 export interface RegistrationOptions {
@@ -17,11 +18,14 @@ export interface RegistrationOptions {
 }
 
 const registerDeadlineMs = 10_000;
+/** Its own cloud answers in milliseconds; one that does not is not worth a slow start. */
+const instanceDeadlineMs = 1_000;
 
 /** How a worker makes itself known, and again where the control plane has lost its records. */
 export class Registration {
   readonly #options: RegistrationOptions;
   #isUnderWay = false;
+  #instance: Promise<InstanceIdentity> | undefined;
   #wasTried = false;
 
   constructor(options: RegistrationOptions) {
@@ -42,6 +46,8 @@ export class Registration {
       slots: config.slots,
       provider: config.provider,
       host: hostname(),
+      ...(await this.#readInstance()),
+      ...(config.imageDigest === undefined ? {} : { imageDigest: config.imageDigest }),
       version,
       ...(build === undefined ? {} : { build }),
       processSteps: config.executors.includes("process"),
@@ -57,6 +63,18 @@ export class Registration {
     const settings = await untilAborted(registration, signal);
     if (settings !== undefined) checkSettings(settings, config.drain.drainMs, log);
     return settings;
+  }
+
+  /** Asked once: it stays what it is as long as this process lives. */
+  #readInstance(): Promise<InstanceIdentity> {
+    const { provider, notices } = this.#options.config;
+    this.#instance ??= readInstance({
+      provider,
+      endpoint: notices.endpoint,
+      deadlineMs: instanceDeadlineMs,
+      nowMs: Date.now,
+    });
+    return this.#instance;
   }
 
   /** A control plane that has lost its records learns of this worker again; what it holds goes on meanwhile. */

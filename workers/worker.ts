@@ -7,6 +7,7 @@ import type { Queue } from "../shared/clients/queue.ts";
 import { newWorkerId } from "../shared/domain/ids.ts";
 import type { AttemptOutcome } from "../shared/domain/manifest.ts";
 import { timing } from "../shared/domain/timing.ts";
+import { isOlderVersion } from "../shared/domain/version-order.ts";
 import type { Logger } from "../shared/log.ts";
 import type { ExecutorKind, WorkerConfig } from "./config.ts";
 import type { ControlPlaneClient } from "./control-plane-client.ts";
@@ -23,6 +24,7 @@ import type { HealthMonitor } from "./health/health-monitor.ts";
 import type { Health } from "./health/health-state.ts";
 import { createMachineHealth } from "./health/machine-health.ts";
 import { HeartbeatLoop } from "./heartbeat.ts";
+import { HostUse } from "./host-use.ts";
 import { HeldMessages } from "./intake/held-messages.ts";
 import { Intake } from "./intake/intake.ts";
 import type { MaskedDestination } from "./masking/masked-destination.ts";
@@ -97,7 +99,7 @@ export class Worker {
   /** The machine may go: what runs is finished, and nothing more is taken. */
   #isFinishing = false;
   #drain: Drain | undefined;
-  #drainingSince: string | undefined;
+  #hostUse: HostUse | undefined;
   #hasStopped = false;
 
   constructor(deps: WorkerDeps) {
@@ -139,6 +141,8 @@ export class Worker {
     const { config } = this.#deps;
     await mkdir(config.workDir, { recursive: true, mode: 0o700 });
     this.#workerDir = await createWorkerDir(config.workDir, this.workerId, owner);
+    this.#hostUse = new HostUse(this.#workerDir, this.#log);
+    this.#hostUse.next();
     this.#openExecutors(owner);
     this.#remains = new Remains({
       workDir: config.workDir,
@@ -340,6 +344,7 @@ export class Worker {
       onWatched: (attemptId, watched) => attempts.get(attemptId)?.noteWatched(watched),
       onLive: (attemptId, live) => attempts.get(attemptId)?.storeLive(live),
       onDrain: (isWanted) => (isWanted ? void this.drain({ kind: "requested" }) : this.#undrain()),
+      onRequiredVersion: (version) => this.#leaveIfOlder(version),
       onUnknown: () => this.#registration.registerAgain(),
     });
     const attempts = new RunningAttempts({
@@ -396,13 +401,21 @@ export class Worker {
     }, idleTimeoutMs);
   }
 
+  /** Asked for again with each heartbeat: an undrain changes nothing about it. */
+  #leaveIfOlder(required: string): void {
+    const { version } = this.#deps;
+    if (!isOlderVersion(version, required)) return;
+    void this.drain({ kind: "outdated", detail: `version ${required} is required, this is ${version}` });
+  }
+
   #describe(attempts: RunningAttempts): Partial<Heartbeat> {
     const cause = this.#drain?.cause;
     const { state, attempt, problem } = this.#health.health;
+    const host = this.#hostUse?.next();
     return {
+      ...(host && { host }),
       health: { state, ...(attempt > 0 && { attempt }), ...(problem && { detail: problem.detail }) },
       ...(cause && { drainCause: { kind: cause.kind, detail: describeDrain(cause) } }),
-      ...(this.#drainingSince !== undefined && { drainingSince: this.#drainingSince }),
       ...(this.#hasStopped && { abandoned: attempts.listOpen() }),
     };
   }
@@ -421,7 +434,6 @@ export class Worker {
     });
     this.#drain = drain;
     this.#health.stop();
-    this.#drainingSince = new Date().toISOString();
     clearTimeout(this.#idleTimer);
     this.#parts?.attempts.tellPhases(phases);
     void this.#parts?.heartbeats.beat();
@@ -437,7 +449,6 @@ export class Worker {
     if (!this.#drain?.undo()) return;
     this.#log.info("the drain is undone: tasks are taken again");
     this.#drain = undefined;
-    this.#drainingSince = undefined;
     this.#docker?.keepReady();
     this.#parts?.attempts.tellPhases(undefined);
     this.#health.start();

@@ -58,18 +58,22 @@ export const hostUseSchema = z
   })
   .meta({ id: "HostUse" });
 
+const maxDetailLength = 1000;
+/** Cut rather than refused: a heartbeat that is refused costs the worker its leases. */
+const detailSchema = z.string().overwrite((text) => text.slice(0, maxDetailLength));
+
 /** What a worker found when it looked at its own machine; `attempt` counts the tries to mend it. */
 export const workerHealthSchema = z
   .object({
     state: z.enum(["healthy", "recovering", "recovered", "recovery_failed"]),
-    detail: z.string().max(1000).optional(),
+    detail: detailSchema.optional(),
     attempt: z.number().int().min(1).optional(),
   })
   .meta({ id: "WorkerHealth" });
 export type WorkerHealth = z.infer<typeof workerHealthSchema>;
 
 /** Why a worker drains; `kind` is one word, such as `signal`. */
-export const drainCauseSchema = z.object({ kind: z.string().min(1).max(32), detail: z.string().max(1000).optional() });
+export const drainCauseSchema = z.object({ kind: z.string().min(1).max(32), detail: detailSchema.optional() });
 
 const maxHeldAttempts = 1024;
 
