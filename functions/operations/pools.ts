@@ -12,6 +12,8 @@ const workersRead = 1000;
 /** Workers that one call to forget a pool looks through. */
 const pastWorkersRead = 1000;
 const pastPageSize = 100;
+/** Live workers that a refusal names. */
+const namedWorkers = 3;
 
 /** All pools: those that jobs can be sent to, and those that workers were ever seen of. */
 export async function listPools(deps: Deps): Promise<Pool[]> {
@@ -76,8 +78,9 @@ export async function forgetPool(
   await noteSilent(deps, items);
   const live = items.filter((worker) => !isSilent(worker, deps.now()));
   if (live.length > 0) {
-    const names = live.slice(0, 3).map(({ workerId }) => workerId);
-    throw new AppError("conflict", `pool ${pool} has live workers (${names.join(", ")} …); drain them first`);
+    const names = live.slice(0, namedWorkers).map(({ workerId }) => workerId);
+    const others = live.length > namedWorkers ? ` and ${live.length - namedWorkers} more` : "";
+    throw new AppError("conflict", `pool ${pool} has live workers (${names.join(", ")}${others}); drain them first`);
   }
   const found: string[] = [];
   let next = cursor;
