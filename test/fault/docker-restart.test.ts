@@ -1,7 +1,7 @@
-import { describe, expect, it, onTestFinished, type TestContext } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Task } from "../../shared/api/schemas.ts";
 import { type FaultStack, greet, planCompleting, useFaultStacks } from "../support/chaos/fault-fixture.ts";
-import { OwnDocker } from "../support/chaos/own-docker.ts";
+import { type OwnDocker, startOwnDocker } from "../support/chaos/own-docker.ts";
 import { listWorkers } from "../support/chaos/patient-api.ts";
 import { eventually } from "../support/eventually.ts";
 import { step } from "../support/jobs.ts";
@@ -11,19 +11,6 @@ const image = "busybox:stable";
 
 /** Stays until the daemon ends it, and then says that all was well. */
 const stay = `${greet}; [ "$SLUICE_ATTEMPT" -ge 2 ] || { trap "exit 0" TERM; sleep 1000 & wait; }`;
-
-/** A daemon of the test's own; undefined, with a word, where this user or machine cannot have one. */
-async function startOwnDocker(context: TestContext): Promise<OwnDocker | undefined> {
-  try {
-    const docker = await OwnDocker.start();
-    onTestFinished(() => docker.remove());
-    return docker;
-  } catch (error) {
-    process.stderr.write(`SKIPPED, no second Docker daemon can run here (${error}): ${context.task.name}\n`);
-    context.skip();
-    return undefined;
-  }
-}
 
 async function untilAllRun(running: FaultStack, jobId: string, tasks: readonly string[]): Promise<void> {
   for (const task of tasks) {

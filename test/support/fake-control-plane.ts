@@ -52,6 +52,7 @@ export class FakeControlPlane {
   readonly token = `worker-${randomUUID()}`;
   readonly registrations: RegisterWorker[] = [];
   readonly heartbeats: Heartbeat[] = [];
+  readonly #lastBeats = new Map<string, Heartbeat>();
   readonly #tasks = new Map<string, FakeTask>();
   readonly #settings: WorkerSettings;
   readonly #server: Server;
@@ -86,6 +87,11 @@ export class FakeControlPlane {
   addTask(name: string, input: FakeTaskInput, jobId = "job-01arz3ndektsv4rrffq69g5fav"): string {
     this.#tasks.set(`${jobId}/${name}`, { jobId, task: name, input, attempts: [], ended: false });
     return JSON.stringify({ v: 1, jobId, task: name, bucket: 0, slots: input.slots ?? 1 });
+  }
+
+  /** The last heartbeat of a worker. */
+  lastBeat(workerId: string): Heartbeat | undefined {
+    return this.#lastBeats.get(workerId);
   }
 
   task(name: string, jobId = "job-01arz3ndektsv4rrffq69g5fav"): FakeTask {
@@ -146,7 +152,7 @@ export class FakeControlPlane {
         this.registrations.push(parse(registerWorkerSchema, body));
         return this.#settings;
       },
-      heartbeat: () => this.#beat(parse(heartbeatSchema, body)),
+      heartbeat: () => this.#beat(worker?.[1] ?? "", parse(heartbeatSchema, body)),
       claims: () => claimAnswerSchema.parse(this.#claim(worker?.[1] ?? "", parse(claimRequestSchema, body).claims)),
       result: () => this.#finish(decodeURIComponent(result?.[1] ?? ""), parse(attemptResultSchema, body)),
       results: () => ({
@@ -162,8 +168,9 @@ export class FakeControlPlane {
     response.end(JSON.stringify(answer()));
   }
 
-  #beat(heartbeat: Heartbeat): HeartbeatAnswer {
+  #beat(workerId: string, heartbeat: Heartbeat): HeartbeatAnswer {
     this.heartbeats.push(heartbeat);
+    this.#lastBeats.set(workerId, heartbeat);
     const attempts = heartbeat.attempts.map(({ attemptId, leaseToken }) => {
       const [task, attempt] = this.#find(attemptId);
       const renewed = attempt?.leaseToken === leaseToken && !task?.ended;

@@ -1,7 +1,9 @@
-import { mkdtemp, readlink, rm } from "node:fs/promises";
+import { spawnSync } from "node:child_process";
+import { mkdir, mkdtemp, readlink, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Docker from "dockerode";
+import { onTestFinished, type TestContext } from "vitest";
 import { type BoundChild, spawnBoundChild } from "../../../local/dynamodb/bound-child.ts";
 import { ensureBusyboxImage } from "../docker-images.ts";
 import { eventually } from "../eventually.ts";
@@ -30,9 +32,13 @@ export class OwnDocker {
     this.client = new Docker({ socketPath: this.#socket, host: undefined } as never);
   }
 
-  /** Starts one that has the image `busybox:stable`. Throws where this user or machine cannot. */
-  static async start(): Promise<OwnDocker> {
+  /**
+   * Starts one that has the image `busybox:stable`, with all the room there is or so many megabytes. Throws where this
+   * user or machine cannot.
+   */
+  static async start(megabytes?: number): Promise<OwnDocker> {
     const folder = await mkdtemp(join(tmpdir(), "sluice-docker-"));
+    if (megabytes !== undefined) await mountData(join(folder, "data"), megabytes);
     const namespaces = ["--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"];
     const holder = await spawnBoundChild({ command: "unshare", args: [...namespaces, initProgram, "-c", init] });
     let own: OwnDocker | undefined;
@@ -45,6 +51,7 @@ export class OwnDocker {
       return own;
     } catch (error) {
       await holder.stop(0);
+      unmountData(join(folder, "data"));
       await rm(folder, { recursive: true, force: true });
       throw own ? new Error(own.#said.slice(-20).join("\n"), { cause: error }) : error;
     }
@@ -55,6 +62,11 @@ export class OwnDocker {
     return `unix://${this.#socket}`;
   }
 
+  /** Where it keeps everything. */
+  get dataDir(): string {
+    return join(this.#folder, "data");
+  }
+
   get #socket(): string {
     return join(this.#folder, "docker.sock");
   }
@@ -63,7 +75,7 @@ export class OwnDocker {
   async startDaemon(): Promise<void> {
     const folder = this.#folder;
     const inside = ["-t", `${this.#initPid}`, "--net", "--mount", "--pid"];
-    const roots = ["--data-root", join(folder, "data"), "--exec-root", join(folder, "exec")];
+    const roots = ["--data-root", this.dataDir, "--exec-root", join(folder, "exec")];
     const places = [...roots, "--pidfile", join(folder, "pid"), "-H", this.host];
     const pools = ["--default-address-pool", "base=10.213.0.0/16,size=24"];
     const daemon = await spawnBoundChild({
@@ -80,21 +92,55 @@ export class OwnDocker {
     if (exited) throw new Error("the Docker daemon ended at its start");
   }
 
-  /** Ends the daemon by a signal and waits until it is gone. */
-  async endDaemon(signal: NodeJS.Signals): Promise<void> {
+  /** Sends the daemon a signal that does not end it. */
+  async signalDaemon(signal: NodeJS.Signals): Promise<void> {
     const daemon = this.#daemon;
     if (!daemon) throw new Error("the Docker daemon does not run");
     signalProcess(await findChild(daemon.pid, "dockerd"), signal);
-    await daemon.exited;
+    // What started it stops with it, but does not go on with it.
+    if (signal === "SIGCONT") signalProcess(daemon.pid, signal);
+  }
+
+  /** Ends the daemon by a signal and waits until it is gone. */
+  async endDaemon(signal: NodeJS.Signals): Promise<void> {
+    const daemon = this.#daemon;
+    await this.signalDaemon(signal);
+    await daemon?.exited;
     this.#daemon = undefined;
   }
 
   /** Ends everything and removes it. */
   async remove(): Promise<void> {
+    if (this.#daemon) signalProcess(this.#daemon.pid, "SIGCONT");
     await this.#holder.stop(0);
     await this.#daemon?.exited;
+    unmountData(this.dataDir);
     await rm(this.#folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
+}
+
+/** A daemon of the test's own; undefined, with a word, where this user or machine cannot have one. */
+export async function startOwnDocker(context: TestContext, megabytes?: number): Promise<OwnDocker | undefined> {
+  try {
+    const docker = await OwnDocker.start(megabytes);
+    onTestFinished(() => docker.remove());
+    return docker;
+  } catch (error) {
+    process.stderr.write(`SKIPPED, no second Docker daemon can run here (${error}): ${context.task.name}\n`);
+    context.skip();
+    return undefined;
+  }
+}
+
+async function mountData(folder: string, megabytes: number): Promise<void> {
+  await mkdir(folder);
+  const { status, stderr } = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", folder]);
+  if (status !== 0) throw new Error(`no small file system can be mounted: ${stderr}`);
+}
+
+/** Where nothing is mounted there is nothing to do. */
+function unmountData(folder: string): void {
+  spawnSync("umount", [folder]);
 }
 
 /** The child of a process that a command's first word names; what binds it to this process is a child too. */
