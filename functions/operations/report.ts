@@ -22,8 +22,8 @@ export async function reportResult(deps: Deps, attemptId: string, report: Attemp
     case "refused":
       if (!settlement.task) return { status: "lost" };
       if (result.kind === "released" && result.steps) {
-        const { reason, steps, logs = [], artifacts = [] } = result;
-        await noteLeft(deps, key, leaseToken, settlement.task, { reason, left: { steps, logs, artifacts } });
+        const { reason, steps, logs = [], artifacts = [], footprint } = result;
+        await noteLeft(deps, key, leaseToken, settlement.task, { reason, left: { steps, logs, artifacts, footprint } });
       }
       return answerRepeat(key, leaseToken, settlement.task);
   }

@@ -240,6 +240,7 @@ export async function noteLeft(
   const set = [
     `${record}.steps = :steps, ${record}.logs = :logs, ${record}.artifacts = :artifacts`,
     ...(reason ? [`${record}.outcome.reason = :reason`] : []),
+    ...(left.footprint ? [`${record}.footprint = :footprint`] : []),
     ...dropDetails(crowdedOut),
   ];
   return toMove(
@@ -254,6 +255,7 @@ export async function noteLeft(
         ":steps": left.steps,
         ":logs": left.logs,
         ":artifacts": left.artifacts,
+        ...(left.footprint ? { ":footprint": left.footprint } : {}),
         ...(crowdedOut.length > 0 ? { ":none": [] } : {}),
       },
     }),

@@ -3,6 +3,7 @@ import { taskMetricsSchema } from "../../../shared/api/metric-schemas.ts";
 import { AppError } from "../../../shared/domain/errors.ts";
 import { limits } from "../../../shared/domain/limits.ts";
 import { buildSeries, listSources, parseSource } from "../../../shared/domain/metric-series.ts";
+import type { AttemptRecord } from "../../../shared/repository/items.ts";
 import type { Deps } from "../../deps.ts";
 import { readSamples } from "../../operations/read-metrics.ts";
 import { findTask } from "../find.ts";
@@ -44,7 +45,6 @@ export function metricRoutes(deps: Deps) {
         ? { samples: [], footprint: undefined, hasManifest: false }
         : await readSamples(deps, { jobId: job, task: name, attempt });
     const total = record?.footprint ?? footprint;
-    const ended = record?.endedAt !== undefined;
     return c.json(
       inOrder(taskMetricsSchema, {
         job,
@@ -53,12 +53,17 @@ export function metricRoutes(deps: Deps) {
         source,
         sources: listSources(samples),
         samples: samples.length,
-        // A worker that reported an attempt has stored its samples before; of one that died its next one says so.
-        complete: ended && (record.rescue === undefined || hasManifest),
+        complete: hasManifest || hasToldAll(record),
         ...(total ? { footprint: total } : {}),
         series: buildSeries(samples, parseSource(source) ?? "task", points),
       }),
       200,
     );
   });
+}
+
+/** A worker that tells what became of the steps of an attempt has stored its samples before, or never will. */
+function hasToldAll(record: AttemptRecord | undefined): boolean {
+  if (record?.endedAt === undefined || record.rescue !== undefined) return false;
+  return record.outcome?.state !== undefined || (record.steps ?? []).length > 0;
 }

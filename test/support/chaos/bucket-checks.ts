@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { S3Client } from "@aws-sdk/client-s3";
 import type { LogPage, Task } from "../../../shared/api/schemas.ts";
 import { createObjectStore, type ObjectStore } from "../../../shared/clients/object-store.ts";
@@ -98,6 +99,12 @@ async function compareWithObjects(objects: ObjectStore, manifest: Manifest, dema
       .digest("hex");
     if (stored?.length !== size || hash !== sha256) {
       problems.push(`${key} has ${stored?.length ?? "no"} bytes, sha256 ${hash}; its manifest says ${size}, ${sha256}`);
+    }
+  }
+  for (const { key, size, sha256 } of manifest.metrics ?? []) {
+    const text = zstdDecompressSync((await objects.get(key)) ?? zstdCompressSync(""));
+    if (text.length !== size || createHash("sha256").update(text).digest("hex") !== sha256) {
+      problems.push(`${key} is not the snapshot of ${size} bytes that its manifest names`);
     }
   }
   const { objects: listed } = await objects.list(attemptPrefix(manifest.jobId, manifest.task, manifest.attempt));
