@@ -17,6 +17,7 @@ import { measureLatency } from "./latency.ts";
 import { measureLogPath } from "./log-path.ts";
 import { measureMasking } from "./masking.ts";
 import { measureReads, measureRequests } from "./requests.ts";
+import { fullSampling, measureSampling, shortSampling } from "./sampling.ts";
 import { measureSteps } from "./steps.ts";
 import { printFigures } from "./support/statistics.ts";
 import { measureProcessThroughput, measureThroughput } from "./throughput.ts";
@@ -24,15 +25,15 @@ import { measureWorkerLoss } from "./worker-loss.ts";
 
 /**
  * `npm run bench` prints the figures; `npm run bench -- --short` runs each measurement once, quickly, as a check.
- * `--only plane` (or `masking`, `logs`, `artifacts`, `steps`, `requests`, `loss`, `images`, `cold`, `cost`) measures a part. Cold starts need the bundles of
- * `npm run plan`; `--only cost` writes what the cost model is computed from.
+ * `--only plane` (or `masking`, `logs`, `artifacts`, `steps`, `requests`, `loss`, `images`, `sampling`, `cold`, `cost`) measures a
+ * part. Cold starts need the bundles of `npm run plan`; `--only cost` writes what the cost model is computed from.
  */
 const { values } = parseArgs({
   options: { short: { type: "boolean", default: false }, only: { type: "string", multiple: true } },
 });
 const { short, only } = values;
 const isWanted = (
-  part: "masking" | "logs" | "artifacts" | "steps" | "plane" | "requests" | "loss" | "images" | "cold",
+  part: "masking" | "logs" | "artifacts" | "steps" | "plane" | "requests" | "loss" | "images" | "sampling" | "cold",
 ) => only === undefined || only.includes(part);
 const slots = 4;
 /** Enough that the worker never waits for a slot: what is measured is the control plane. */
@@ -92,6 +93,13 @@ if (isWanted("plane")) {
 if (isWanted("images") && (await prepareImage())) {
   await onStack({ workers: 0 }, async (stack) => {
     printFigures("Shipping an image", await measureImages(stack, image, short ? 1 : 300));
+  });
+}
+
+if (isWanted("sampling") && (await prepareImage())) {
+  await onStack({ slots: planeSlots }, async (stack) => {
+    const load = short ? shortSampling : fullSampling;
+    printFigures("Sampling", await measureSampling(stack, image, load));
   });
 }
 

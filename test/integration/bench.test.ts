@@ -28,7 +28,9 @@ it("npm run bench -- --short measures the control plane, its requests and artifa
   expect(printed).toMatch(/one read of a job of 100 +1\.00 .*aim 1: met/);
 });
 
-it("npm run bench -- --short measures what an image costs that is shipped again", { timeout }, async (context) => {
+it("npm run bench -- --short measures what an image costs that is shipped again, and sampling", { timeout }, async (context) => {
   if (!(await needDocker(context))) return;
-  expect(await measureShortly("images")).toMatch(/change of one line: bytes sent .*aim ≤ 1\.1 ×: met/);
+  const printed = await measureShortly("images", "sampling");
+  expect(printed).toMatch(/change of one line: bytes sent .*aim ≤ 1\.1 ×: met/);
+  expect(printed).toMatch(/CPU of a worker that samples 3 containers.* +\d+\.\d\d % of a core/);
 });
