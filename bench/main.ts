@@ -17,7 +17,7 @@ import { measureLatency } from "./latency.ts";
 import { measureLogPath } from "./log-path.ts";
 import { measureMasking } from "./masking.ts";
 import { measureReads, measureRequests } from "./requests.ts";
-import { fullSampling, measureSampling, shortSampling } from "./sampling.ts";
+import { measureSampling } from "./sampling.ts";
 import { measureSteps } from "./steps.ts";
 import { printFigures } from "./support/statistics.ts";
 import { measureProcessThroughput, measureThroughput } from "./throughput.ts";
@@ -97,10 +97,7 @@ if (isWanted("images") && (await prepareImage())) {
 }
 
 if (isWanted("sampling") && (await prepareImage())) {
-  await onStack({ slots: planeSlots }, async (stack) => {
-    const load = short ? shortSampling : fullSampling;
-    printFigures("Sampling", await measureSampling(stack, image, load));
-  });
+  printFigures("Sampling", await measureSampling(image, short ? 3 : 50, short ? 2_000 : 60_000));
 }
 
 if (isWanted("loss")) {

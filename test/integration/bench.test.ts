@@ -28,9 +28,11 @@ it("npm run bench -- --short measures the control plane, its requests and artifa
   expect(printed).toMatch(/one read of a job of 100 +1\.00 .*aim 1: met/);
 });
 
-it("npm run bench -- --short measures what an image costs that is shipped again, and sampling", { timeout }, async (context) => {
+it("npm run bench -- --short measures what an image costs that is shipped again, and sampling", {
+  timeout,
+}, async (context) => {
   if (!(await needDocker(context))) return;
   const printed = await measureShortly("images", "sampling");
   expect(printed).toMatch(/change of one line: bytes sent .*aim ≤ 1\.1 ×: met/);
-  expect(printed).toMatch(/CPU of a worker that samples 3 containers.* +\d+\.\d\d % of a core/);
+  expect(printed).toMatch(/sampling 3 containers every 5 s: CPU of the worker +\d+\.\d\d % of a core/);
 });
