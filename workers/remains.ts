@@ -125,6 +125,7 @@ export class Remains {
     const { workDir, own, nowMs } = this.#options;
     const found = await findWorkerDirs(workDir, own, Date.now());
     const hidden = found.filter(({ state }) => state === "unknown");
+    const isNew = hidden.some(({ workerId }) => !this.#hidden.has(workerId));
     const presumed = hidden.filter(({ workerId, ownerMtimeMs }) => {
       const before = this.#hidden.get(workerId);
       if (before === undefined || before.mtimeMs !== ownerMtimeMs) {
@@ -133,7 +134,7 @@ export class Remains {
       }
       return nowMs() - before.sinceMs >= presumedDeadMs;
     });
-    if (hidden.length > presumed.length) this.#lookSoon();
+    if (isNew) this.#lookSoon();
     return {
       dead: found.filter(({ state }) => state === "dead").map(({ workerId }) => workerId),
       presumed: presumed.map(({ workerId }) => workerId),
@@ -142,13 +143,7 @@ export class Remains {
 
   /** After the time in which those that live show it. */
   #lookSoon(): void {
-    if (this.#hidden.size > 0 && this.#timers.length < 3) {
-      const timer = setTimeout(() => {
-        this.#timers = this.#timers.filter((one) => one !== timer);
-        void this.look();
-      }, presumedDeadMs).unref();
-      this.#timers.push(timer);
-    }
+    this.#timers.push(setTimeout(() => void this.look(), presumedDeadMs).unref());
   }
 
   async #showLife(): Promise<void> {

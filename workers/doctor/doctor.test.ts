@@ -40,7 +40,7 @@ describe("a worker's doctor", () => {
     ["1min 30s", "ok"],
     ["30s", "ok"],
     ["infinity", "ok"],
-    ["29s 900ms", "failed"],
+    ["25s 900ms", "failed"],
     ["10s", "failed"],
   ])("compares a stop timeout of %s with a drain of 25 s", (timeout, status) => {
     expect(judgeStopTimeout(25_000, timeout)).toMatchObject({ status });

@@ -3,14 +3,14 @@ import { access, constants, mkdir, rm, stat, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import type { Finding } from "../../shared/domain/finding.ts";
+import { stopMarginMs } from "../drain-plan.ts";
 import { messageOf } from "../retry.ts";
+import { parseTimespan } from "../service-manager.ts";
 
 const run = promisify(execFile);
 const systemctlDeadlineMs = 5_000;
 /** What engines in package.json says. */
 const leastNodeMajor = 24;
-/** What a service manager needs beside the drain: to tell the worker, and for the worker to go. */
-export const stopMarginMs = 5_000;
 
 /** Whether this Node can run a worker. */
 export function examineNode(nodeVersion: string): Finding {
@@ -67,9 +67,8 @@ export async function examineStopTimeout(drainMs: number, unit = "sluice-worker.
 export function judgeStopTimeout(drainMs: number, timeout: string): Finding {
   const check = "stop timeout";
   if (timeout === "infinity") return { check, status: "ok", detail: "systemd waits for as long as it takes" };
-  const units: Record<string, number> = { h: 3_600_000, min: 60_000, s: 1_000, ms: 1 };
-  const parts = [...timeout.matchAll(/([\d.]+)(h|min|ms|s)\b/g)];
-  const timeoutMs = parts.reduce((sum, [, number, unit]) => sum + Number(number) * (units[unit ?? ""] ?? 0), 0);
+  const timeoutMs = parseTimespan(timeout);
+  if (timeoutMs === undefined) return { check, status: "skipped", detail: `systemd says '${timeout}'` };
   if (timeoutMs >= drainMs + stopMarginMs)
     return { check, status: "ok", detail: `${timeout}, a drain takes ${drainMs} ms` };
   return {
