@@ -19,6 +19,7 @@ import { DockerExecutor } from "./executors/docker/docker-executor.ts";
 import { EcrLogin } from "./executors/ecr-login.ts";
 import type { Executor } from "./executors/executor.ts";
 import { ProcessExecutor } from "./executors/process/process-executor.ts";
+import { killProcessesOf } from "./executors/process/stray-processes.ts";
 import { FailureStreak } from "./health/failure-streak.ts";
 import type { HealthMonitor } from "./health/health-monitor.ts";
 import type { Health } from "./health/health-state.ts";
@@ -487,6 +488,8 @@ export class Worker {
 
   async #removeFolder(): Promise<void> {
     await this.#parts?.metrics.close(samplesDeadlineMs);
+    // By this folder alone a later worker would know what tasks left that this one had no time to clean up after.
+    await killProcessesOf([this.#workerDir]);
     await removeTree(this.#workerDir);
   }
 

@@ -17,6 +17,7 @@ import { createLogger } from "../../shared/log.ts";
 import { defaultDockerSocket } from "../../workers/docker-address.ts";
 import { DockerExecutor } from "../../workers/executors/docker/docker-executor.ts";
 import { endExec } from "../../workers/executors/docker/end-exec.ts";
+import { inspectDaemon, shippedTag } from "../../workers/executors/docker/image-store.ts";
 import { createPauseProgram } from "../../workers/executors/docker/pause-image.ts";
 import type { StepExit, TaskContext, TaskSandbox } from "../../workers/executors/executor.ts";
 import { type Owner, readOwner } from "../../workers/owner.ts";
@@ -320,7 +321,7 @@ describe("the docker executor with a real daemon", () => {
 
   it("loads a shipped image once for all tasks that need it, from what it lacks", async () => {
     const made = await makeImage(["ENV SHIPPED=yes"], { path: "shipped.txt", text: randomUUID() });
-    const blobs = await saveBlobs(made.name);
+    const { imageId, blobs } = await saveBlobs(made.name);
     const { RootFS } = await docker.getImage(made.name).inspect();
     const upper = RootFS.Layers?.at(-1) ?? "";
     await docker.getImage(made.name).remove({ force: true });
@@ -332,29 +333,32 @@ describe("the docker executor with a real daemon", () => {
       return blob === undefined ? answer.writeHead(403).end() : answer.end(blob);
     });
     const url = `http://127.0.0.1:${await listen(bucket)}`;
-    const images = Object.fromEntries([made.id, ...(RootFS.Layers ?? [])].map((part) => [part, `${url}/${part}`]));
-    const spec = step("cat /shipped.txt > /dev/null && echo $SHIPPED", { image: made.id, shipped: true });
+    const images = Object.fromEntries([imageId, ...(RootFS.Layers ?? [])].map((part) => [part, `${url}/${part}`]));
+    const spec = step("cat /shipped.txt > /dev/null && echo $SHIPPED", { image: imageId, shipped: true });
     const texts = await Promise.all(
       [1, 2].map(() => inTask(async (sandbox) => (await run(sandbox, spec)).text, { images })),
     );
     expect(texts).toEqual(["yes\n", "yes\n"]);
     // The layers below are those of busybox, which the daemon has.
-    expect(downloads).toEqual([made.id, upper]);
-    await docker.getImage(made.id).remove({ force: true });
+    const { store } = await inspectDaemon(docker);
+    const wanted = store === "classic" ? [imageId, upper] : [imageId, ...(RootFS.Layers ?? [])];
+    expect(downloads.toSorted()).toEqual(wanted.toSorted());
+    onTestFinished(() => docker.getImage(shippedTag(imageId)).remove({ force: true }));
+    await docker.getImage(shippedTag(imageId)).remove({ force: true });
     // A step to come needs it: the links to its parts may have ended by then.
     await inTask(
       async (sandbox) => {
         await run(sandbox, step("true"));
-        await eventually(() => docker.getImage(made.id).inspect(), "the image of a later step is there");
+        await eventually(() => docker.getImage(shippedTag(imageId)).inspect(), "the image of a later step is there");
       },
-      { images: {}, shippedImages: [made.id] },
+      { images: {}, shippedImages: [imageId] },
     );
   });
 
   it("says so where an image is made for machines of another kind, whoever brought it", async () => {
     const architecture = ownArchitecture === "arm64" ? "amd64" : "arm64";
     const foreign = await makeImageOf({ architecture, program: createPauseProgram(architecture) });
-    onTestFinished(() => docker.getImage(foreign.imageId).remove({ force: true }));
+    onTestFinished(() => docker.getImage(shippedTag(foreign.imageId)).remove({ force: true }));
     const images = (await serveBlobs(foreign)).links(foreign);
     const spec = step("", { image: foreign.imageId, shipped: true, entry: null });
     await inTask(
@@ -484,13 +488,13 @@ async function listen(server: ReturnType<typeof createServer>): Promise<number> 
   return (server.address() as AddressInfo).port;
 }
 
-/** The blobs of an image as they are shipped, by digest. */
-async function saveBlobs(name: string): Promise<Map<string, Buffer>> {
+/** The blobs of an image as they are shipped, by digest, and the digest of its configuration. */
+async function saveBlobs(name: string): Promise<{ imageId: string; blobs: Map<string, Buffer> }> {
   const folder = await mkdtemp(join(tmpdir(), "sluice-saved-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   const blobs = new Map<string, Buffer>();
   const archive = (await docker.getImage(name).get()) as unknown as Readable;
-  await splitSavedImage(
+  const { config } = await splitSavedImage(
     archive,
     {
       folder,
@@ -501,5 +505,5 @@ async function saveBlobs(name: string): Promise<Map<string, Buffer>> {
     },
     never,
   );
-  return blobs;
+  return { imageId: config.digest, blobs };
 }

@@ -10,8 +10,8 @@ const manifestType = "application/vnd.docker.distribution.manifest.v2+json";
 export interface TestRegistry {
   /** `127.0.0.1:<port>`, the beginning of references to its images. */
   host: string;
-  /** The image's id (digest of its configuration). */
-  imageId: string;
+  /** Digests of the image's layers, the lowest first. */
+  layers: string[];
   /** Paths of the requests it had, sign-in probes aside. */
   requests: string[];
   /** Answers so many of the next requests for manifests with this status. */
@@ -25,7 +25,6 @@ export async function startRegistry(
   options: MadeImageOptions = {},
 ): Promise<TestRegistry> {
   const image = await makeImage(options);
-  const { imageId } = image;
   const { blobs, manifest } = await publish(image);
   const requests: string[] = [];
   let failures: { status: number; times: number } = { status: 500, times: 0 };
@@ -55,7 +54,7 @@ export async function startRegistry(
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
-    imageId,
+    layers: image.layers.map(digestOf),
     requests,
     fail: (status, times) => {
       failures = { status, times };

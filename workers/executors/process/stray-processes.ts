@@ -50,19 +50,31 @@ async function listPids(): Promise<string[]> {
   return (await readdir("/proc").catch(() => [])).filter((name) => /^\d+$/.test(name));
 }
 
+/** What starts others while it is looked for can be missed by a look, but not by that many. */
+const maxLooks = 5;
+
 /** Kills every process whose workspace is one of the folders or inside one; on systems without /proc it finds none. */
 export async function killProcessesOf(folders: Iterable<string>): Promise<void> {
   const prefixes = [...folders].map((folder) => `SLUICE_WORKSPACE=${folder}`);
+  for (let looks = 0; looks < maxLooks; looks++) {
+    if ((await killOnce(prefixes)) === 0) return;
+  }
+}
+
+/** Tells how many it found that were still there to be killed. */
+async function killOnce(prefixes: readonly string[]): Promise<number> {
+  let killed = 0;
   const pids = await listPids();
   for (let start = 0; start < pids.length; start += readAtOnce) {
     for (const pid of pids.slice(start, start + readAtOnce)) {
       const ours = readEnvironment(pid)
         .split("\0")
         .some((variable) => prefixes.some((prefix) => variable === prefix || variable.startsWith(`${prefix}/`)));
-      if (ours && Number(pid) !== process.pid) killQuietly(Number(pid), "SIGKILL");
+      if (ours && Number(pid) !== process.pid && killQuietly(Number(pid), "SIGKILL")) killed++;
     }
     await yieldToOthers();
   }
+  return killed;
 }
 
 /** Read at once: the kernel answers from memory, and a wait for each costs five times what is waited for. */
