@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { isAbsolute } from "node:path";
 import { pipeline } from "node:stream/promises";
-import type { ReadEntry, Unpack } from "tar";
+import type { ReadEntry } from "tar";
 import { oneLine } from "../terminal/one-line.ts";
 import { decompress } from "./decompress.ts";
 import { HoleWriter } from "./hole-writer.ts";
@@ -89,9 +89,13 @@ export async function extractArchive(archive: string, folder: string, signal: Ab
     },
   });
   const closed = once(unpack, "close");
-  await pipeline(createReadStream(archive), decompress, (chunks: AsyncIterable<Buffer>) => feed(unpack, chunks), {
-    signal,
-  });
+  const feed = async (chunks: AsyncIterable<Buffer>) => {
+    for await (const chunk of chunks) {
+      if (failure !== undefined) throw failure;
+      if (!unpack.write(chunk)) await once(unpack, "drain");
+    }
+  };
+  await pipeline(createReadStream(archive), decompress, feed, { signal });
   unpack.end();
   await closed;
   if (failure !== undefined) throw failure;
@@ -103,8 +107,4 @@ function wordRefusal(message: string, entry: Pick<ReadEntry, "linkpath"> | undef
   if (/^linkpath (contains|escapes)/.test(message)) return `a link to ${entry?.linkpath}, outside of the folder`;
   if (/^path (contains|escape)/.test(message)) return "it would be outside of the folder";
   return /through symbolic link/.test(message) ? "it would be written through a link" : message;
-}
-
-async function feed(unpack: Unpack, chunks: AsyncIterable<Buffer>): Promise<void> {
-  for await (const chunk of chunks) if (!unpack.write(chunk)) await once(unpack, "drain");
 }

@@ -6,6 +6,7 @@ import { type Header, pack } from "tar-stream";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { encodeTarHeader, tarEnd } from "../../workers/artifacts/tar-header.ts";
 import { startCli } from "../support/cli-child.ts";
+import { eventually } from "../support/eventually.ts";
 import { type FakeApi, startFakeApi } from "../support/fake-api.ts";
 import { createFakeArtifact, type FakeJob } from "../support/fake-job.ts";
 
@@ -130,6 +131,18 @@ describe("sluice artifact", () => {
     const stored = fake.requests.filter(({ path }) => path.startsWith("/store/"));
     expect(stored.map(({ headers }) => headers["if-match"])).toEqual([undefined, undefined, expect.any(String)]);
     expect(stored.at(-1)?.headers.range).toMatch(/^bytes=[1-9]\d*-$/);
+  });
+
+  it("leaves no half file when it is interrupted", async () => {
+    job.addArtifact("unit", createFakeArtifact("unit.tar.zst", Buffer.alloc(3_000_000, "x")));
+    for (let tries = 0; tries < 2; tries++) fake.fail({ path: /store/, cutMidway: true });
+    fake.fail({ path: /store/, stalls: true });
+    const cli = startCli(fake, ["artifact", job.id, "-o", "out"], { cwd: folder });
+    await eventually(() => fake.requests.filter(({ path }) => path.startsWith("/store/")).length === 3, "the stall");
+    expect(await readdir(join(folder, "out"))).toEqual([expect.stringMatching(/^\.unit\.tar\.zst\..*\.part$/)]);
+    cli.signal("SIGINT");
+    expect(await cli.end()).toBe(130);
+    expect(await readdir(join(folder, "out"))).toEqual([]);
   });
 
   it("says of an artifact whose time is over when it expired, with exit code 5 where it was asked for by name", async () => {
