@@ -80,7 +80,12 @@ export default {
       from: { path: "^cli/", pathNot: "\\.test\\.ts$" },
       to: {
         path: `${outside}|^shared/`,
-        pathNot: ["^cli/", "^shared/(api-client|domain|jobfile|api)/", "^shared/(version|log-chunk|read-ahead)\\.ts$", "^local/main\\.ts$"],
+        pathNot: [
+          "^cli/",
+          "^shared/(api-client|domain|jobfile|api)/",
+          "^shared/(version|log-chunk|read-ahead)\\.ts$",
+          "^local/main\\.ts$",
+        ],
       },
     },
     {
