@@ -54,6 +54,14 @@ describe("why a task waits", () => {
     );
   });
 
+  it("is a worker whose machine is not well, as long as no other has a slot free", () => {
+    const unwell = worker({ health: { state: "recovering", detail: "Docker hangs" } });
+    const { code, summary } = explainTask(waiting({}, [unwell, worker({ health: { state: "healthy" } })]));
+    expect(code).toBe("no_free_slots");
+    expect(summary).toContain("w-1 takes no tasks, for its machine is not well (Docker hangs)");
+    expect(explainTask(waiting({}, [unwell, worker({ slotsFree: 1 })])).code).toBe("about_to_start");
+  });
+
   it("is workers that all drain, whether they know it yet or not", () => {
     const draining = [worker({ state: "draining", slotsFree: 4 }), worker({ drainRequested: true, slotsFree: 4 })];
     expect(explainTask(waiting({}, draining))).toMatchObject({

@@ -16,6 +16,8 @@ export interface WhyWorker {
   slots: number;
   slotsFree: number;
   lastSeenMs: number;
+  /** What it tells of its machine; absent where it tells nothing. */
+  health?: { state: string; detail?: string | undefined } | undefined;
 }
 
 /** What is known of a pool: its workers that have not stopped, and when any was last heard of. */
@@ -149,7 +151,7 @@ function explainWaiting(evidence: WaitingEvidence): Explanation {
   return answer(code, summary, rest);
 }
 
-type PoolSummary = FactOf<"pool"> & { verdict: { mostFree: number } };
+type PoolSummary = FactOf<"pool"> & { verdict: { mostFree: number; unwell: readonly WhyWorker[] } };
 
 /** Live is who was heard of within three heartbeats; only who does not drain takes tasks. */
 function summarizePool({ pool, workers, more, lastSeenMs }: WhyPool, nowMs: number): PoolSummary {
@@ -166,7 +168,10 @@ function summarizePool({ pool, workers, more, lastSeenMs }: WhyPool, nowMs: numb
     largestWorker: Math.max(0, ...taking.map((worker) => worker.slots)),
     ...(lastSeenMs === undefined ? {} : { lastSeenAt: iso(lastSeenMs) }),
     more,
-    verdict: { mostFree: Math.max(0, ...taking.map((worker) => worker.slotsFree)) },
+    verdict: {
+      mostFree: Math.max(0, ...taking.map((worker) => worker.slotsFree)),
+      unwell: taking.filter(({ health }) => health?.state === "recovering" || health?.state === "recovery_failed"),
+    },
   };
 }
 
@@ -191,7 +196,7 @@ function judgePool(evidence: WaitingEvidence, pool: PoolSummary): { code: WhyCod
   if (slots > pool.verdict.mostFree) {
     const free = pool.slots - pool.slotsUsed;
     const state = free === 0 ? `all ${pool.slots} are used` : `${pool.slotsUsed} of ${pool.slots} are used`;
-    const summary = `${task} waits for ${slots === 1 ? "a free slot" : `${slots} free slots of one worker`} in ${name}: ${state}, ${describeQueue(queue)}`;
+    const summary = `${task} waits for ${slots === 1 ? "a free slot" : `${slots} free slots of one worker`} in ${name}: ${state}, ${describeQueue(queue)}${describeUnwell(pool.verdict.unwell)}`;
     return { code: "no_free_slots", summary };
   }
   const waitedMs = nowMs - sinceMs;
@@ -205,6 +210,15 @@ function judgePool(evidence: WaitingEvidence, pool: PoolSummary): { code: WhyCod
   const since =
     waitedMs > announceMs ? `; it has waited ${formatSpan(waitedMs)}, ${again} should it still wait then` : "";
   return { code: "about_to_start", summary: `${task} is about to start: ${name} has slots free for it${since}` };
+}
+
+/** Slots of a machine that is not well are told as used: no task gets them. */
+function describeUnwell(workers: readonly WhyWorker[]): string {
+  const [first] = workers;
+  if (first === undefined) return "";
+  const why = first.health?.detail === undefined ? "" : ` (${first.health.detail})`;
+  const others = workers.length === 1 ? "" : `; so it is with ${count(workers.length - 1, "other worker")}`;
+  return `; ${first.workerId} takes no tasks, for its machine is not well${why}${others}`;
 }
 
 function describeQueue({ tasksBefore, jobsBefore, more, sameJob }: FactOf<"queue">): string {
