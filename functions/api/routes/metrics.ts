@@ -10,7 +10,7 @@ import { findTask } from "../find.ts";
 import { inOrder } from "../in-order.ts";
 import { createRouter, jsonAnswer, securedRoute, taskParam } from "../route.ts";
 
-const sourcePattern = /^(task|host|step-\d{1,6}|service-[\w.-]{1,128})$/;
+const sourcePattern = /^(task|host|step-\d{1,6}|service-[\w-]{1,63})$/;
 
 const readRoute = securedRoute("viewer", {
   method: "get",
@@ -24,7 +24,7 @@ const readRoute = securedRoute("viewer", {
     params: taskParam,
     query: z.object({
       attempt: z.coerce.number().int().min(1).optional(),
-      source: z.string().regex(sourcePattern, "is task, host, step-N or service-NAME").default("task"),
+      source: z.string().regex(sourcePattern).default("task"),
       points: z.coerce.number().int().min(4).max(limits.metricPoints).default(limits.defaultMetricPoints),
     }),
   },
