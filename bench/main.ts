@@ -16,7 +16,7 @@ import { measureImages } from "./images.ts";
 import { measureLatency } from "./latency.ts";
 import { measureLogPath } from "./log-path.ts";
 import { measureMasking } from "./masking.ts";
-import { measureReads, measureRequests } from "./requests.ts";
+import { measureReads, measureRenewals, measureRequests } from "./requests.ts";
 import { measureSampling } from "./sampling.ts";
 import { measureSteps } from "./steps.ts";
 import { printFigures } from "./support/statistics.ts";
@@ -111,6 +111,7 @@ if (isWanted("requests")) {
   await onStack({ slots, env }, async (stack) => {
     const sizes = short ? [1] : [1, 10, 100, 1000];
     for (const size of sizes) printFigures(`Requests, job of ${size}`, await measureRequests(stack, countsFile, size));
+    printFigures("Renewals", await measureRenewals(stack, countsFile, slots, short ? 5_000 : 60_000));
     printFigures("Reads", await measureReads(stack, countsFile, short ? [1, 100] : [10, 10_000]));
   });
 }

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { step, submit } from "../test/support/jobs.ts";
+import type { Job } from "../shared/api/schemas.ts";
+import { callApi, step, submit } from "../test/support/jobs.ts";
 import type { RunningStack } from "../test/support/local-stack.ts";
 import type { Figure } from "./support/statistics.ts";
 
@@ -10,8 +11,8 @@ const quietMs = 1_000;
 const readsOfEach = 20;
 /** More than any worker of a bench has: tasks of this size wait. */
 const waitingSlots = 1_000;
-/** Calls that are none of AWS, or free of charge: the worker's of the API, and polls of the stream for functions. */
-const background = /GetRecords|GetShardIterator|DescribeStream|^API /;
+/** Not the calls that are none of AWS, or free of charge: the worker's of the API, and polls of the stream for functions. */
+const charged = /^(?!API |.*(?:GetRecords|GetShardIterator|DescribeStream))/;
 
 /** Counts what the stack asks of AWS for one job of no-op tasks, by kind. Needs a stack with the counter preloaded. */
 export async function measureRequests(stack: RunningStack, countsFile: string, tasks: number): Promise<Figure[]> {
@@ -72,6 +73,32 @@ export async function measureReads(stack: RunningStack, countsFile: string, size
   return figures;
 }
 
+/**
+ * Counts what a worker whose slots are all taken asks for while nothing else happens: heartbeats of the API, the writes
+ * of its record and its leases, and renewals of messages, by the minute. Needs a stack of one worker as above.
+ */
+export async function measureRenewals(stack: RunningStack, countsFile: string, slots: number, windowMs: number) {
+  const tasks = Array.from({ length: slots }, (_, index) => ({ name: `t${index}` }));
+  const jobId = await submit(stack, { name: "held", steps: [step({ command: ["sleep", "600"] })], tasks });
+  await waitUntilRunning(stack, jobId, slots);
+  await waitUntilQuiet(countsFile);
+  writeFileSync(countsFile, "");
+  await sleep(windowMs);
+  const counts = readCounts(countsFile, /^(API heartbeat|DynamoDB UpdateItem|AmazonSQS ChangeMessageVisibility.*)$/);
+  await callApi(stack, `/v1/jobs/${jobId}/cancel`, {});
+  const kinds = [...counts].sort().map(([name, count]) => `${name} ${Math.round((count * 60_000) / windowMs)}`);
+  return [{ name: `Heartbeats and renewals per worker and minute, ${slots} tasks held`, value: kinds.join(", ") }];
+}
+
+async function waitUntilRunning(stack: RunningStack, jobId: string, tasks: number): Promise<void> {
+  for (const givesUpAt = Date.now() + 60_000; Date.now() < givesUpAt; ) {
+    const { counts } = await callApi<Job>(stack, `/v1/jobs/${jobId}`);
+    if (counts.running === tasks) return;
+    await sleep(100);
+  }
+  throw new Error(`the tasks of ${jobId} did not start in time`);
+}
+
 /** Until the stack writes nothing more: the tasks of a large job are created after its submit was answered. */
 async function waitUntilQuiet(countsFile: string): Promise<void> {
   for (const givesUpAt = Date.now() + 300_000; Date.now() < givesUpAt; ) {
@@ -81,11 +108,11 @@ async function waitUntilQuiet(countsFile: string): Promise<void> {
   }
 }
 
-function readCounts(countsFile: string): Map<string, number> {
+function readCounts(countsFile: string, wanted = charged): Map<string, number> {
   const counts = new Map<string, number>();
   for (const line of readFileSync(countsFile, "utf8").split("\n").filter(Boolean)) {
     for (const [name, count] of Object.entries(JSON.parse(line) as Record<string, number>)) {
-      if (!background.test(name)) counts.set(name, (counts.get(name) ?? 0) + count);
+      if (wanted.test(name)) counts.set(name, (counts.get(name) ?? 0) + count);
     }
   }
   return counts;

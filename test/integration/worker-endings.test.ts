@@ -164,6 +164,26 @@ describe("a worker's drain", () => {
     await worker.ended;
   });
 
+  it("begins by itself where a newer version is required, and says so", async () => {
+    const bench = await openBench();
+    const worker = await startWorker(bench);
+    // Its own is not older, nor is it than what is none.
+    bench.plane.requiredVersion = "0.0.0-rc.1";
+    const { length } = bench.plane.heartbeats;
+    await eventually(() => bench.plane.heartbeats.length > length + 1, "heartbeats");
+    bench.plane.requiredVersion = "999.0.0";
+    expect(await worker.ended).toMatchObject({ kind: "outdated" });
+    expect(bench.plane.heartbeats.at(-1)).toMatchObject({
+      state: "stopped",
+      abandoned: [],
+      drainCause: { kind: "outdated", detail: expect.stringContaining("version 999.0.0 is required") },
+      health: { state: "healthy" },
+      host: { memoryBytes: { total: expect.any(Number) } },
+    });
+    const numbers = bench.plane.heartbeats.map(({ number = 0 }) => number).sort((a, b) => a - b);
+    expect(numbers).toEqual(numbers.map((_, index) => index + 1));
+  });
+
   it("ends a worker that has not found its control plane yet", async () => {
     const bench = await openBench();
     bench.plane.setAvailable(false);

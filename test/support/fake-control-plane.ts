@@ -62,6 +62,8 @@ export class FakeControlPlane {
   readonly calls: Record<string, number> = {};
   /** Answers results of ended attempts instead of `accepted`. */
   resultAnswer: ResultAnswer = { status: "accepted" };
+  /** Told with every heartbeat. */
+  requiredVersion: string | undefined;
   /** Whether a task that the infrastructure failed is tried again, at once. */
   retriesInfrastructure = false;
   /** How far its clock is behind, in milliseconds. */
@@ -179,7 +181,8 @@ export class FakeControlPlane {
       const lease = renewed ? ("renewed" as const) : ("lost" as const);
       return { attemptId, lease, watched, ...(cancel && { cancel }), ...(live && { live }) };
     });
-    return { drain: this.#drain, attempts };
+    const { requiredVersion } = this;
+    return { drain: this.#drain, attempts, ...(requiredVersion === undefined ? {} : { requiredVersion }) };
   }
 
   #claim(workerId: string, claims: readonly TaskClaimRequest[]): ClaimAnswer {
