@@ -58,6 +58,7 @@ export class FakeControlPlane {
   readonly #server: Server;
   #available = true;
   #drain = false;
+  readonly #held = new Map<string, Promise<void>>();
   /** Calls by route. */
   readonly calls: Record<string, number> = {};
   /** Answers results of ended attempts instead of `accepted`. */
@@ -124,8 +125,18 @@ export class FakeControlPlane {
     if (last) last.leaseToken = "taken";
   }
 
-  drainWorkers(): void {
-    this.#drain = true;
+  drainWorkers(wanted = true): void {
+    this.#drain = wanted;
+  }
+
+  /** Requests of a route (as in `calls`) are taken, and answered only when the function is called that this answers. */
+  hold(route: string): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#held.set(route, promise);
+    return () => {
+      this.#held.delete(route);
+      resolve();
+    };
   }
 
   /** While it is not available every request is cut without an answer. */
@@ -165,9 +176,11 @@ export class FakeControlPlane {
     };
     const answer = answers[route];
     if (answer === undefined) return sendProblem(response, 404, "not_found");
+    const told = JSON.stringify(answer());
+    await this.#held.get(route);
     response.setHeader("content-type", "application/json");
     response.setHeader("date", new Date(Date.now() - this.behindMs).toUTCString());
-    response.end(JSON.stringify(answer()));
+    response.end(told);
   }
 
   #beat(workerId: string, heartbeat: Heartbeat): HeartbeatAnswer {

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { CreateQueueCommand, GetQueueAttributesCommand, SQSClient } from "@aws-sdk/client-sqs";
+import type { FaultRules } from "../../local/aws/faults.ts";
 import { createS3Server } from "../../local/s3/index.ts";
 import { createSqsServer } from "../../local/sqs/index.ts";
 import { createObjectStore, type ObjectStore } from "../../shared/clients/object-store.ts";
@@ -21,6 +22,8 @@ export interface BenchTimes {
   heartbeatMs?: number;
   leaseMs?: number;
   visibilityTimeoutSeconds?: number;
+  /** What goes wrong with requests to the bucket. */
+  s3Faults?: FaultRules;
 }
 
 /** What a worker talks to, for tests: embedded SQS and S3, and a control plane in memory. */
@@ -49,9 +52,9 @@ export class WorkerBench {
 
   static async open(times: BenchTimes = {}): Promise<WorkerBench> {
     const folder = await mkdtemp(join(tmpdir(), "sluice-bench-"));
-    const { heartbeatMs = 200, leaseMs = 2_000, visibilityTimeoutSeconds = 2 } = times;
+    const { heartbeatMs = 200, leaseMs = 2_000, visibilityTimeoutSeconds = 2, s3Faults = [] } = times;
     const sqsServer = await createSqsServer({ dataDir: join(folder, "sqs"), region, credentials });
-    const s3Server = await createS3Server({ dataDir: join(folder, "s3"), region, credentials });
+    const s3Server = await createS3Server({ dataDir: join(folder, "s3"), region, credentials, faults: s3Faults });
     const sqs = new SQSClient({ endpoint: sqsServer.url, region, credentials });
     const VisibilityTimeout = String(visibilityTimeoutSeconds);
     const created = await sqs.send(new CreateQueueCommand({ QueueName: "bench", Attributes: { VisibilityTimeout } }));

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
+import type { PhaseRow } from "../../workers/drain-phases.ts";
 
 const mainFile = fileURLToPath(new URL("../../workers/main.ts", import.meta.url));
 
@@ -11,7 +12,8 @@ export class WorkerProcess {
   readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   text = "";
 
-  constructor(env: Record<string, string>) {
+  /** Tests that run side by side hand over their own `atEnd`. */
+  constructor(env: Record<string, string>, atEnd: (clear: () => Promise<void>) => void = onTestFinished) {
     this.child = fork(mainFile, { env, stdio: ["ignore", "pipe", "pipe", "ipc"], execArgv: [] });
     this.child.stdout?.on("data", (data) => this.#collect(data));
     this.child.stderr?.on("data", (data) => this.#collect(data));
@@ -21,10 +23,17 @@ export class WorkerProcess {
     this.exited = new Promise((resolve) => {
       this.child.on("exit", (code, signal) => resolve({ code, signal }));
     });
-    onTestFinished(async () => {
+    atEnd(async () => {
       this.child.kill("SIGKILL");
       await this.exited;
     });
+  }
+
+  /** The lines of its log so far. */
+  get lines(): { message?: string; phases?: PhaseRow[] }[] {
+    return this.text
+      .split("\n")
+      .flatMap((line) => (line.startsWith("{") && line.endsWith("}") ? [JSON.parse(line)] : []));
   }
 
   #collect(data: Buffer): void {
