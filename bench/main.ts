@@ -11,6 +11,7 @@ import { measureArtifacts } from "./artifacts.ts";
 import { measureColdStarts } from "./cold-start.ts";
 import { measureControlPlane } from "./control-plane.ts";
 import { measureCosts } from "./cost.ts";
+import { measureDrain } from "./drain.ts";
 import { measureIdle } from "./idle.ts";
 import { measureImages } from "./images.ts";
 import { measureLatency } from "./latency.ts";
@@ -25,15 +26,26 @@ import { measureWorkerLoss } from "./worker-loss.ts";
 
 /**
  * `npm run bench` prints the figures; `npm run bench -- --short` runs each measurement once, quickly, as a check.
- * `--only plane` (or `masking`, `logs`, `artifacts`, `steps`, `requests`, `loss`, `images`, `sampling`, `cold`, `cost`) measures a
- * part. Cold starts need the bundles of `npm run plan`; `--only cost` writes what the cost model is computed from.
+ * `--only plane` (or `masking`, `logs`, `artifacts`, `steps`, `requests`, `loss`, `drain`, `images`, `sampling`, `cold`, `cost`)
+ * measures a part. Cold starts need the bundles of `npm run plan`; `--only cost` writes what the cost model is computed from.
  */
 const { values } = parseArgs({
   options: { short: { type: "boolean", default: false }, only: { type: "string", multiple: true } },
 });
 const { short, only } = values;
 const isWanted = (
-  part: "masking" | "logs" | "artifacts" | "steps" | "plane" | "requests" | "loss" | "images" | "sampling" | "cold",
+  part:
+    | "masking"
+    | "logs"
+    | "artifacts"
+    | "steps"
+    | "plane"
+    | "requests"
+    | "loss"
+    | "drain"
+    | "images"
+    | "sampling"
+    | "cold",
 ) => only === undefined || only.includes(part);
 const slots = 4;
 /** Enough that the worker never waits for a slot: what is measured is the control plane. */
@@ -104,6 +116,12 @@ if (isWanted("loss")) {
   await onStack({ workers: 2, slots: 1 }, async (stack) => {
     printFigures("Losing a worker", await measureWorkerLoss(stack, short ? 1 : 5));
   });
+}
+
+if (isWanted("drain")) {
+  // Without Docker in a short run: what is left there would take longest to remove.
+  const hasDocker = !short && (await prepareImage());
+  printFigures("The end of a worker", await measureDrain(short ? 1 : 5, short ? 2 : 15, hasDocker));
 }
 
 if (isWanted("requests")) {

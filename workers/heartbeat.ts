@@ -67,8 +67,11 @@ export class HeartbeatLoop {
     lease.end();
   }
 
-  /** Sends one heartbeat now. Its failure is no fault: the next one follows, and leases end by themselves. */
-  async beat(deadlineMs = this.#options.heartbeatMs): Promise<void> {
+  /**
+   * Sends one heartbeat now; tells whether it was answered. Its failure is no fault: the next one follows, and leases end
+   * by themselves.
+   */
+  async beat(deadlineMs = this.#options.heartbeatMs): Promise<boolean> {
     const { client, workerId, nowMs, log, state, slotsFree, describe } = this.#options;
     const held = [...this.#leases.values()];
     const attempts = held.map(({ attemptId, leaseToken }) => ({ attemptId, leaseToken }));
@@ -80,10 +83,12 @@ export class HeartbeatLoop {
       if (this.#failures > 0) log.info({ failures: this.#failures }, "the control plane answers heartbeats again");
       this.#failures = 0;
       this.#read(answer, sentAtMs);
+      return true;
     } catch (error) {
       this.#failures++;
       log.warn({ reason: messageOf(error), failures: this.#failures }, "a heartbeat was not answered");
       if (error instanceof ControlPlaneError && error.status === 404) this.#options.onUnknown();
+      return false;
     }
   }
 

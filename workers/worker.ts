@@ -497,8 +497,10 @@ export class Worker {
     this.#hasStopped = true;
     const { heartbeats } = this.#parts ?? {};
     heartbeats?.stop();
-    if (heartbeats !== undefined) await heartbeats.beat(farewellDeadlineMs);
-    else if (this.#registration.wasTried) {
+    if (heartbeats !== undefined) {
+      const isHeard = await heartbeats.beat(farewellDeadlineMs);
+      if (!isHeard) throw new Error("the control plane did not answer");
+    } else if (this.#registration.wasTried) {
       const stopped = { state: "stopped" as const, slotsFree: 0, attempts: [] };
       await this.#deps.client.beat(this.workerId, stopped, { deadlineMs: farewellDeadlineMs });
     }

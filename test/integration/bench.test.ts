@@ -28,6 +28,11 @@ it("npm run bench -- --short measures the control plane, its requests and artifa
   expect(printed).toMatch(/one read of a job of 100 +1\.00 .*aim 1: met/);
 });
 
+it("npm run bench -- --short measures the end of a worker", { timeout }, async () => {
+  const printed = await measureShortly("drain");
+  expect(printed).toMatch(/SIGTERM with 16 tasks that take 3 s to upload → exit +\d+\.\d s, \d+\.\d\d × one alone/);
+});
+
 it("npm run bench -- --short measures what an image costs that is shipped again, and sampling", {
   timeout,
 }, async (context) => {
