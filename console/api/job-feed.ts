@@ -8,6 +8,8 @@ export type FeedState = "loading" | "live" | "stale" | "paused" | "ended" | "fai
 
 /** Newest events that are kept for the page; the API has them all. */
 const keptEvents = 500;
+/** Contact that is lost for so long is told. */
+export const staleMs = 2_500;
 const byName = new Intl.Collator("en", { numeric: true });
 
 /**
@@ -21,6 +23,7 @@ export class JobFeed {
   #run: AbortController | undefined;
   #frame: number | undefined;
   #version = 0;
+  #staleTimer: ReturnType<typeof setTimeout> | undefined;
   view: JobView | undefined;
   state: FeedState = "loading";
   error: Error | undefined;
@@ -69,12 +72,14 @@ export class JobFeed {
   }
 
   #stop(): void {
+    clearTimeout(this.#staleTimer);
     document.removeEventListener("visibilitychange", this.#onVisibility);
     this.#run?.abort();
     this.#run = undefined;
   }
 
   readonly #onVisibility = (): void => {
+    clearTimeout(this.#staleTimer);
     if (document.hidden) {
       if (this.state !== "live" && this.state !== "stale") return;
       this.#run?.abort();
@@ -123,7 +128,7 @@ export class JobFeed {
       signal,
       // A console that is left open waits as long as it takes.
       patience: { giveUpAfterMs: Number.POSITIVE_INFINITY },
-      onStatus: ({ status }) => this.#set(status === "lost" ? "stale" : "live"),
+      onStatus: ({ status }) => this.#noteContact(status === "connected"),
     });
     for await (const event of stream) {
       applyEvent(view, event);
@@ -131,6 +136,13 @@ export class JobFeed {
       if (this.events.length > 2 * keptEvents) this.events.splice(0, keptEvents);
       this.#tell();
     }
+  }
+
+  /** Streams are replaced from time to time; only one that stays away makes what is shown out of date. */
+  #noteContact(isThere: boolean): void {
+    clearTimeout(this.#staleTimer);
+    if (isThere) this.#set("live");
+    else this.#staleTimer = setTimeout(() => this.#set("stale"), staleMs);
   }
 
   #set(state: FeedState): void {

@@ -8,7 +8,9 @@ import { Shell } from "./shell.tsx";
 /** What an address says beyond its path; what it cannot say is left out. */
 const jobsSearch = z.object({
   status: z.catch(z.optional(z.enum(jobStates)), undefined),
-  name: z.catch(z.optional(z.string()), undefined),
+  search: z.catch(z.optional(z.string()), undefined),
+  by: z.catch(z.optional(z.string()), undefined),
+  within: z.catch(z.optional(z.enum(["1h", "24h", "7d"])), undefined),
 });
 const jobSearch = z.object({
   view: z.catch(z.optional(z.enum(["tasks", "events"])), undefined),

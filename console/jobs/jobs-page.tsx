@@ -1,76 +1,74 @@
-import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
-import { useState } from "react";
+import { useMemo, useState } from "react";
 import type { Job } from "../../shared/api/schemas.ts";
 import { formatNumber } from "../../shared/domain/format.ts";
 import { isTerminalJobState, jobStates } from "../../shared/domain/job-state.ts";
-import { api } from "../api/client.ts";
 import { Button } from "../ui/button.tsx";
 import { CountsBar } from "../ui/counts-bar.tsx";
 import { ErrorPanel } from "../ui/error-panel.tsx";
 import { Empty, Loading } from "../ui/panel.tsx";
 import { nameMark, StateIcon, StatePill } from "../ui/state.tsx";
 import { Age, Span } from "../ui/time.tsx";
+import { useJobs } from "./use-jobs.ts";
 
 const route = getRouteApi("/jobs");
-const refreshMs = 3_000;
 
-/** All jobs, the newest first. */
+/** All jobs, the newest first, as they change. */
 export function JobsPage() {
-  const { status, name } = route.useSearch();
-  const jobs = useInfiniteQuery({
-    queryKey: ["jobs", { status, name }],
-    queryFn: ({ pageParam, signal }) => api.listJobs({ status, name, cursor: pageParam, limit: 50 }, { signal }),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (page) => page.cursor,
-    placeholderData: keepPreviousData,
-    refetchInterval: refreshMs,
-  });
-  const rows = jobs.data?.pages.flatMap((page) => page.jobs) ?? [];
+  const { status, search, by, within } = route.useSearch();
+  const filter = useMemo(() => ({ status, search, by, since: sinceOf(within) }), [status, search, by, within]);
+  const { jobs, older, error, isStale, isReading, readOlder, restart } = useJobs(filter);
+  const isFiltered = Object.values(filter).some((value) => value !== undefined);
   return (
     <>
       <div className="page-head">
         <h1>Jobs</h1>
-        {jobs.isError && jobs.data ? <span className="badge badge-stale">out of date, trying again</span> : null}
+        {isStale ? <span className="badge badge-stale">contact lost, trying again</span> : null}
       </div>
       <Filters />
-      {jobs.error && !jobs.data ? (
-        <ErrorPanel title="The jobs could not be read" error={jobs.error} onRetry={() => jobs.refetch()} />
-      ) : jobs.isPending ? (
-        <Loading what="jobs" />
-      ) : rows.length === 0 && !jobs.hasNextPage ? (
-        <NoJobs isFiltered={status !== undefined || name !== undefined} />
-      ) : (
-        <JobTable jobs={rows} />
-      )}
-      {jobs.hasNextPage ? (
-        <Button className="more" disabled={jobs.isFetchingNextPage} onClick={() => jobs.fetchNextPage()}>
-          {jobs.isFetchingNextPage ? "Reading…" : "Older jobs"}
+      {error ? <ErrorPanel title="The jobs could not be read" error={error} onRetry={restart} /> : null}
+      {jobs.length > 0 ? <JobTable jobs={jobs} /> : null}
+      {jobs.length === 0 && isReading ? <Loading what="jobs" /> : null}
+      {jobs.length === 0 && !isReading && !error && older === undefined ? <NoJobs isFiltered={isFiltered} /> : null}
+      {older !== undefined ? (
+        <Button className="more" disabled={isReading} onClick={readOlder}>
+          {isReading ? "Reading…" : "Older jobs"}
         </Button>
       ) : null}
     </>
   );
 }
 
+/** How far back the list goes, by what the address says; from the start of the minute, so that it stays the same. */
+const spans = { "1h": 3_600_000, "24h": 86_400_000, "7d": 7 * 86_400_000 } as const;
+
+function sinceOf(within: keyof typeof spans | undefined): string | undefined {
+  if (within === undefined) return undefined;
+  return new Date(Math.floor((Date.now() - spans[within]) / 60_000) * 60_000).toISOString();
+}
+
 function Filters() {
-  const { status, name } = route.useSearch();
+  const { status, search, by, within } = route.useSearch();
   const navigate = route.useNavigate();
-  const [text, setText] = useState(name ?? "");
+  const [text, setText] = useState(search ?? "");
   return (
     <form
       className="filters"
       onSubmit={(event) => {
         event.preventDefault();
-        void navigate({ search: (before) => ({ ...before, name: text.trim() || undefined }) });
+        void navigate({ search: (before) => ({ ...before, search: text.trim() || undefined }) });
       }}
     >
       <input
         data-search
         type="search"
-        placeholder="Name of the job"
-        aria-label="Name of the job"
+        placeholder="Name or id of the job"
+        aria-label="Name or id of the job"
         value={text}
-        onChange={(event) => setText(event.target.value)}
+        onChange={({ target }) => {
+          setText(target.value);
+          if (target.value === "") void navigate({ search: (before) => ({ ...before, search: undefined }) });
+        }}
       />
       <fieldset className="chips">
         <legend className="hidden">State</legend>
@@ -88,6 +86,29 @@ function Filters() {
           </button>
         ))}
       </fieldset>
+      <select
+        aria-label="Submitted within"
+        value={within ?? ""}
+        onChange={({ target }) => {
+          const chosen = target.value === "" ? undefined : (target.value as keyof typeof spans);
+          void navigate({ search: (before) => ({ ...before, within: chosen }) });
+        }}
+      >
+        <option value="">any time</option>
+        <option value="1h">the last hour</option>
+        <option value="24h">the last day</option>
+        <option value="7d">the last week</option>
+      </select>
+      {by === undefined ? null : (
+        <button
+          type="button"
+          className="chip"
+          aria-pressed="true"
+          onClick={() => void navigate({ search: (before) => ({ ...before, by: undefined }) })}
+        >
+          by {by} ✕
+        </button>
+      )}
     </form>
   );
 }
@@ -164,7 +185,11 @@ function JobRow({ job }: { job: Job }) {
         )}
       </td>
       <td>{job.pool}</td>
-      <td className="cut">{job.submittedBy}</td>
+      <td className="cut">
+        <Link from="/jobs" to="/jobs" search={(before) => ({ ...before, by: job.submittedBy })} className="plain">
+          {job.submittedBy}
+        </Link>
+      </td>
       <td className="right">
         <Age at={job.createdAt} />
       </td>

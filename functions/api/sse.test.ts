@@ -37,10 +37,15 @@ describe("a stream of polls", () => {
     );
   });
 
-  it("asks again at once after a poll that brought something, else after a pause", async () => {
+  it("asks again at once after a poll that brought something, else, or where that is all for now, after a pause", async () => {
     const timing = createTiming();
     const askedAtMs: number[] = [];
-    const polls = [{ messages: [message(1)], ended: false }, nothing, nothing, { messages: [], ended: true }];
+    const polls: SsePoll[] = [
+      { messages: [message(1)], ended: false },
+      { messages: [message(2)], ended: false, settled: true },
+      nothing,
+      { messages: [], ended: true },
+    ];
     await readText(
       runPolls(
         silent,

@@ -4,7 +4,7 @@ import type { Logger } from "../../shared/log.ts";
 import type { Deps } from "../deps.ts";
 import type { ApiEnv } from "./auth.ts";
 
-const pollMs = 250;
+const defaultPollMs = 250;
 const keepAliveMs = 15_000;
 
 export interface SseMessage {
@@ -17,6 +17,8 @@ export interface SseMessage {
 export interface SsePoll {
   messages: SseMessage[];
   ended: boolean;
+  /** These messages are all there is for now: the next look can wait. */
+  settled?: boolean;
 }
 
 /** Time as a stream sees it, in milliseconds. */
@@ -25,6 +27,8 @@ export interface SseTiming {
   budgetMs: number;
   now(): number;
   pause(ms: number): Promise<unknown>;
+  /** Between a look that brought nothing and the next; 250 where nothing is said. */
+  pollMs?: number;
 }
 
 /** Answers with the stream of what `poll` finds, see `runPolls`. Its client's going away ends it. */
@@ -32,8 +36,10 @@ export function streamPolls(
   c: Context<ApiEnv>,
   { log, limits }: Pick<Deps, "log" | "limits">,
   poll: () => Promise<SsePoll>,
+  pollMs = defaultPollMs,
 ): Response {
   const timing: SseTiming = {
+    pollMs,
     budgetMs: limits.followSeconds * 1000,
     now: () => performance.now(),
     pause: (ms) => sleep(ms),
@@ -55,10 +61,11 @@ export async function* runPolls(
   timing: SseTiming,
 ): AsyncGenerator<Uint8Array> {
   const startedAtMs = timing.now();
+  const { pollMs = defaultPollMs } = timing;
   let lastWriteMs = startedAtMs;
   try {
     while (timing.now() - startedAtMs < timing.budgetMs) {
-      const { messages, ended } = await poll();
+      const { messages, ended, settled = false } = await poll();
       if (messages.length > 0) yield encode(messages.map(formatMessage).join(""));
       if (ended) {
         yield encode("event: end\ndata: {}\n\n");
@@ -66,9 +73,8 @@ export async function* runPolls(
       }
       if (messages.length > 0) {
         lastWriteMs = timing.now();
-        continue;
-      }
-      if (timing.now() - lastWriteMs > keepAliveMs) {
+        if (!settled) continue;
+      } else if (timing.now() - lastWriteMs > keepAliveMs) {
         yield encode(": still here\n\n");
         lastWriteMs = timing.now();
       }

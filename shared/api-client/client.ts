@@ -61,6 +61,14 @@ export interface PageQuery {
 export interface JobQuery {
   status?: JobState | undefined;
   name?: string | undefined;
+  /** A part of the job's id. */
+  search?: string | undefined;
+  /** Who submitted it. */
+  by?: string | undefined;
+  /** Submitted then (ISO 8601) or later. */
+  since?: string | undefined;
+  /** Submitted before (ISO 8601). */
+  until?: string | undefined;
 }
 
 /** Which log to read: the newest attempt and all steps where nothing is said. */
@@ -93,6 +101,9 @@ export interface FollowOptions extends CallOptions {
   patience?: Partial<StreamPatience> | undefined;
 }
 
+/** A job that is new or has changed, or one that is no longer what was asked for. */
+export type JobChange = { kind: "job"; job: Job } | { kind: "left"; jobId: string };
+
 /** The API, typed. Every method throws ApiError where it is refused and ConnectionError where there is no answer. */
 export interface ApiClient {
   /** Origin of the control plane, without a slash at its end. */
@@ -108,6 +119,8 @@ export interface ApiClient {
   listJobs(query?: JobQuery & PageQuery, options?: CallOptions): Promise<JobPage>;
   /** All jobs, newest first, page by page as they are taken. */
   eachJob(query?: JobQuery & { limit?: number | undefined }, options?: CallOptions): AsyncGenerator<Job>;
+  /** The newest jobs, each once and again whenever it has changed, for as long as they are followed. */
+  followJobs(query?: JobQuery & { limit?: number | undefined }, options?: FollowOptions): AsyncGenerator<JobChange>;
   getJob(job: string, options?: CallOptions): Promise<Job>;
   /** What a job was submitted as, but for its tasks. */
   getJobSpec(job: string, options?: CallOptions): Promise<JobSpecAnswer>;
@@ -246,6 +259,12 @@ export function createApiClient(options: TransportOptions): ApiClient {
     listJobs: (query = {}, call) => get("/v1/jobs", { ...query }, call),
     eachJob: async function* (query = {}, call) {
       for await (const page of eachPage((cursor) => client.listJobs({ ...query, cursor }, call))) yield* page.jobs;
+    },
+    followJobs: async function* (query = {}, follow = {}) {
+      for await (const { event, data } of followStream("/v1/jobs", () => ({ ...query }), follow)) {
+        if (event === "job") yield { kind: "job", job: JSON.parse(data) as Job };
+        if (event === "left") yield { kind: "left", jobId: (JSON.parse(data) as { job: string }).job };
+      }
     },
     getJob: (job, call) => get(jobPath(job), {}, call),
     getJobSpec: (job, call) => get(`${jobPath(job)}/spec`, {}, call),

@@ -9,7 +9,7 @@ import { getItems, type Table } from "./table.ts";
 export interface JobListPage {
   limit: number;
   cursor?: string | undefined;
-  matches?: (job: JobDigest) => boolean;
+  matches?: ((job: JobDigest) => boolean) | undefined;
 }
 
 /** With a filter most jobs may be read in vain: so many at once, and so many times for one page at most. */

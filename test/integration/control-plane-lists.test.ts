@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
-import type { JobPage, Problem, TaskPage, WorkerPage } from "../../shared/api/schemas.ts";
+import type { Job, JobPage, Problem, TaskPage, WorkerPage } from "../../shared/api/schemas.ts";
 import { noopJob, taskNames } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
+import { readEvents } from "../support/control-plane-sse.ts";
 import { completed, failedWith } from "../support/control-plane-worker.ts";
 
 const plane = useControlPlane();
@@ -60,6 +61,43 @@ describe("the list of jobs", () => {
     const page = await plane().call<JobPage>("/v1/jobs?limit=2&name=wanted&status=queued");
     expect(page.jobs.map(({ job }) => job)).toEqual([wanted]);
     expect(await plane().call<JobPage>("/v1/jobs?limit=2&name=wanted&status=failed")).toEqual({ jobs: [] });
+  });
+
+  it("finds jobs by a part of their id, by who submitted them and by when", async () => {
+    const first = await plane().submit(noopJob(["a"], { name: "first" }));
+    plane().clock.advance(60_000);
+    const between = new Date(plane().clock.now() - 1).toISOString();
+    const second = await plane().submit(noopJob(["a"], { name: "second" }));
+    const find = async (query: string) => (await plane().call<JobPage>(`/v1/jobs?${query}`)).jobs.map(({ job }) => job);
+    expect(await find(`search=${first.slice(2, 20)}`)).toEqual([first]);
+    expect(await find("search=nothing-like-it")).toEqual([]);
+    expect(await find(`since=${between}`)).toEqual([second]);
+    expect(await find(`until=${between}`)).toEqual([first]);
+    const { submittedBy } = await plane().call<Job>(`/v1/jobs/${first}`);
+    expect(await find(`by=${submittedBy}`)).toEqual([second, first]);
+    expect(await find("by=nobody")).toEqual([]);
+  });
+
+  it("is followed: each job once, again when it has changed, and told when it is not what was asked for", async () => {
+    const jobId = await plane().submit(noopJob(["a"]));
+    const headers = { accept: "text/event-stream" };
+    const all = readEvents(await plane().request("/v1/jobs", { headers }));
+    const queued = readEvents(await plane().request("/v1/jobs?status=queued", { headers }));
+    const read = async (events: typeof all) => {
+      const { event, data } = (await events.next()) ?? {};
+      const { job, status } = JSON.parse(data ?? "{}") as { job?: string; status?: string };
+      return { event, job, status };
+    };
+    expect(await read(all)).toEqual({ event: "job", job: jobId, status: "queued" });
+    expect(await read(queued)).toEqual({ event: "job", job: jobId, status: "queued" });
+    await plane()
+      .createWorker()
+      .runAll(() => completed());
+    await plane().foldAll();
+    expect(await read(all)).toMatchObject({ event: "job", job: jobId, status: "completed" });
+    expect(await read(queued)).toEqual({ event: "left", job: jobId });
+    await all.cancel();
+    await queued.cancel();
   });
 });
 

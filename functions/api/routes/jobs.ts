@@ -1,3 +1,4 @@
+import type { Context } from "hono";
 import * as z from "zod";
 import {
   cancelledSchema,
@@ -10,14 +11,17 @@ import {
   submittedJobSchema,
 } from "../../../shared/api/schemas.ts";
 import { AppError } from "../../../shared/domain/errors.ts";
-import { jobStates } from "../../../shared/domain/job-state.ts";
+import { type JobState, jobStates } from "../../../shared/domain/job-state.ts";
+import type { JobDigest } from "../../../shared/repository/items.ts";
 import type { Deps } from "../../deps.ts";
 import { cancelJob } from "../../operations/cancel.ts";
 import { retryTasks } from "../../operations/retry.ts";
 import { submitJob } from "../../operations/submit.ts";
+import type { ApiEnv } from "../auth.ts";
 import { findJob } from "../find.ts";
 import { inOrder } from "../in-order.ts";
 import { createRouter, idempotencyHeaders, jobParam, jsonAnswer, jsonBody, pageQuery, securedRoute } from "../route.ts";
+import { streamPolls, wantsEventStream } from "../sse.ts";
 import { viewJob } from "../views.ts";
 
 const submitRoute = securedRoute("submitter", {
@@ -38,10 +42,24 @@ const listRoute = securedRoute("viewer", {
   method: "get",
   path: "/v1/jobs",
   summary: "List jobs, newest first",
+  description:
+    "With `Accept: text/event-stream` the first page as a stream: `job` for each, and again whenever it has changed, `left` for one that is no longer what was asked for.",
   request: {
-    query: pageQuery(100, 50).extend({ status: z.enum(jobStates).optional(), name: z.string().max(64).optional() }),
+    query: pageQuery(100, 50).extend({
+      status: z.enum(jobStates).optional(),
+      name: z.string().max(64).optional().meta({ description: "Only jobs of this name." }),
+      search: z.string().max(128).optional().meta({ description: "Only jobs whose id has this in it." }),
+      by: z.string().max(128).optional().meta({ description: "Only jobs that this one submitted." }),
+      since: z.iso.datetime({ offset: true }).optional().meta({ description: "Only jobs submitted then or later." }),
+      until: z.iso.datetime({ offset: true }).optional().meta({ description: "Only jobs submitted before." }),
+    }),
   },
-  responses: { 200: jsonAnswer(jobPageSchema, "A page; with a filter it may be short though a cursor follows.") },
+  responses: {
+    200: {
+      ...jsonAnswer(jobPageSchema, "A page; with a filter it may be short though a cursor follows."),
+      content: { "application/json": { schema: jobPageSchema }, "text/event-stream": { schema: z.string() } },
+    },
+  },
 });
 
 const getRoute = securedRoute("viewer", {
@@ -99,12 +117,10 @@ export function jobRoutes(deps: Deps) {
       return c.json({ job: jobId, url, tasks: total, created }, created ? 201 : 200);
     })
     .openapi(listRoute, async (c) => {
-      const { limit, cursor, status, name } = c.req.valid("query");
-      const { jobs, ...more } = await deps.jobs.list({
-        limit,
-        cursor,
-        matches: (job) => (!status || job.state === status) && (!name || job.name === name),
-      });
+      const { limit, cursor, ...filter } = c.req.valid("query");
+      const matches = matchJobs(filter);
+      if (wantsEventStream(c)) return followJobs(c, deps, { limit, matches });
+      const { jobs, ...more } = await deps.jobs.list({ limit, cursor, matches });
       return c.json(inOrder(jobPageSchema, { jobs: jobs.map(viewJob), ...more }), 200);
     })
     .openapi(getRoute, async (c) => {
@@ -135,4 +151,61 @@ export function jobRoutes(deps: Deps) {
       });
       return c.json({ job, status: "retrying" as const, ...retried }, 202);
     });
+}
+
+interface JobFilter {
+  status?: JobState | undefined;
+  name?: string | undefined;
+  search?: string | undefined;
+  by?: string | undefined;
+  since?: string | undefined;
+  until?: string | undefined;
+}
+
+/** What tells the jobs that are wanted; undefined where all are: no more is read then than is answered. */
+function matchJobs(filter: JobFilter): ((job: JobDigest) => boolean) | undefined {
+  if (Object.values(filter).every((value) => value === undefined)) return undefined;
+  const { status, name, search, by } = filter;
+  const sinceMs = filter.since === undefined ? Number.NEGATIVE_INFINITY : Date.parse(filter.since);
+  const untilMs = filter.until === undefined ? Number.POSITIVE_INFINITY : Date.parse(filter.until);
+  return (job) => {
+    const createdAtMs = Date.parse(job.createdAt);
+    return (
+      (status === undefined || job.state === status) &&
+      (name === undefined || job.name === name) &&
+      (search === undefined || job.jobId.includes(search.toLowerCase())) &&
+      (by === undefined || job.submittedBy === by) &&
+      createdAtMs >= sinceMs &&
+      createdAtMs < untilMs
+    );
+  };
+}
+
+/** The list of jobs is looked at so often while somebody follows it. */
+const followMs = 2_000;
+
+/** The newest jobs as they change; the number of its newest event tells that one has. */
+function followJobs(
+  c: Context<ApiEnv>,
+  deps: Deps,
+  page: { limit: number; matches: ((job: JobDigest) => boolean) | undefined },
+): Response {
+  let sent = new Map<string, JobDigest>();
+  const poll = async () => {
+    const { jobs } = await deps.jobs.list(page);
+    const listed = new Map(jobs.map((job) => [job.jobId, job]));
+    const oldest = jobs.length < page.limit ? "" : (jobs.at(-1)?.createdAt ?? "");
+    // Older ones only make room for new ones.
+    const left = [...sent.values()].filter(({ jobId, createdAt }) => !listed.has(jobId) && createdAt > oldest);
+    const changed = jobs.filter(({ jobId, seq }) => sent.get(jobId)?.seq !== seq);
+    sent = listed;
+    const messages = [
+      ...left.map(({ jobId }) => ({ id: jobId, event: "left", data: JSON.stringify({ job: jobId }) })),
+      ...changed.map((job) => {
+        return { id: job.jobId, event: "job", data: JSON.stringify(inOrder(jobSchema, viewJob(job))) };
+      }),
+    ];
+    return { messages, ended: false, settled: true };
+  };
+  return streamPolls(c, deps, poll, followMs);
 }
