@@ -8,7 +8,7 @@ import {
   type UnitSample,
 } from "../../shared/domain/metric-sample.ts";
 import type { Logger } from "../../shared/log.ts";
-import { messageOf } from "../retry.ts";
+import { messageOf, untilAborted } from "../retry.ts";
 import { type PutOptions, putMetricsManifest, putSnapshot } from "./snapshots.ts";
 import type { Spool } from "./spool.ts";
 import type { SpoolOwner } from "./spool-format.ts";
@@ -140,7 +140,7 @@ export class AttemptMetrics {
     const isWorthIt = this.#snapshots.length > 0 || (footprint?.sampledMs ?? 0) >= this.#options.intervalMs;
     const kept = { footprint, metrics: this.#snapshots };
     try {
-      if (isWorthIt) await this.#putAll(options);
+      if (isWorthIt) await this.#putInTime(options);
       return this.#snapshots.length > 0 ? kept : { footprint };
     } catch (error) {
       this.#options.log.warn({ reason: messageOf(error) }, "the last samples of an attempt could not be stored");
@@ -159,7 +159,7 @@ export class AttemptMetrics {
     this.#ended = true;
     const { objects, owner, spool } = this.#options;
     try {
-      await this.#putAll(options);
+      await this.#putInTime(options);
       if (this.#snapshots.length > 0) {
         await putMetricsManifest(objects, owner, this.#snapshots, this.#footprint.footprint, options);
       }
@@ -191,6 +191,12 @@ export class AttemptMetrics {
     if ((unit.last.usage.oomKills ?? 0) > 0) return;
     const told = { ...unit.name, ms: 0, cpu: 0, memory: unit.last.usage.memoryBytes, oomKills: 1 };
     void this.#keep({ at: this.#options.wallMs(), units: [told] });
+  }
+
+  /** Puts all that is left; a bucket or a disk that hangs, also under a put that began before, is waited for no longer. */
+  async #putInTime(options: PutOptions): Promise<void> {
+    await untilAborted(this.#putAll(options), options.signal);
+    options.signal.throwIfAborted();
   }
 
   async #putAll(options: PutOptions): Promise<void> {
