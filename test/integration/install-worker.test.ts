@@ -15,6 +15,8 @@ const script = (name: string) => fileURLToPath(new URL(`../../scripts/${name}`, 
 
 interface Said {
   code: number;
+  stdout: string;
+  /** What it printed on either way. */
   text: string;
 }
 
@@ -49,10 +51,10 @@ describe.runIf(full)("the install script on a bare Debian", () => {
     const args = ["--mount", "--pid", "--fork", "--net", "sh", "-c", enter, root, ...command];
     try {
       const { stdout, stderr } = await run("unshare", args);
-      return { code: 0, text: stdout + stderr };
+      return { code: 0, stdout, text: stdout + stderr };
     } catch (error) {
       const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
-      return { code, text: stdout + stderr };
+      return { code, stdout, text: stdout + stderr };
     }
   }
   const install = (...args: string[]) =>
@@ -89,7 +91,7 @@ describe.runIf(full)("the install script on a bare Debian", () => {
     expect(await readdir(join(root, "etc/systemd/system/multi-user.target.wants"))).toContain("sluice-worker.service");
     // Neither Docker nor a control plane is there; all else is.
     const doctor = await inside("sluice-worker", "doctor", "--json");
-    const { findings } = JSON.parse(doctor.text) as { findings: { check: string; status: string }[] };
+    const { findings } = JSON.parse(doctor.stdout) as { findings: { check: string; status: string }[] };
     expect(findings.filter(({ status }) => status === "failed").map(({ check }) => check)).toEqual([
       "control plane",
       "Docker",

@@ -84,5 +84,5 @@ async function examineSteps(config: WorkerConfig): Promise<Finding[]> {
 async function examineFolders(config: WorkerConfig): Promise<Finding[]> {
   const folder = await examineWorkDir(config.workDir);
   const room = await examineRoom("disk", await findExistingFolder(config.workDir));
-  return room === undefined ? [folder] : [folder, room];
+  return [folder, room];
 }

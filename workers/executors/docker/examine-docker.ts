@@ -3,7 +3,7 @@ import type { Finding } from "../../../shared/domain/finding.ts";
 import type { Logger } from "../../../shared/log.ts";
 import type { DockerAddress } from "../../docker-address.ts";
 import { messageOf, withDeadline } from "../../retry.ts";
-import { createDockerClient, type DockerClient, explainUnreachable } from "./docker-client.ts";
+import { createDockerClient, type DockerClient, dockerLabels, explainUnreachable } from "./docker-client.ts";
 import type { Isolation } from "./isolation.ts";
 import { createNamespace, removeNamespace } from "./namespace.ts";
 import { ensurePauseImage } from "./pause-image.ts";
@@ -29,7 +29,7 @@ export async function examineDocker(options: ExamineDockerOptions): Promise<Find
   if (unreachable !== undefined) return [{ check: "Docker", status: "failed", detail: unreachable }];
   const { findings, rootDir } = await examineDaemon(docker);
   const room = await examineRoom("Docker's disk", rootDir);
-  return [...findings, ...(room === undefined ? [] : [room]), await examineNetwork(docker, options)];
+  return [...findings, room, await examineNetwork(docker, options)];
 }
 
 /** Of `docker info`, what the library's types lack. */
@@ -63,8 +63,8 @@ async function examineDaemon(docker: DockerClient): Promise<{ findings: Finding[
   };
 }
 
-/** How much room a folder's disk has; undefined where the folder is not of this machine. */
-export async function examineRoom(check: string, folder: string): Promise<Finding | undefined> {
+/** How much room a folder's disk has; skipped where the folder cannot be asked, such as one of another machine. */
+export async function examineRoom(check: string, folder: string): Promise<Finding> {
   try {
     const { bavail, bsize, blocks, files, ffree } = await statfs(folder);
     const [freeGb, allGb] = [(bavail * bsize) / bytesPerGb, (blocks * bsize) / bytesPerGb];
@@ -80,7 +80,7 @@ export async function examineRoom(check: string, folder: string): Promise<Findin
     }
     return { check, status: "ok", detail };
   } catch (error) {
-    return check === "Docker's disk" ? undefined : { check, status: "failed", detail: messageOf(error) };
+    return { check, status: "skipped", detail: messageOf(error) };
   }
 }
 
@@ -90,7 +90,7 @@ async function examineNetwork(docker: DockerClient, options: ExamineDockerOption
   try {
     const pauseImage = await ensurePauseImage(docker);
     const name = `sluice-doctor-${process.pid}`;
-    const ownLabels = { "sluice.worker": labels.worker, "sluice.owner": labels.owner };
+    const ownLabels = { [dockerLabels.worker]: labels.worker, [dockerLabels.owner]: labels.owner };
     const namespace = await createNamespace({ docker, pauseImage, name, labels: ownLabels, isolation });
     await removeNamespace(docker, namespace, log);
     if (isolation.metadata === "blocked") {
@@ -102,7 +102,7 @@ async function examineNetwork(docker: DockerClient, options: ExamineDockerOption
       detail: "can be made; tasks can reach the machine's metadata service (SLUICE_METADATA)",
     };
   } catch (error) {
-    await removeLabelled(docker, "sluice.worker", labels.worker, log);
+    await removeLabelled(docker, dockerLabels.worker, labels.worker, log);
     return { check, status: "failed", detail: messageOf(error) };
   }
 }
