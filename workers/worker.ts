@@ -1,5 +1,4 @@
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
 import type { Heartbeat, WorkerSettings } from "../shared/api/worker-schemas.ts";
 import type { EcrClient } from "../shared/clients/ecr.ts";
 import type { ObjectStore } from "../shared/clients/object-store.ts";
@@ -15,10 +14,9 @@ import { Drain, type DrainedWorker } from "./drain.ts";
 import { type DrainCause, describeDrain, reasonOfDrain } from "./drain-cause.ts";
 import { DrainClock } from "./drain-clock.ts";
 import { DrainPhases } from "./drain-phases.ts";
-import { DockerExecutor } from "./executors/docker/docker-executor.ts";
-import { EcrLogin } from "./executors/ecr-login.ts";
+import type { DockerExecutor } from "./executors/docker/docker-executor.ts";
 import type { Executor } from "./executors/executor.ts";
-import { ProcessExecutor } from "./executors/process/process-executor.ts";
+import { openExecutors } from "./executors/open-executors.ts";
 import { killProcessesOf } from "./executors/process/stray-processes.ts";
 import { FailureStreak } from "./health/failure-streak.ts";
 import type { HealthMonitor } from "./health/health-monitor.ts";
@@ -32,7 +30,7 @@ import type { MaskedDestination } from "./masking/masked-destination.ts";
 import { createHostSampler } from "./metrics/host-sample.ts";
 import { MetricRecorder } from "./metrics/metric-recorder.ts";
 import { NoticeWatch, openNoticeSources } from "./notices/notice-watch.ts";
-import { type Owner, readOwner } from "./owner.ts";
+import { readOwner } from "./owner.ts";
 import { Registration } from "./registration.ts";
 import { Remains } from "./remains.ts";
 import { RunningAttempts, type RunningAttemptsOptions } from "./running-attempts.ts";
@@ -80,7 +78,7 @@ export class Worker {
   readonly #deps: WorkerDeps;
   readonly #log: Logger;
   readonly #nowMs = () => performance.now();
-  readonly #executors = new Map<ExecutorKind, Executor>();
+  #executors: ReadonlyMap<ExecutorKind, Executor> = new Map();
   readonly #clock = new DrainClock(this.#nowMs);
   readonly #registration: Registration;
   readonly #ended = Promise.withResolvers<DrainCause>();
@@ -144,7 +142,17 @@ export class Worker {
     this.#workerDir = await createWorkerDir(config.workDir, this.workerId, owner);
     this.#hostUse = new HostUse(this.#workerDir, this.#log);
     this.#hostUse.next();
-    this.#openExecutors(owner);
+    const opened = openExecutors({
+      deps: this.#deps,
+      workerId: this.workerId,
+      workerDir: this.#workerDir,
+      owner,
+      log: this.#log,
+      onThere: () => this.#welcomeDocker(),
+      onAway: (why) => this.#missDocker(why),
+    });
+    this.#executors = opened.executors;
+    this.#docker = opened.docker;
     this.#remains = new Remains({
       workDir: config.workDir,
       workerDir: this.#workerDir,
@@ -264,39 +272,6 @@ export class Worker {
   /** Ends host processes without waiting for anything: this process is about to die. */
   killAllNow(): void {
     for (const executor of this.#executors.values()) executor.killAllNow();
-  }
-
-  #openExecutors(owner: Owner): void {
-    const { config, executors } = this.#deps;
-    const log = this.#log;
-    if (executors !== undefined) {
-      for (const [kind, executor] of executors) this.#executors.set(kind, executor);
-      return;
-    }
-    if (config.executors.includes("process")) {
-      this.#executors.set("process", new ProcessExecutor({ hostEnv: config.hostEnv, log }));
-    }
-    if (!config.executors.includes("docker")) return;
-    const { workerId } = this;
-    this.#docker = new DockerExecutor({
-      images: {
-        folder: join(config.workDir, "images"),
-        scratchFolder: this.#workerDir,
-        limits: config.imageCache,
-        ecr: this.#deps.ecr && new EcrLogin({ client: this.#deps.ecr }),
-      },
-      isolation: config.isolation,
-      address: config.docker,
-      slots: config.slots,
-      workerId,
-      owner,
-      log,
-      onThere: () => this.#welcomeDocker(),
-      onAway: (why) => this.#missDocker(why),
-    });
-    this.#executors.set("docker", this.#docker);
-    // Connects while the worker registers.
-    this.#docker.start();
   }
 
   #beginWork(settings: WorkerSettings): void {
