@@ -65,7 +65,9 @@ export function createWorker(bench: WorkerBench, overrides: WorkerOverrides = {}
     await worker.drain({ kind: "signal", signal: "SIGTERM" });
     sqs.destroy();
     s3.destroy();
-    expect(await readdir(join(bench.folder, "work")).catch(() => [])).toEqual([]);
+    // Samples that a short drain had no time for wait for the next worker.
+    const left = await readdir(join(bench.folder, "work")).catch(() => []);
+    expect(left.filter((name) => !/^w-.*\.wal$/.test(name))).toEqual([]);
   });
   return worker;
 }
