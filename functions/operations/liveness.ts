@@ -4,15 +4,22 @@ import { isSilent } from "../../shared/domain/worker-state.ts";
 import type { WorkerItem } from "../../shared/repository/workers.ts";
 import type { Deps } from "../deps.ts";
 
+/** What somebody waits for an answer for: the sweep has the time for all of them. */
+export const mostNotedForAnswer = 25;
+
 /**
  * Writes down which of these workers are lost; answers how many it was the first to. Whoever looks at workers does this:
  * the sweep, who asks for workers or pools, a rescue. One after the other: workers of a pool write the same item. What
- * fails for one is thrown after the others had their turn.
+ * fails for one is thrown after the others had their turn. `most`: those beyond are left to the next who looks.
  */
-export async function noteSilent(deps: Deps, workers: readonly WorkerItem[]): Promise<number> {
+export async function noteSilent(
+  deps: Deps,
+  workers: readonly WorkerItem[],
+  { most = Number.POSITIVE_INFINITY }: { most?: number } = {},
+): Promise<number> {
   let lost = 0;
   const failures: unknown[] = [];
-  for (const worker of workers.filter((one) => isSilent(one, deps.now()))) {
+  for (const worker of workers.filter((one) => isSilent(one, deps.now())).slice(0, most)) {
     try {
       if (await noteLost(deps, worker)) lost += 1;
     } catch (error) {

@@ -5,7 +5,7 @@ import { isSilent } from "../../shared/domain/worker-state.ts";
 import type { PoolItem } from "../../shared/repository/pools.ts";
 import type { WorkerItem } from "../../shared/repository/workers.ts";
 import type { Deps } from "../deps.ts";
-import { noteSilent } from "./liveness.ts";
+import { mostNotedForAnswer, noteSilent } from "./liveness.ts";
 
 /** Workers of a pool that are looked at for its counts, at most: beyond that it says that there are more. */
 const workersRead = 1000;
@@ -22,10 +22,10 @@ export async function listPools(deps: Deps): Promise<Pool[]> {
   return Promise.all([...names].sort().map((name) => describePool(deps, name)));
 }
 
-/** One pool as it is now; that workers of it are lost is written down first. */
+/** One pool as it is now; that workers of it are lost is written down first, unless they are very many. */
 export async function describePool(deps: Deps, name: string): Promise<Pool> {
   const { items, more } = await deps.workers.listActive(name, workersRead);
-  await noteSilent(deps, items);
+  await noteSilent(deps, items, { most: mostNotedForAnswer });
   const nowMs = deps.now();
   const workers = items.filter((worker) => !isSilent(worker, nowMs));
   return viewPool(deps, name, { workers, more }, await deps.poolRecords.get(name));

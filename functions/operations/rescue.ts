@@ -1,11 +1,12 @@
 import { type Manifest, manifestSchema } from "../../shared/domain/manifest.ts";
 import { manifestKey } from "../../shared/domain/object-keys.ts";
-import { type Reason, reasonFor } from "../../shared/domain/reason.ts";
+import { type Reason, type ReasonCode, reasonFor } from "../../shared/domain/reason.ts";
 import { formatSpan } from "../../shared/domain/time-span.ts";
 import { maxAttempts, maxInfrastructureAttempts, timing } from "../../shared/domain/timing.ts";
-import { stateNow, type WorkerState } from "../../shared/domain/worker-state.ts";
+import { stateNow } from "../../shared/domain/worker-state.ts";
 import type { CancelRequest, RescueEvidence, TaskItem } from "../../shared/repository/items.ts";
 import type { AttemptEnd, LeaseProof, Loss } from "../../shared/repository/task-moves.ts";
+import type { WorkerItem } from "../../shared/repository/workers.ts";
 import type { Deps } from "../deps.ts";
 import { outcomeOfCancel } from "./cancel-outcome.ts";
 import { noteSilent } from "./liveness.ts";
@@ -37,7 +38,7 @@ export async function rescueAttempt(
   if (!lease) return { kind: "raced" };
   const proof: LeaseProof = { token: lease.token, seenUntilMs: lease.untilMs };
   const [manifest, loss] = await Promise.all([readManifest(deps, task), observeLoss(deps, task, lease)]);
-  const end = manifest ?? decideEnd(task, loss.reason.detail, cancel);
+  const end = manifest ?? decideEnd(task, loss.reason, cancel);
   if (!end) return { kind: "lost", loss };
   const settlement = await settleAttempt(deps, task, proof, { ...end, rescue: loss.rescue });
   return settlement.kind === "refused" ? { kind: "raced" } : settlement;
@@ -49,7 +50,12 @@ export async function rescueAttempt(
  */
 async function observeLoss(deps: Deps, task: TaskItem, lease: NonNullable<TaskItem["lease"]>): Promise<Loss> {
   const worker = await deps.workers.get(lease.workerId);
-  if (worker) await noteSilent(deps, [worker]);
+  // What cannot be written about the worker now is for the sweep: its task does not wait for that.
+  if (worker) {
+    await noteSilent(deps, [worker]).catch((error: unknown) =>
+      deps.log.warn({ err: error, workerId: worker.workerId }, "that a worker is lost is not written down yet"),
+    );
+  }
   const nowMs = deps.now();
   const rescue: RescueEvidence = {
     at: new Date(nowMs).toISOString(),
@@ -59,34 +65,41 @@ async function observeLoss(deps: Deps, task: TaskItem, lease: NonNullable<TaskIt
       : {}),
   };
   const ranOut = `its lease ran out ${formatSpan(nowMs - lease.untilMs)} ago`;
-  const silentMs = worker && nowMs - worker.lastSeenMs;
-  const detail = `attempt ${task.attempt}: worker ${lease.workerId} ${describeWorker(ranOut, worker?.state, silentMs)}`;
-  return { reason: reasonFor("worker_lost", detail), rescue };
+  const code = codeOfLoss(worker);
+  const who = `worker ${lease.workerId}${code === "spot_interrupted" ? ", whose machine was to be taken away," : ""}`;
+  const detail = `attempt ${task.attempt}: ${who} ${describeWorker(worker, nowMs)}; ${ranOut}`;
+  return { reason: reasonFor(code, detail), rescue };
 }
 
-function describeWorker(ranOut: string, state: WorkerState | undefined, silentMs: number | undefined): string {
-  if (silentMs === undefined) return `is not known any more; ${ranOut}`;
+/** A worker that said that its machine is taken away, and then nothing that takes it back, went with it. */
+function codeOfLoss(worker: WorkerItem | undefined): Extract<ReasonCode, "worker_lost" | "spot_interrupted"> {
+  return worker?.drainCause?.kind === "interrupted" ? "spot_interrupted" : "worker_lost";
+}
+
+function describeWorker(worker: WorkerItem | undefined, nowMs: number): string {
+  if (worker === undefined) return "is not known any more";
+  const silentMs = nowMs - worker.lastSeenMs;
   const heard = `${formatSpan(silentMs)} ago`;
-  if (state === "stopped") return `stopped ${heard} and did not end it; ${ranOut}`;
-  if (silentMs > timing.workerSilentMs) return `was last heard of ${heard}; ${ranOut}`;
-  return `was heard of ${heard} but does not hold it: it gave it up, or never heard that it had it; ${ranOut}`;
+  if (worker.state === "stopped") return `stopped ${heard} and did not end it`;
+  if (silentMs > timing.workerSilentMs) return `was last heard of ${heard}`;
+  return `was heard of ${heard} but does not hold it: it gave it up, or never heard that it had it`;
 }
 
 function decideEnd(
   task: TaskItem,
-  lost: string,
+  lost: Reason,
   cancel: Pick<CancelRequest, "cause" | "detail"> | undefined,
 ): AttemptEnd | undefined {
   if (cancel) {
-    const detail = `${cancel.detail}; ${lost}`;
+    const detail = `${cancel.detail}; ${lost.detail}`;
     return { outcome: outcomeOfCancel({ cause: cancel.cause, detail }), ...nothingLeft };
   }
   if (task.infrastructureFailures + 1 < maxInfrastructureAttempts) {
     const outcome = exhaustedOutcome(task);
     return outcome && { outcome, ...nothingLeft };
   }
-  const detail = `${lost}; and infrastructure had failed under ${task.infrastructureFailures} attempts before`;
-  return { outcome: { state: "failed", reason: reasonFor("worker_lost", detail) }, ...nothingLeft };
+  const detail = `${lost.detail}; and infrastructure had failed under ${task.infrastructureFailures} attempts before`;
+  return { outcome: { state: "failed", reason: reasonFor(lost.code, detail) }, ...nothingLeft };
 }
 
 /** How a task ends that has had all the attempts its item has room for, none of which ended it. */

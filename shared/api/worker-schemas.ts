@@ -20,8 +20,8 @@ export const registerWorkerSchema = z
     pool: z.string(),
     slots: z.number().int().min(1),
     provider: z.enum(["local", "ec2", "openstack"]),
-    host: z.string(),
-    version: z.string(),
+    host: z.string().max(255),
+    version: shortText,
     processSteps: z.boolean(),
     /** What the provider calls the machine, and its shape. */
     instanceId: shortText.optional(),

@@ -18,7 +18,7 @@ export function activeEntries({ pool, workerId }: Pick<WorkerItem, "pool" | "wor
 
 /** What a heartbeat leaves on a worker's item beside its state. */
 export function recordOfBeat(beat: Heartbeat, nowMs: number): Record<string, unknown> {
-  const { slotsFree, attempts, number, host, health } = beat;
+  const { slotsFree, attempts, number, host, health, drainCause } = beat;
   return {
     slotsFree,
     held: attempts.length,
@@ -28,6 +28,8 @@ export function recordOfBeat(beat: Heartbeat, nowMs: number): Record<string, unk
     use: host,
     health,
     healthKey: health && healthKeyOf(health),
+    // Its newest: a machine may be taken away while its worker drains for another reason.
+    drainCause: beat.state === "alive" ? undefined : drainCause,
   };
 }
 
@@ -74,7 +76,7 @@ function decideLife(worker: WorkerItem, beat: Heartbeat, nowMs: number): WorkerM
     events,
     set: {
       ...(from === "lost" ? activeEntries(worker, nowMs) : {}),
-      ...(drains && !drained ? { drainingSince: new Date(nowMs).toISOString(), drainCause: beat.drainCause } : {}),
+      ...(drains && !drained ? { drainingSince: new Date(nowMs).toISOString() } : {}),
     },
     remove: [...(from === "lost" ? ["expiresAt", "lostAt"] : []), ...(drains ? [] : ["drainingSince", "drainCause"])],
     ...(wasLive(from) ? {} : { change: { kind, workerId } }),

@@ -172,6 +172,28 @@ describe("what a rescue saw of the worker", () => {
     expect(Date.parse(rescue?.at ?? "") - Date.parse(rescue?.leaseUntil ?? "")).toBe(20_000);
   });
 
+  it("is that its machine was taken away, where that was the last that the worker said", async () => {
+    const { attempts } = await rescueAfter(async (worker) => {
+      await worker.beat([], "draining", { drainCause: { kind: "signal" } });
+      await worker.beat([], "draining", { drainCause: { kind: "interrupted", detail: "terminate" } });
+      plane().clock.advance(timing.workerSilentMs);
+    });
+    const [{ outcome, workerId, rescue } = fail()] = attempts;
+    expect(outcome?.reason).toMatchObject({ code: "spot_interrupted", fault: "infrastructure" });
+    expect(outcome?.reason?.detail).toContain(
+      `worker ${workerId}, whose machine was to be taken away, was last heard of 20 s ago; its lease ran out`,
+    );
+    expect(rescue).toMatchObject({ workerState: "lost" });
+  });
+
+  it("is not that its machine was taken away, where the worker went on after all", async () => {
+    const { attempts } = await rescueAfter(async (worker) => {
+      await worker.beat([], "draining", { drainCause: { kind: "interrupted" } });
+      await worker.beat();
+    });
+    expect(attempts[0]?.outcome?.reason?.code).toBe("worker_lost");
+  });
+
   it("says where nothing is known of the worker", async () => {
     const { attempts } = await rescueAfter(async () => undefined, false);
     expect(attempts[0]?.outcome?.reason?.detail).toContain(`is not known any more; ${ranOut}`);

@@ -19,7 +19,7 @@ import type { Deps } from "../../deps.ts";
 import { claimTasks } from "../../operations/claim.ts";
 import { findPool } from "../../operations/dispatch.ts";
 import { acceptHeartbeat } from "../../operations/heartbeat.ts";
-import { noteSilent } from "../../operations/liveness.ts";
+import { mostNotedForAnswer, noteSilent } from "../../operations/liveness.ts";
 import { reportResult, reportResults } from "../../operations/report.ts";
 import { createRouter, jsonAnswer, jsonBody, pageQuery, securedRoute } from "../route.ts";
 import { viewWorker } from "../views.ts";
@@ -126,7 +126,7 @@ export function workerRoutes(deps: Deps) {
     )
     .openapi(listRoute, async (c) => {
       const { workers, ...more } = await deps.workers.list(c.req.valid("query"));
-      await noteSilent(deps, workers);
+      await noteSilent(deps, workers, { most: mostNotedForAnswer });
       return c.json({ workers: workers.map((worker) => viewWorker(worker, deps.now())), ...more }, 200);
     })
     .openapi(drainRoute, async (c) => {
