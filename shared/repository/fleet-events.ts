@@ -9,6 +9,8 @@ export interface FleetEventQuery {
   pool?: string | undefined;
   limit: number;
   cursor?: string | undefined;
+  /** JSON bytes of a page: it ends with the move that fills it. */
+  maxBytes: number;
   matches: (event: FleetEvent) => boolean;
 }
 
@@ -37,18 +39,22 @@ interface MoveEvents {
 
 export function createFleetEventRepository(table: Table): FleetEventRepository {
   return {
-    async list({ pool, limit, cursor, matches }) {
+    async list({ pool, limit, cursor, maxBytes, matches }) {
       const list = `fleet events ${pool ?? ""}`;
       const events: FleetEvent[] = [];
-      let after = decodeCursor(list, cursor, readPlace);
+      let bytes = 0;
+      const isFull = () => events.length >= limit || bytes >= maxBytes;
+      let after = decodeCursor(list, cursor, (place) => readPlace(place, pool));
       for (let reads = 0; reads < mostReads; reads++) {
         const read = await readPage(table, pool, after);
         for (const move of read.moves) {
-          events.push(...move.events.filter(matches).reverse());
+          const found = move.events.filter(matches).reverse();
+          events.push(...found);
+          bytes += Buffer.byteLength(JSON.stringify(found));
           after = placeOf(move);
-          if (events.length >= limit) break;
+          if (isFull()) break;
         }
-        if (events.length >= limit) break;
+        if (isFull()) break;
         if (!read.more) return { events };
       }
       return after ? { events, cursor: encodeCursor(list, [after.at, after.pool, after.seq]) } : { events };
@@ -96,8 +102,9 @@ function listEntryOf({ at, pool, seq }: Place) {
   return fleetEventListEntry(at, pool, seq);
 }
 
-function readPlace([at, pool, seq]: readonly unknown[]): Place | undefined {
+function readPlace([at, pool, seq]: readonly unknown[], ofPool: string | undefined): Place | undefined {
   if (typeof at !== "string" || !/^[\d:.TZ-]{1,40}$/.test(at)) return undefined;
   if (typeof pool !== "string" || !/^[a-z0-9_-]{1,64}$/.test(pool)) return undefined;
+  if (ofPool !== undefined && ofPool !== pool) return undefined;
   return Number.isSafeInteger(seq) ? { at, pool, seq: Number(seq) } : undefined;
 }

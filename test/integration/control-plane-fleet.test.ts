@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { type FleetEvent, fleetEventSchema } from "../../events/index.ts";
 import type { FleetEventPage, ForgottenPool, Pool, PoolList, WorkerPage } from "../../shared/api/schemas.ts";
 import { timing } from "../../shared/domain/timing.ts";
+import { encodeCursor } from "../../shared/repository/cursors.ts";
 import type { ControlPlane } from "../support/control-plane.ts";
 import { noopJob } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
@@ -419,6 +420,9 @@ describe("the events of all pools", () => {
     expect(await readTypes("&type=worker_undrained")).toHaveLength(4);
     expect((await plane().request("/v1/history/events?type=nothing")).status).toBe(400);
     expect((await plane().request("/v1/history/events?cursor=abc")).status).toBe(400);
+    // Made to look like this list's, but its place is in another pool.
+    const forged = encodeCursor("fleet events default", [new Date(0).toISOString(), "large", 1]);
+    expect((await plane().request(`/v1/history/events?pool=default&cursor=${forged}`)).status).toBe(400);
   });
 });
 

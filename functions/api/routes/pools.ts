@@ -77,6 +77,7 @@ export function poolRoutes(deps: Deps) {
         pool: pool ?? (worker && (await deps.workers.get(worker))?.pool),
         limit,
         cursor,
+        maxBytes: deps.limits.eventPageBytes,
         matches: (event) =>
           (type === undefined || event.type === type) &&
           (worker === undefined || ("workerId" in event && event.workerId === worker)),
