@@ -23,6 +23,8 @@ export const taskMetricsSchema = z
     sources: z.array(z.string()),
     /** How often it was sampled. */
     samples: z.number().int(),
+    /** Snapshots of samples that are damaged: the series lack them. Absent where there are none. */
+    unreadable: z.number().int().optional(),
     /** False while there may be more: it runs, or its worker died and no other has stored the rest yet. */
     complete: z.boolean(),
     footprint: footprintSchema.optional(),

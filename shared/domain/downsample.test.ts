@@ -12,6 +12,11 @@ describe("downsample", () => {
     expect(downsample([], 10)).toEqual([]);
   });
 
+  it("uses the room of extremes that are its ends", () => {
+    const rising = series(5, (place) => place);
+    expect(downsample(rising, 4)).toHaveLength(4);
+  });
+
   it("keeps a spike of one sample in a day of them, and a dip", () => {
     const points = series(17_280, (place) => (place === 12_345 ? 400 : place === 12_346 ? 1 : 20 + (place % 3)));
     const kept = downsample(points, 200);

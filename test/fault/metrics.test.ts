@@ -5,6 +5,7 @@ import { readSamples } from "../../functions/operations/read-metrics.ts";
 import type { TaskMetrics } from "../../shared/api/metric-schemas.ts";
 import type { Task } from "../../shared/api/schemas.ts";
 import type { MetricSample } from "../../shared/domain/metric-sample.ts";
+import { createLogger } from "../../shared/log.ts";
 import { readRecords } from "../../workers/metrics/spool-format.ts";
 import { openBucket } from "../support/chaos/bucket-checks.ts";
 import { greet, planCompleting, useFaultStacks } from "../support/chaos/fault-fixture.ts";
@@ -14,6 +15,7 @@ import { eventually } from "../support/eventually.ts";
 import { step } from "../support/jobs.ts";
 
 const startStack = useFaultStacks();
+const silentLog = createLogger("test", { level: "silent" });
 const heldBytes = 20_000_000;
 /** Takes memory and cpu, then stays: its first attempt until something ends it. */
 const burn = [
@@ -71,7 +73,10 @@ describe("a worker that is killed while it takes samples", () => {
         const metrics = await readMetrics(task, "attempt=1");
         return metrics.complete ? metrics : undefined;
       }, "the samples of the attempt that was lost");
-      const { samples } = await readSamples(bucket, { jobId: jobs[task], task, attempt: 1 });
+      const { samples } = await readSamples(
+        { objects: bucket.objects, log: silentLog },
+        { jobId: jobs[task], task, attempt: 1 },
+      );
       const taken = before.get(task) ?? [];
       expect(samples.slice(0, taken.length)).toEqual(taken);
       expect(first.samples).toBe(samples.length);

@@ -63,6 +63,19 @@ describe("the metrics of a task", () => {
     expect(page.tasks[0]).toMatchObject({ footprint });
   });
 
+  it("lack a snapshot that is damaged, and say so; what a clock that was set back makes of them is put in order", async () => {
+    await plane().submit(noopJob(["a"]));
+    const claimed = await plane().createWorker().claimOne();
+    const samples = takeSamples(4);
+    await store(claimed, 1, samples.slice(2));
+    const { key } = await store(claimed, 2, samples);
+    await plane().deps.objects.put(key, "{ half", "application/zstd");
+    await store(claimed, 3, samples.slice(0, 2));
+    const metrics = await readMetrics(claimed);
+    expect(metrics).toMatchObject({ samples: 4, unreadable: 1 });
+    expect(metrics.series[0]?.points.map(([at]) => at)).toEqual(samples.map(({ at }) => at));
+  });
+
   it("of an attempt that was given back are told with what it left", async () => {
     await plane().submit(noopJob(["a"]));
     const worker = plane().createWorker();

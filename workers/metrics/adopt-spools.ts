@@ -93,6 +93,15 @@ async function adoptOne(
     // Another worker was faster.
     if (hasCode(error, "ENOENT")) return;
     log.warn({ path, reason: messageOf(error) }, "samples of a dead worker could not be stored yet");
+    await removeIfOld(path);
+  }
+}
+
+async function removeIfOld(path: string): Promise<void> {
+  try {
     if (Date.now() - (await stat(path)).mtimeMs > keptMs) await rm(path, { force: true });
+  } catch (error) {
+    // Another worker has stored it meanwhile.
+    if (!hasCode(error, "ENOENT")) throw error;
   }
 }

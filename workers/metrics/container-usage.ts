@@ -84,12 +84,18 @@ export class ContainerUsage implements UsageSource {
       const place = findContainerCgroup(mounts, driver, network.containerId) ?? this.#place;
       network.pid = place && listCgroupPids(place)[0];
     }
-    return network.pid === undefined ? undefined : readNetworkCounters(network.pid);
+    const counters = network.pid === undefined ? undefined : readNetworkCounters(network.pid);
+    // Whoever takes the place of a process that is gone is looked for at the next sample.
+    if (counters === undefined) network.pid = undefined;
+    return counters;
   }
 
   #sinceStart(now: NetworkCounters | undefined): Partial<NetworkCounters> {
     if (now === undefined) return {};
-    this.#networkStart ??= now;
+    const start = this.#networkStart ?? now;
+    const wentBack = now.receivedBytes < start.receivedBytes || now.sentBytes < start.sentBytes;
+    // Another namespace in its place, as of a container that was started again: all of its traffic is new.
+    this.#networkStart = wentBack ? { receivedBytes: 0, sentBytes: 0 } : start;
     return {
       receivedBytes: now.receivedBytes - this.#networkStart.receivedBytes,
       sentBytes: now.sentBytes - this.#networkStart.sentBytes,

@@ -22,6 +22,15 @@ test("keeps the last share where too little time has passed for another", async 
   expect((await sampler.sample()).cpu).toBe(0.5);
 });
 
+test("goes on where a core was taken offline, and its times with it", async () => {
+  let cores = [times(1_000, 1_000), times(90_000, 90_000)];
+  const sampler = createHostSampler({ folder: tmpdir(), readCpus: () => cores });
+  cores = [times(2_000, 1_000)];
+  await sampler.sample();
+  cores = [times(2_500, 1_500)];
+  expect((await sampler.sample()).cpu).toBe(0.5);
+});
+
 test("tells memory and disk of this machine", async () => {
   const { memoryBytes, diskBytes } = await createHostSampler({ folder: tmpdir() }).sample();
   expect(memoryBytes.used).toBeGreaterThan(0);

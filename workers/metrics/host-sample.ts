@@ -39,6 +39,9 @@ export function createHostSampler({ folder, readCpus = cpus, readMemory = askMem
       if (now.totalMs - before.totalMs >= shortestMs * cores) {
         cpu = 1 - Math.min(1, Math.max(0, now.idleMs - before.idleMs) / (now.totalMs - before.totalMs));
         before = now;
+      } else if (now.totalMs < before.totalMs) {
+        // A core was taken offline, and its times with it.
+        before = now;
       }
       const memory = readMemory();
       // A file system without inodes or blocks left still answers; one that hangs is for the caller's deadline.
@@ -46,10 +49,15 @@ export function createHostSampler({ folder, readCpus = cpus, readMemory = askMem
       return {
         cpu,
         memoryBytes: { used: memory.total - memory.free, total: memory.total },
-        diskBytes: { free: bavail * bsize, total: blocks * bsize },
+        diskBytes: { free: countable(bavail * bsize), total: countable(blocks * bsize) },
       };
     },
   };
+}
+
+/** Network file systems tell of 2^63 bytes, which nobody who counts in whole numbers takes. */
+function countable(bytes: number): number {
+  return Math.min(Number.MAX_SAFE_INTEGER, bytes);
 }
 
 /** On Linux the free memory includes what caches would give up. */

@@ -101,6 +101,8 @@ export class MetricRecorder {
     if (this.#attempts.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
+    // Until the next attempt it is of another time.
+    this.#host = undefined;
   }
 
   #tick(): void {

@@ -44,7 +44,8 @@ export function sampleBetween(before: UsageAt, now: UsageAt): Omit<UnitSample, "
   const throttledPeriods = since((usage) => usage.throttledPeriods);
   const { memoryBytes, memoryLimitBytes, pids } = now.usage;
   const told = {
-    throttled: periods && throttledPeriods !== undefined ? round((100 * throttledPeriods) / periods) : undefined,
+    throttled:
+      periods && throttledPeriods !== undefined ? round(Math.min(100, (100 * throttledPeriods) / periods)) : undefined,
     memoryLimit: memoryLimitBytes,
     readBytes: since((usage) => usage.readBytes),
     writtenBytes: since((usage) => usage.writtenBytes),

@@ -40,9 +40,9 @@ export function metricRoutes(deps: Deps) {
     const attempt = query.attempt ?? task.attempt;
     if (attempt > task.attempt) throw new AppError("not_found", `task ${name} has no attempt ${attempt}`);
     const record = task.attempts[attempt - 1];
-    const { samples, footprint, hasManifest } =
+    const { samples, unreadable, footprint, hasManifest } =
       record === undefined
-        ? { samples: [], footprint: undefined, hasManifest: false }
+        ? { samples: [], unreadable: 0, footprint: undefined, hasManifest: false }
         : await readSamples(deps, { jobId: job, task: name, attempt });
     const total = record?.footprint ?? footprint;
     return c.json(
@@ -53,6 +53,7 @@ export function metricRoutes(deps: Deps) {
         source,
         sources: listSources(samples),
         samples: samples.length,
+        ...(unreadable > 0 ? { unreadable } : {}),
         complete: hasManifest || hasToldAll(record),
         ...(total ? { footprint: total } : {}),
         series: buildSeries(samples, parseSource(source) ?? "task", points),
