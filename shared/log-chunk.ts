@@ -1,6 +1,7 @@
 import { promisify } from "node:util";
 import { constants, zstdCompress, zstdDecompress } from "node:zlib";
 import { formatLogRuns, type LogContent, parseLogRuns } from "./domain/log-line.ts";
+import type { LogChunkName } from "./domain/object-keys.ts";
 
 const compress = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);
@@ -9,6 +10,7 @@ const decompress = promisify(zstdDecompress);
 const skippableMagic = 0x184d2a50;
 const lengthBytes = 4;
 const headBytes = 2 * lengthBytes;
+const unreadable = "this is no chunk of a log, or it is damaged, or another version of Sluice wrote it";
 
 /** Texts of this size come from a step in full flow: half the CPU then counts for more than some percent of bytes. */
 const largeTextBytes = 256 * 1024;
@@ -20,7 +22,7 @@ const leastPieceBytes = 16 * 1024;
 /**
  * A chunk of a log as it is stored: its text in one frame of zstd, so that every decoder gives the text; behind it, in a
  * frame that decoders pass over, the runs (compressed) and at the very end their length. `content` must not change until
- * it is done.
+ * it is done. Each frame has a checksum: what was damaged is not taken for what was printed.
  */
 export async function packLogChunk({ text, runs }: LogContent): Promise<Buffer> {
   const index = Buffer.from(formatLogRuns(runs));
@@ -33,6 +35,25 @@ export async function packLogChunk({ text, runs }: LogContent): Promise<Buffer> 
   return Buffer.concat([packedText, head, packedIndex, tail]);
 }
 
+/**
+ * Reads a chunk that was stored as `name` says. One that is damaged, or in the form of another version, is a line that says
+ * so: the rest of the log is worth reading all the same.
+ */
+export async function readLogChunk(
+  stored: Uint8Array,
+  { lines, bytes, firstAtMs }: Pick<LogChunkName, "lines" | "bytes" | "firstAtMs">,
+): Promise<LogContent> {
+  try {
+    return await unpackLogChunk(stored);
+  } catch (error) {
+    const what = `${lines} ${lines === 1 ? "line" : "lines"} (${bytes} bytes) cannot be read`;
+    const why = error instanceof Error ? error.message : String(error);
+    const text = Buffer.from(`[sluice] ${what}: ${why.replaceAll("\n", " ")}\n`);
+    const run = { atMs: firstAtMs, stream: "stderr" as const, partial: false, lines: 1, bytes: text.length };
+    return { text, runs: [run], isNotice: true };
+  }
+}
+
 /** Reads what `packLogChunk` made. Throws where it is something else. */
 export async function unpackLogChunk(stored: Uint8Array): Promise<LogContent> {
   const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
@@ -40,13 +61,15 @@ export async function unpackLogChunk(stored: Uint8Array): Promise<LogContent> {
   const indexStart = indexEnd - (indexEnd < 0 ? 0 : bytes.readUInt32LE(indexEnd));
   const textEnd = indexStart - headBytes;
   if (textEnd < 0 || bytes.readUInt32LE(textEnd) !== skippableMagic) {
-    throw new Error("this is no chunk of a log, or it is damaged");
+    throw new Error(unreadable);
   }
   const [text, index] = await Promise.all([
     decompress(bytes.subarray(0, textEnd)),
     decompress(bytes.subarray(indexStart, indexEnd)),
   ]);
-  return { text, runs: parseLogRuns(index.toString()) };
+  const runs = parseLogRuns(index.toString());
+  if (runs.reduce((sum, run) => sum + run.bytes, 0) !== text.length) throw new Error(unreadable);
+  return { text, runs };
 }
 
 function compressBytes(bytes: Buffer): Promise<Buffer> {
@@ -54,6 +77,7 @@ function compressBytes(bytes: Buffer): Promise<Buffer> {
     chunkSize: Math.min(mostPieceBytes, Math.max(leastPieceBytes, bytes.length >> 2)),
     params: {
       [constants.ZSTD_c_compressionLevel]: bytes.length >= largeTextBytes ? levels.fast : levels.thorough,
+      [constants.ZSTD_c_checksumFlag]: 1,
     },
   });
 }

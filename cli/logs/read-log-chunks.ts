@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { ApiLogChunk } from "../../shared/api/schemas.ts";
 import type { ApiClient, LogQuery } from "../../shared/api-client/index.ts";
 import { type LogContent, sliceLog } from "../../shared/domain/log-line.ts";
-import { unpackLogChunk } from "../../shared/log-chunk.ts";
+import { readLogChunk } from "../../shared/log-chunk.ts";
 import { readAhead } from "../../shared/read-ahead.ts";
 import { CliError, exitCodes } from "../errors.ts";
 
@@ -66,10 +66,11 @@ async function* listChunks(
 /** Fetches a chunk; where that does not work by a new link, for links end while somebody reads page by page. */
 async function fetchChunk(api: ApiClient, options: LogChunksOptions, listed: ListedChunk): Promise<LogContent> {
   const { signal } = options;
+  const { lines, bytes, firstAt } = listed.chunk;
   let { url } = listed.chunk;
   for (let tried = 1; ; tried++) {
     const fetched = await download(url, signal);
-    if (Buffer.isBuffer(fetched)) return unpackLogChunk(fetched);
+    if (Buffer.isBuffer(fetched)) return readLogChunk(fetched, { lines, bytes, firstAtMs: Date.parse(firstAt) });
     if (tried === tries) {
       throw new CliError(exitCodes.failed, `a part of this log could not be fetched: ${fetched}; try again`);
     }

@@ -1,6 +1,6 @@
 import pLimit from "p-limit";
 import type { ApiLogLine } from "../../shared/api/schemas.ts";
-import { eachLogLine, findLogLine, type LogContent } from "../../shared/domain/log-line.ts";
+import { eachLogLine, type LogContent, sliceLog } from "../../shared/domain/log-line.ts";
 import { readAhead } from "../../shared/read-ahead.ts";
 import type { Deps } from "../deps.ts";
 import { createLogChunkIndex, type LogChunk, type LogChunkIndex, type LogSource, type OneLog } from "./log-chunks.ts";
@@ -62,7 +62,7 @@ export interface LogReader {
 /** Creates the reader of what was chosen. */
 export function createLogReader(deps: ReaderDeps, source: LogSource): LogReader {
   const index = createLogChunkIndex(deps.objects, source);
-  const readContent = (chunk: LogChunk) => deps.logContents.get(chunk.key);
+  const readContent = (chunk: LogChunk) => deps.logContents.get(chunk);
   const parts: Parts = { index, source, maxBytes: deps.limits.logPageBytes, readContent };
   return {
     readPage: (from, limit) => readPage(parts, from, limit),
@@ -105,7 +105,7 @@ async function readPage(parts: Parts, from: LogPosition, limit: number): Promise
   let bytes = 0;
   for (const [place, chunk] of needed.entries()) {
     for (const entry of eachEntry(parts.source, chunk, contents[place], from.attempt, skipIn(chunk))) {
-      bytes += Buffer.byteLength(entry.line.text);
+      bytes += answerBytes(entry);
       // At least one line, or a very long one would never be read.
       if (entries.length >= limit || (entries.length > 0 && bytes > parts.maxBytes)) {
         return { entries, next, exhausted: false };
@@ -158,7 +158,7 @@ async function readTail(parts: Parts, attempt: number, count: number): Promise<O
       const wanted = count - entries.length - found.length;
       const first = Math.max(0, chunk.lines - wanted);
       for (const entry of [...eachEntry(parts.source, chunk, contents[place], attempt, first)].reverse()) {
-        bytes += Buffer.byteLength(entry.line.text);
+        bytes += answerBytes(entry);
         if (bytes > parts.maxBytes && entries.length + found.length > 0) break;
         found.push(entry);
       }
@@ -213,10 +213,10 @@ async function* readText(parts: Parts, from: LogPosition, lastLine: number): Asy
     from,
     ({ firstLine }) => firstLine <= lastLine,
     (chunk, content) => {
-      const isFirst = chunk.step === from.step && chunk.sequence === from.sequence;
-      const start = isFirst ? findLogLine(content, from.skip) : 0;
+      const first = linesBefore(chunk, from);
       const isLast = chunk.firstLine + chunk.lines > lastLine;
-      return content.text.subarray(start, isLast ? findLogLine(content, lastLine - chunk.firstLine + 1) : undefined);
+      if (first === 0 && !isLast) return content.text;
+      return sliceLog(content, first, isLast ? lastLine - chunk.firstLine + 1 : chunk.lines).text;
     },
   );
 }
@@ -226,9 +226,14 @@ async function* readBytes(parts: Parts, log: OneLog, start: number, end: number)
   if (first === undefined) return;
   const from = positionIn(first, log.attempt, 0);
   const isWanted = ({ step, firstByte }: LogChunk) => step === log.step && firstByte < end;
-  yield* eachText(parts, from, isWanted, ({ firstByte }, { text }) =>
-    text.subarray(Math.max(0, start - firstByte), end - firstByte),
+  yield* eachText(parts, from, isWanted, ({ firstByte, bytes }, { text }) =>
+    fitText(text, bytes).subarray(Math.max(0, start - firstByte), end - firstByte),
   );
+}
+
+/** What stands for a chunk that cannot be read takes its place to the byte: what is behind it is where it was. */
+function fitText(text: Buffer, bytes: number): Buffer {
+  return text.length === bytes ? text : Buffer.concat([text, Buffer.alloc(bytes, "\n")], bytes);
 }
 
 /** What is wanted of the texts of chunks, from a position on up to the first that is not wanted: each is fetched once. */
@@ -262,6 +267,11 @@ async function* eachChunk({ index }: Parts, from: LogPosition): AsyncGenerator<L
     const last = chunks.at(-1);
     at = more && last ? positionAfter(last, from.attempt) : undefined;
   }
+}
+
+/** What a line's text takes in an answer: as JSON, in which a control character has six bytes. */
+function answerBytes({ line: { text } }: LogEntry): number {
+  return Buffer.byteLength(JSON.stringify(text));
 }
 
 /** A line as it stands in the text of its log. */
@@ -301,7 +311,10 @@ function* eachEntry(
         text,
         ...(partial ? { partial } : {}),
       },
-      next: { attempt, step: chunk.step, sequence: chunk.sequence, skip: ++index },
+      next: content.isNotice
+        ? positionAfter(chunk, attempt)
+        : { attempt, step: chunk.step, sequence: chunk.sequence, skip: index + 1 },
     };
+    index += 1;
   }
 }

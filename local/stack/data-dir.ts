@@ -6,7 +6,7 @@ import { explainDiskErrors, makeFolder } from "./make-folder.ts";
 import { StartError } from "./start-error.ts";
 
 /** Format of the data folder; a change that older data does not survive raises it. */
-const dataVersion = 1;
+const dataVersion = 2;
 
 /** What a stack keeps between its starts: who may reach it, and where its servers listen. */
 export interface StackState {

@@ -202,6 +202,8 @@ export const logChunkSchema = z.object({
   lines: z.number().int().nonnegative(),
   /** Of its text. */
   bytes: z.number().int().nonnegative(),
+  /** Time of its first line. */
+  firstAt: z.string(),
   /** Lines at its beginning, and at its end, that were not asked for. */
   skip: z.number().int().nonnegative(),
   drop: z.number().int().nonnegative(),

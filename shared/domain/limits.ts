@@ -42,7 +42,7 @@ export const limits = {
   eventPageBytes: 1024 * 1024,
   /** Lines of one page of a log, and of its end. May be lowered. */
   logPageLines: 5_000,
-  /** Bytes of the text of one page of a log. May be lowered; a page has one line at least. */
+  /** Bytes of the text of one page of a log, as JSON. May be lowered; a page has one line at least. */
   logPageBytes: 2 * 1024 * 1024,
   /** Points of each series of a task's metrics, unless asked for more or fewer, and at most. */
   defaultMetricPoints: 200,

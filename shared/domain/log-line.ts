@@ -21,6 +21,8 @@ export interface LogRun extends Omit<LogLine, "text"> {
 export interface LogContent {
   text: Buffer;
   runs: readonly LogRun[];
+  /** It is one line that stands for all that the chunk held, whichever of them are asked for: nobody can read them. */
+  isNotice?: true;
 }
 
 const newline = 0x0a;
@@ -61,8 +63,8 @@ export function parseLogRuns(text: string): LogRun[] {
 }
 
 /** The lines of a chunk from line `first` (0-based) on. */
-export function* eachLogLine({ text, runs }: LogContent, first = 0): Generator<LogLine> {
-  let skip = first;
+export function* eachLogLine({ text, runs, isNotice }: LogContent, first = 0): Generator<LogLine> {
+  let skip = isNotice ? 0 : first;
   let at = 0;
   for (const { atMs, stream, partial, lines, bytes } of runs) {
     const end = at + bytes;
@@ -97,6 +99,7 @@ export function findLogLine({ text, runs }: LogContent, line: number): number {
 
 /** The lines `[first, end)` of a chunk; it shares its memory. */
 export function sliceLog(content: LogContent, first: number, end: number): LogContent {
+  if (content.isNotice) return content;
   const [textStart, textEnd] = [findLogLine(content, first), findLogLine(content, end)];
   const runs: LogRun[] = [];
   let line = 0;

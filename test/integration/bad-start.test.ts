@@ -45,12 +45,13 @@ it("refuses a data folder that another stack runs on", async () => {
   expect(second.stderr).toContain("another local stack is running");
 });
 
-it("refuses data of another format and says how to begin anew", async () => {
+it.each([1, 99])("refuses data of format %i and says how to begin anew", async (version) => {
   const dataDir = join(folder, "data");
   await mkdir(dataDir);
-  await writeFile(join(dataDir, "state.json"), JSON.stringify({ version: 99 }));
+  await writeFile(join(dataDir, "state.json"), JSON.stringify({ version }));
   const { code, stderr } = await runCli(undefined, ["dev", "--data-dir", dataDir]);
   expect(code).not.toBe(0);
+  expect(stderr).toContain(`format ${version}, this one reads 2`);
   expect(stderr).toContain("--reset");
 });
 

@@ -1,6 +1,8 @@
+import { zstdCompressSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import type { ApiLogLine, LogPage } from "../../shared/api/schemas.ts";
 import type { ClaimedTask } from "../../shared/api/worker-schemas.ts";
+import { stepLogPrefix } from "../../shared/domain/object-keys.ts";
 import { noopJob } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
 import { createShipper } from "../support/control-plane-logs.ts";
@@ -121,6 +123,32 @@ describe("pages of a log", () => {
     const pages = await readPages(`${path}?limit=1000`);
     expect(pages.flatMap((page) => textsOf(page.lines))).toEqual(long);
     expect(Math.max(...pages.map((page) => page.lines.length))).toBe(2);
+  });
+
+  it("say in one line what of a log cannot be read, and hold all that is around it, whichever way it is read", async () => {
+    const { path, claimed } = await runLoggedTask();
+    const prefix = stepLogPrefix(claimed.jobId, "a", 1, 1);
+    const { objects } = await plane().deps.objects.list(prefix);
+    // The chunk of lines 3 to 5, in the form of an earlier version: no runs behind the text.
+    await plane().deps.objects.put(objects[1]?.key ?? "", zstdCompressSync("one-3\n"), "application/zstd");
+    const notice = expect.stringMatching(/^\[sluice\] \d lines? \(\d+ bytes\) cannot be read: /);
+    const expected = [...numbered("one", 3), notice, ...numbered("one", 3, 4), ...numbered("two", 5)];
+    for (const limit of [1, 2, 100]) {
+      expect((await readPages(`${path}?limit=${limit}`)).flatMap((page) => textsOf(page.lines))).toEqual(expected);
+    }
+    expect((await readStream(path)).texts).toEqual(expected);
+    const page = await plane().call<LogPage>(`${path}?step=1&lines=3-3`);
+    expect(page.lines).toMatchObject([{ line: 3, text: notice, stream: "stderr" }]);
+    expect(textsOf((await plane().call<LogPage>(`${path}?step=1&tail=4`)).lines)).toEqual([
+      notice,
+      ...numbered("one", 3, 4),
+    ]);
+    const text = await (await plane().request(path, { headers: { accept: "text/plain" } })).text();
+    expect(text.trimEnd().split("\n")).toEqual(expected);
+    // What is behind it stands where it stood.
+    const bytes = await plane().request(`${path}?step=1`, { headers: { range: "bytes=12-29" } });
+    expect([bytes.status, (await bytes.text()).slice(-6)]).toEqual([206, "one-4\n"]);
+    expect((await plane().request(`${path}?since=${encodeURIComponent(new Date(0).toISOString())}`)).status).toBe(200);
   });
 
   it("are of the newest attempt, or of the one named", async () => {

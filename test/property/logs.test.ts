@@ -106,7 +106,7 @@ describe("what is read of a log", () => {
           for (let position = from, more = true; more; ) {
             const page = await all.listChunks(position, 1 + (seed % 3));
             for (const { chunk, skip } of page.chunks) {
-              const content = sliceLog(await logContents.get(chunk.key), skip, chunk.lines);
+              const content = sliceLog(await logContents.get(chunk), skip, chunk.lines);
               texts.push(...[...eachLogLine(content)].map(lineText));
               expect(content.text.toString()).toBe(texts.slice(skip - chunk.lines).join(""));
             }

@@ -204,7 +204,7 @@ async function listLogChunks(fake: FakeApi, job: FakeJob, task: Task, { query }:
   fake.objects.set(path, await packLogChunk({ text, runs }));
   const chunk = {
     ...{ url: `${fake.url}${path}?signature=x`, step: 1, firstLine: 0, lines: all.length, bytes: text.length },
-    ...{ skip: Number(first), drop: all.length - end, cursor: first },
+    ...{ skip: Number(first), drop: all.length - end, cursor: first, firstAt: all[0]?.at ?? "" },
   };
   const attempt = Number(query.get("attempt") ?? task.attempt);
   const expiresAt = new Date(Date.now() + 900_000).toISOString();

@@ -35,12 +35,13 @@ export function logChunkRoutes(deps: Deps) {
     const linesEnd = (lines?.last ?? Number.POSITIVE_INFINITY) + 1;
     const wanted = page.chunks.filter(({ chunk }) => chunk.firstLine < linesEnd);
     const chunks = await Promise.all(
-      wanted.map(async ({ chunk: { key, step, sequence, firstLine, lines: count, bytes }, skip }) => ({
+      wanted.map(async ({ chunk: { key, step, sequence, firstLine, lines: count, bytes, firstAtMs }, skip }) => ({
         url: await deps.objects.presignGet(key, { expiresSeconds: linkSeconds }),
         ...(choice.service === undefined ? { step } : { service: choice.service }),
         firstLine,
         lines: count,
         bytes,
+        firstAt: new Date(firstAtMs).toISOString(),
         skip,
         drop: Math.max(0, firstLine + count - linesEnd),
         cursor: formatLogCursor({ attempt, step, sequence, skip }),
