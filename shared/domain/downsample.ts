@@ -13,7 +13,7 @@ export function downsample(points: readonly Point[], limit: number): Point[] {
   const wanted = Math.max(fewestPoints, limit);
   if (points.length <= wanted) return [...points];
   // The ends stay anyway.
-  const extremes = new Set(findExtremes(points)).difference(new Set([0, points.length - 1]));
+  const extremes = new Set(findExtremes(points).filter((place) => place > 0 && place < points.length - 1));
   const places = new Set([...pickTriangles(points, wanted - extremes.size), ...extremes]);
   return points.filter((_, place) => places.has(place));
 }
