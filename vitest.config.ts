@@ -18,7 +18,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["{shared,events,functions,workers,cli,local}/**/*.test.ts", "test/property/**/*.test.ts"],
+          include: ["{shared,events,functions,workers,cli,local,console}/**/*.test.ts", "test/property/**/*.test.ts"],
           maxWorkers,
           // A machine that is busy with other things makes a test slow, not wrong.
           testTimeout: 30_000,

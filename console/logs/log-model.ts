@@ -1,4 +1,5 @@
 import type { ApiLogLine } from "../../shared/api/schemas.ts";
+import { backoffMs } from "../../shared/api-client/backoff.ts";
 import type { ApiClient } from "../../shared/api-client/index.ts";
 
 /** One log of an attempt: of a step or of a service. */
@@ -22,7 +23,23 @@ export interface LogRow {
 
 const linesPerPage = 500;
 const keptPages = 80;
+/** Lines may be long: of text in pages that are not in view, so many characters are kept. */
+const keptCharacters = 16 * 1024 * 1024;
+/** As many pages as can be in view. */
+const pagesInView = 6;
 const parallelReads = 3;
+const backoff = { firstMs: 500, longestMs: 10_000 };
+
+interface LogPage {
+  lines: ApiLogLine[];
+  characters: number;
+  /** How many lines of the page there were, as far as was known, when it was read. */
+  known: number;
+}
+
+function countOnPage({ lines }: LogSection, page: number): number {
+  return Math.min(linesPerPage, lines - page * linesPerPage);
+}
 
 /**
  * The logs of one attempt as rows. Only pages that are looked at are read, and only so many are kept: a log of any
@@ -32,11 +49,13 @@ export class LogModel {
   readonly #api: ApiClient;
   readonly #place: { job: string; task: string; attempt: number };
   readonly #listeners = new Set<() => void>();
-  /** Pages by `key/page`, in the order in which they were used. */
-  readonly #pages = new Map<string, ApiLogLine[]>();
+  /** Pages by `key/page`, in the order in which they were read. */
+  readonly #pages = new Map<string, LogPage>();
   readonly #reading = new Set<string>();
   readonly #stop = new AbortController();
   #wanted: { section: LogSection; page: number }[] = [];
+  #failures = 0;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #version = 0;
   #scheduled = false;
   sections: readonly LogSection[];
@@ -56,7 +75,14 @@ export class LogModel {
   readonly getVersion = (): number => this.#version;
 
   close(): void {
+    clearTimeout(this.#retryTimer);
     this.#stop.abort();
+  }
+
+  /** Tells that the log cannot be followed. */
+  fail(error: unknown): void {
+    this.error = error instanceof Error ? error : new Error(String(error));
+    this.#tell();
   }
 
   get rows(): number {
@@ -89,7 +115,7 @@ export class LogModel {
   }
 
   /** Takes what is known of a log as a whole; a log only grows. */
-  note(key: string, lines: number, notes: readonly string[]): void {
+  note({ key, lines, notes }: LogSection): void {
     this.#change(key, (known) => ({ ...known, lines: Math.max(known.lines, lines), notes }));
   }
 
@@ -97,13 +123,16 @@ export class LogModel {
   addLine(line: ApiLogLine): void {
     const key = line.service ?? String(line.step);
     const page = this.#pages.get(`${key}/${Math.floor(line.line / linesPerPage)}`);
-    if (page) page[line.line % linesPerPage] = line;
+    if (page) {
+      page.lines[line.line % linesPerPage] = line;
+      page.characters += line.text.length;
+    }
     this.#change(key, (known) => ({ ...known, lines: Math.max(known.lines, line.line + 1) }));
   }
 
   /** A line, where it has been read. */
   lineAt(section: LogSection, line: number): ApiLogLine | undefined {
-    return this.#pages.get(`${section.key}/${Math.floor(line / linesPerPage)}`)?.[line % linesPerPage];
+    return this.#pages.get(`${section.key}/${Math.floor(line / linesPerPage)}`)?.lines[line % linesPerPage];
   }
 
   /** Reads what of these rows has not been read; what was wanted before and is not any more is left. */
@@ -112,13 +141,16 @@ export class LogModel {
     for (const { section, line } of rows) {
       if (line === undefined || this.lineAt(section, line)) continue;
       const page = Math.floor(line / linesPerPage);
-      wanted.set(`${section.key}/${page}`, { section, page });
+      const name = `${section.key}/${page}`;
+      // What was not there when the log was as long as now is lost: it would be asked for again and again.
+      if (countOnPage(section, page) > (this.#pages.get(name)?.known ?? -1)) wanted.set(name, { section, page });
     }
     this.#wanted = [...wanted.values()];
     this.#readNext();
   }
 
   #readNext(): void {
+    if (this.#retryTimer !== undefined) return;
     for (const { section, page } of this.#wanted) {
       if (this.#reading.size >= parallelReads || this.#stop.signal.aborted) return;
       const name = `${section.key}/${page}`;
@@ -127,41 +159,61 @@ export class LogModel {
       this.#readPage(section, page)
         .then((lines) => {
           this.error = undefined;
+          this.#failures = 0;
           this.#keep(name, lines);
+          this.#wanted = this.#wanted.filter((wish) => `${wish.section.key}/${wish.page}` !== name);
         })
         .catch((error: unknown) => {
-          if (!this.#stop.signal.aborted) this.error = error instanceof Error ? error : new Error(String(error));
+          if (!this.#stop.signal.aborted) this.#retryLater(error);
         })
         .finally(() => {
           this.#reading.delete(name);
-          this.#wanted = this.#wanted.filter((wish) => `${wish.section.key}/${wish.page}` !== name);
           this.#tell();
           this.#readNext();
         });
     }
   }
 
-  async #readPage(section: LogSection, page: number): Promise<ApiLogLine[]> {
+  #retryLater(error: unknown): void {
+    this.error = error instanceof Error ? error : new Error(String(error));
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = setTimeout(
+      () => {
+        this.#retryTimer = undefined;
+        this.#readNext();
+      },
+      backoffMs(backoff, ++this.#failures),
+    );
+  }
+
+  async #readPage(section: LogSection, page: number): Promise<LogPage> {
     const { job, task, attempt } = this.#place;
     const first = page * linesPerPage;
     const query = { attempt, ...section.choice, lines: `${first}-${first + linesPerPage - 1}`, limit: linesPerPage };
     const lines: ApiLogLine[] = [];
+    let characters = 0;
     // A part may have fewer lines than asked for: long ones make an answer full.
     for (let cursor: string | undefined; ; ) {
       const part = await this.#api.readLog(job, task, { ...query, cursor }, { signal: this.#stop.signal });
-      for (const line of part.lines) lines[line.line - first] = line;
+      for (const line of part.lines) {
+        lines[line.line - first] = line;
+        characters += line.text.length;
+      }
       if (part.complete || part.lines.length === 0) break;
       cursor = part.cursor;
     }
-    return lines;
+    return { lines, characters, known: countOnPage(section, page) };
   }
 
-  #keep(name: string, lines: ApiLogLine[]): void {
+  #keep(name: string, page: LogPage): void {
     this.#pages.delete(name);
-    this.#pages.set(name, lines);
-    for (const oldest of this.#pages.keys()) {
-      if (this.#pages.size <= keptPages) break;
+    this.#pages.set(name, page);
+    let characters = [...this.#pages.values()].reduce((sum, kept) => sum + kept.characters, 0);
+    for (const [oldest, kept] of this.#pages) {
+      const isRoomy = this.#pages.size <= keptPages && characters <= keptCharacters;
+      if (isRoomy || this.#pages.size <= pagesInView) break;
       this.#pages.delete(oldest);
+      characters -= kept.characters;
     }
   }
 

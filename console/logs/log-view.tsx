@@ -1,4 +1,13 @@
-import { type KeyboardEvent, useEffect, useLayoutEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import {
+  type KeyboardEvent,
+  type RefObject,
+  useEffect,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState,
+  useSyncExternalStore,
+} from "react";
 import type { ApiLogLine } from "../../shared/api/schemas.ts";
 import { plural } from "../../shared/domain/format.ts";
 import { api } from "../api/client.ts";
@@ -6,9 +15,20 @@ import { Button } from "../ui/button.tsx";
 import { explainError } from "../ui/error-panel.tsx";
 import { LogModel, type LogRow, type LogSection } from "./log-model.ts";
 import { LogText } from "./log-text.tsx";
-import { rowHeightPx, scrollTopOf, useRowWindow } from "./row-window.ts";
+import {
+  countInView,
+  type RowGeometry,
+  rowHeightPx,
+  scrollHeight,
+  topOf,
+  useScrollPlace,
+  windowAt,
+} from "./row-window.ts";
+import { useFollow } from "./use-follow.ts";
 import { useLogSearch } from "./use-log-search.ts";
 import "./logs.css";
+
+const leastHeightPx = 120;
 
 interface LogViewProps {
   job: string;
@@ -18,32 +38,40 @@ interface LogViewProps {
   sections: readonly LogSection[];
   /** Whether the attempt still writes. */
   isRunning: boolean;
+  /** Whether what it printed last may be missing. */
+  isEndLost: boolean;
   /** The line that the address names, as `1:42`. */
   linked: string | undefined;
   onLink: (place: string) => void;
 }
 
 /** The logs of one attempt, in full: read as far as they are looked at. */
-export function LogView({ job, task, attempt, sections, isRunning, linked, onLink }: LogViewProps) {
+export function LogView({ job, task, attempt, sections, isRunning, isEndLost, linked, onLink }: LogViewProps) {
   const place = useMemo(() => ({ job, task, attempt }), [job, task, attempt]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: what comes later is taken in below
   const model = useMemo(() => new LogModel(api, place, sections), [place]);
   useSyncExternalStore(model.subscribe, model.getVersion);
   useEffect(() => {
-    for (const { key, lines, notes } of sections) model.note(key, lines, notes);
+    for (const section of sections) model.note(section);
   }, [model, sections]);
   useEffect(() => () => model.close(), [model]);
-  const isLive = useFollow(model, place, isRunning);
+  useFollow(model, place, isRunning);
 
   const scroller = useRef<HTMLDivElement>(null);
+  const shifted = useRef<HTMLDivElement>(null);
   const { rows } = model;
-  const view = useRowWindow(scroller, rows);
   const [isAtEnd, setAtEnd] = useState(isRunning && linked === undefined);
   const [showsTimes, setShowsTimes] = useState(false);
   const [wraps, setWraps] = useState(false);
+  const { topPx, heightPx } = useScrollPlace(scroller);
+  const geometry: RowGeometry = { rows, heightPx, wraps };
+  const view = windowAt(topPx, geometry);
+  // Wrapped rows may need more room than there is: at the end the last of them are drawn, and stand at the bottom.
+  const isBottomUp = wraps && isAtEnd;
+  const first = isBottomUp ? Math.max(0, rows - countInView(heightPx)) : view.first;
 
   const drawn: LogRow[] = [];
-  for (let row = view.first; row < view.first + view.count; row++) {
+  for (let row = first; row < first + (isBottomUp ? countInView(heightPx) : view.count); row++) {
     const located = model.locate(row);
     if (located) drawn.push(located);
   }
@@ -59,16 +87,32 @@ export function LogView({ job, task, attempt, sections, isRunning, linked, onLin
   useLayoutEffect(() => {
     const element = scroller.current;
     const row = target && model.rowOf(target.key, target.line);
-    if (row === undefined || !element || view.heightPx === 0) return;
-    element.scrollTop = scrollTopOf(row, rows, element.clientHeight);
+    if (row === undefined || !element || heightPx === 0) return;
+    element.scrollTop = topOf(row, { rows, heightPx, wraps }, "third");
     element.scrollIntoView({ block: "nearest" });
     setTarget(undefined);
-  }, [target, rows, model, view.heightPx]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: with each line that comes
-  useEffect(() => {
+  }, [target, rows, model, heightPx, wraps]);
+  useShift(shifted, { heightPx, part: view.part, wraps, isBottomUp });
+  const lastTopPx = useRef(0);
+  // With each line that comes.
+  useLayoutEffect(() => {
     const element = scroller.current;
-    if (isAtEnd && element) element.scrollTop = element.scrollHeight;
-  }, [isAtEnd, rows]);
+    if (!isAtEnd || !element) return;
+    const nearEnd = rows - countInView(heightPx) / 3;
+    element.scrollTop = wraps ? topOf(nearEnd, { rows, heightPx, wraps }, "top") : element.scrollHeight;
+    lastTopPx.current = element.scrollTop;
+  }, [isAtEnd, rows, heightPx, wraps]);
+  /** Who scrolls up, by whatever means, stays there; who comes to the end of what is written follows it. */
+  const noteScroll = () => {
+    const element = scroller.current;
+    if (!element) return;
+    const { scrollTop, clientHeight, scrollHeight } = element;
+    const movedPx = scrollTop - lastTopPx.current;
+    lastTopPx.current = scrollTop;
+    const isAtBottom = scrollTop + clientHeight >= scrollHeight - 1;
+    if (movedPx < -1 && !isAtBottom) setAtEnd(false);
+    if (movedPx > 1 && isAtBottom && isRunning && !wraps) setAtEnd(true);
+  };
   // biome-ignore lint/correctness/useExhaustiveDependencies: once for each link
   useEffect(() => {
     const place = parseLink(linked);
@@ -85,10 +129,11 @@ export function LogView({ job, task, attempt, sections, isRunning, linked, onLin
         <Toggle label="Times" pressed={showsTimes} onToggle={setShowsTimes} />
         <Toggle label="Wrap" pressed={wraps} onToggle={setWraps} />
         <Button onClick={() => setAtEnd(true)} aria-pressed={isAtEnd}>
-          {isLive ? (isAtEnd ? "Following" : "Follow") : "End"}
+          {isRunning ? (isAtEnd ? "Following" : "Follow") : "End"}
         </Button>
         <Downloads job={job} task={task} attempt={attempt} sections={model.sections} />
       </div>
+      {isEndLost ? <p className="log-note">Its worker was lost: what it printed last may be missing.</p> : null}
       {model.error ? (
         <p className="log-problem" role="alert">
           A part of the log could not be read: {explainError(model.error)}
@@ -97,20 +142,19 @@ export function LogView({ job, task, attempt, sections, isRunning, linked, onLin
       <div
         ref={scroller}
         className="log-scroll"
+        style={isRunning || wraps ? undefined : { maxHeight: Math.max(leastHeightPx, (rows + 2) * rowHeightPx) }}
         // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keys
         tabIndex={0}
         role="log"
         aria-live="off"
         aria-label="Lines of the log"
+        onScroll={noteScroll}
         onWheel={(event) => (event.deltaY < 0 ? setAtEnd(false) : undefined)}
         onKeyDown={(event) => (/^(ArrowUp|PageUp|Home)$/.test(event.key) ? setAtEnd(false) : undefined)}
       >
-        <div style={{ height: Math.max(view.scrollPx, view.heightPx) }}>
-          <div
-            className={wraps ? "log-rows log-wraps" : "log-rows"}
-            style={{ height: view.heightPx, ["--shift" as string]: `${-view.offsetPx}px` }}
-          >
-            <div className="log-shift">
+        <div style={{ height: scrollHeight(geometry) }}>
+          <div className={wraps ? "log-rows log-wraps" : "log-rows"} style={{ height: heightPx }}>
+            <div ref={shifted} className="log-shift">
               {drawn.map(({ section, line }) =>
                 line === undefined ? (
                   <SectionHead
@@ -121,6 +165,7 @@ export function LogView({ job, task, attempt, sections, isRunning, linked, onLin
                 ) : (
                   <Line
                     key={`${section.key}:${line}`}
+                    attempt={attempt}
                     place={`${section.key}:${line + 1}`}
                     line={model.lineAt(section, line)}
                     number={line + 1}
@@ -139,26 +184,19 @@ export function LogView({ job, task, attempt, sections, isRunning, linked, onLin
   );
 }
 
-/** Follows the steps of an attempt while it writes; tells whether it does. */
-function useFollow(
-  model: LogModel,
-  place: { job: string; task: string; attempt: number },
-  isRunning: boolean,
-): boolean {
-  useEffect(() => {
-    if (!isRunning) return;
-    const stop = new AbortController();
-    void (async () => {
-      const { job, task, attempt } = place;
-      const patience = { giveUpAfterMs: Number.POSITIVE_INFINITY };
-      const options = { signal: stop.signal, patience };
-      for await (const { line } of api.followLog(job, task, { attempt, tail: 1 }, options)) model.addLine(line);
-    })().catch((error: unknown) => {
-      if (!stop.signal.aborted) model.error = error instanceof Error ? error : new Error(String(error));
-    });
-    return () => stop.abort();
-  }, [model, place, isRunning]);
-  return isRunning;
+/** Moves what is drawn so far that the first row is out of view by its part, or that the last stands at the bottom. */
+function useShift(
+  shifted: RefObject<HTMLElement | null>,
+  place: { heightPx: number; part: number; wraps: boolean; isBottomUp: boolean },
+): void {
+  useLayoutEffect(() => {
+    const element = shifted.current;
+    if (!element) return;
+    const { heightPx, part, wraps, isBottomUp } = place;
+    const firstPx = wraps ? (element.firstElementChild?.getBoundingClientRect().height ?? 0) : rowHeightPx;
+    const shiftPx = isBottomUp ? Math.min(0, heightPx - element.offsetHeight) : -part * firstPx;
+    element.style.setProperty("--shift", `${shiftPx}px`);
+  });
 }
 
 /** A link names a log and a line as people count them, from 1. */
@@ -249,6 +287,7 @@ function SectionHead({ section, onFold }: { section: LogSection; onFold: (folded
 }
 
 interface LineProps {
+  attempt: number;
   place: string;
   line: ApiLogLine | undefined;
   number: number;
@@ -258,13 +297,13 @@ interface LineProps {
   onLink: (place: string) => void;
 }
 
-function Line({ place, line, number, showsTime, isCurrent, find, onLink }: LineProps) {
+function Line({ attempt, place, line, number, showsTime, isCurrent, find, onLink }: LineProps) {
   const classes = ["log-line", isCurrent ? "log-current" : "", line?.stream === "stderr" ? "log-stderr" : ""];
   return (
     <div className={classes.join(" ")}>
       <a
         className="log-number"
-        href={`?line=${place}`}
+        href={`?attempt=${attempt}&line=${place}`}
         onClick={(event) => {
           event.preventDefault();
           onLink(place);

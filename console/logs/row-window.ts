@@ -6,19 +6,58 @@ export const rowHeightPx = 20;
 const maxScrollPx = 12_000_000;
 const overscanRows = 6;
 
-/** What of a list of rows is in view: the first row, how far it is scrolled out, how many to draw. */
-export interface RowWindow {
-  first: number;
-  count: number;
-  offsetPx: number;
-  /** Height of what is scrolled. */
-  scrollPx: number;
+/** How far a list of rows can be scrolled, and how far it is. */
+export interface RowGeometry {
+  rows: number;
+  /** Height of the view. */
   heightPx: number;
+  /** Rows may be higher than `rowHeightPx`: any of them has to reach the top, or the last would not be seen. */
+  wraps: boolean;
 }
 
-/** The part of `rows` rows that a scroller shows; each step of its bar is a row, however high that is. */
-export function useRowWindow(scroller: RefObject<HTMLElement | null>, rows: number): RowWindow {
-  const [{ topPx, heightPx }, setPlace] = useState({ topPx: 0, heightPx: 0 });
+/** What of a list of rows is in view: the first row, which part of it is scrolled out (0 … 1), how many to draw. */
+export interface RowWindow {
+  first: number;
+  part: number;
+  count: number;
+}
+
+/** The row that stands at the top when the bar is at its end. */
+function lastTop({ rows, heightPx, wraps }: RowGeometry): number {
+  // Unwrapped there is a row's room below, which the bar for sideways may take.
+  return Math.max(0, wraps ? rows - 1 : rows + 1 - heightPx / rowHeightPx);
+}
+
+/** Height of what is scrolled. */
+export function scrollHeight(geometry: RowGeometry): number {
+  return Math.min(maxScrollPx, geometry.heightPx + Math.floor(lastTop(geometry) * rowHeightPx));
+}
+
+/** What is in view where the bar is at `topPx`. Each step of the bar is a part of a row, however high that is. */
+export function windowAt(topPx: number, geometry: RowGeometry): RowWindow {
+  const { rows, heightPx } = geometry;
+  const rangePx = scrollHeight(geometry) - heightPx;
+  const at = rangePx <= 0 ? 0 : Math.min(1, topPx / rangePx) * lastTop(geometry);
+  const first = Math.max(0, Math.min(rows - 1, Math.floor(at)));
+  return { first, part: at - first, count: Math.max(0, Math.min(rows - first, countInView(heightPx))) };
+}
+
+/** Where the bar has to be so that a row stands at the top, or a third down where rows are of one height. */
+export function topOf(row: number, geometry: RowGeometry, place: "top" | "third"): number {
+  const above = place === "top" ? 0 : geometry.wraps ? 1 : geometry.heightPx / rowHeightPx / 3;
+  const last = lastTop(geometry);
+  const share = last === 0 ? 0 : Math.max(0, Math.min(1, (row - above) / last));
+  return share * (scrollHeight(geometry) - geometry.heightPx);
+}
+
+/** Rows that fill a view of this height, and a few more. */
+export function countInView(heightPx: number): number {
+  return Math.ceil(heightPx / rowHeightPx) + overscanRows;
+}
+
+/** Where a scroller is, and its height. */
+export function useScrollPlace(scroller: RefObject<HTMLElement | null>): { topPx: number; heightPx: number } {
+  const [place, setPlace] = useState({ topPx: 0, heightPx: 0 });
   useEffect(() => {
     const element = scroller.current;
     if (!element) return;
@@ -32,19 +71,5 @@ export function useRowWindow(scroller: RefObject<HTMLElement | null>, rows: numb
       element.removeEventListener("scroll", look);
     };
   }, [scroller]);
-  const { scrollPx, pxPerRow } = measureScroll(rows);
-  const at = topPx / pxPerRow;
-  const first = Math.max(0, Math.min(rows - 1, Math.floor(at)));
-  const count = Math.min(rows - first, Math.ceil(heightPx / rowHeightPx) + overscanRows);
-  return { first, count: Math.max(0, count), offsetPx: (at - first) * rowHeightPx, scrollPx, heightPx };
-}
-
-function measureScroll(rows: number): { scrollPx: number; pxPerRow: number } {
-  const scrollPx = Math.min(maxScrollPx, rows * rowHeightPx);
-  return { scrollPx, pxPerRow: rows === 0 ? rowHeightPx : scrollPx / rows };
-}
-
-/** Where a scroller has to be so that a row stands a third down its view. */
-export function scrollTopOf(row: number, rows: number, heightPx: number): number {
-  return Math.max(0, row * measureScroll(rows).pxPerRow - heightPx / 3);
+  return place;
 }

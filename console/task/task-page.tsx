@@ -3,18 +3,19 @@ import { getRouteApi, Link } from "@tanstack/react-router";
 import type { Attempt, Task } from "../../shared/api/schemas.ts";
 import { ApiError } from "../../shared/api-client/index.ts";
 import { formatBytes } from "../../shared/domain/format.ts";
+import { isLogEndLost } from "../../shared/domain/lost-log.ts";
 import { markTask } from "../../shared/domain/task-mark.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import { api } from "../api/client.ts";
 import { useMay } from "../app/session.tsx";
 import { LogView } from "../logs/log-view.tsx";
 import { Confirm } from "../ui/confirm.tsx";
-import { ErrorPanel } from "../ui/error-panel.tsx";
+import { ErrorPanel, explainError } from "../ui/error-panel.tsx";
 import { Empty, Loading, Panel } from "../ui/panel.tsx";
 import { StatePill } from "../ui/state.tsx";
 import { Age, Span } from "../ui/time.tsx";
 import { useLogSections } from "./use-log-sections.ts";
-import { useTask, useWhy } from "./use-task.ts";
+import { useTask, useTaskRead, useWhy } from "./use-task.ts";
 import "./task.css";
 
 const route = getRouteApi("/jobs/$job/tasks/$task");
@@ -23,7 +24,7 @@ const route = getRouteApi("/jobs/$job/tasks/$task");
 export function TaskPage() {
   const { job, task: name } = route.useParams();
   const { attempt: chosen } = route.useSearch();
-  const { data: task, error, refetch } = useTask(job, name);
+  const { data: task, error, refetch, isStale } = useTask(job, name);
   if (!task) {
     if (!error) return <Loading what={name} />;
     if (error instanceof ApiError && error.status === 404) {
@@ -37,17 +38,17 @@ export function TaskPage() {
     }
     return <ErrorPanel title="The task could not be read" error={error} onRetry={() => refetch()} />;
   }
-  const attempt = Math.min(chosen ?? task.attempts.length, task.attempts.length);
+  const attempt = Math.min(Math.max(1, chosen ?? task.attempts.length), task.attempts.length);
   const record = task.attempts[attempt - 1];
   return (
     <>
-      <TaskHead task={task} isStale={error !== null} />
+      <TaskHead task={task} isStale={isStale} />
       <Why task={task} />
       {task.attempts.length > 1 ? <Attempts attempts={task.attempts} shown={attempt} /> : null}
       {record ? (
         <>
           <AttemptFacts record={record} isLast={attempt === task.attempts.length} />
-          <Logs key={attempt} task={task} attempt={attempt} />
+          <Logs key={`${task.job}/${task.task}/${attempt}`} task={task} attempt={attempt} />
           <Artifacts task={task} attempt={attempt} />
         </>
       ) : (
@@ -61,7 +62,7 @@ export function TaskPage() {
 
 function TaskHead({ task, isStale }: { task: Task; isStale: boolean }) {
   const mayAct = useMay("submitter");
-  const { refetch } = useTask(task.job, task.task);
+  const { refetch } = useTaskRead(task.job, task.task);
   const ended = isTerminalTaskState(task.status);
   const cancel = async () => {
     await api.cancelTask(task.job, task.task);
@@ -80,7 +81,7 @@ function TaskHead({ task, isStale }: { task: Task; isStale: boolean }) {
         <span className="dim">/</span> {task.task}
       </h1>
       <StatePill mark={markTask(task.status, task.warning)} />
-      {isStale ? <span className="badge badge-stale">out of date</span> : null}
+      {isStale ? <span className="badge badge-stale">contact lost, trying again</span> : null}
       {task.cancelRequestedAt && !ended ? <span className="badge">being cancelled</span> : null}
       <span className="grow" />
       {mayAct && !ended ? (
@@ -106,7 +107,9 @@ function TaskHead({ task, isStale }: { task: Task; isStale: boolean }) {
 
 function Why({ task }: { task: Task }) {
   const why = useWhy(task);
-  if (task.status === "completed" || !why.data) return null;
+  if (task.status === "completed") return null;
+  if (why.error) return <p className="why dim">Why it stands so could not be read: {explainError(why.error)}</p>;
+  if (!why.data) return null;
   const fault = task.reason?.fault;
   return (
     <section className="why" aria-label="Why">
@@ -217,8 +220,9 @@ function Artifacts({ task, attempt }: { task: Task; attempt: number }) {
 function Logs({ task, attempt }: { task: Task; attempt: number }) {
   const { line } = route.useSearch();
   const navigate = route.useNavigate();
-  const sections = useLogSections(task, attempt);
+  const { sections, error, refetch } = useLogSections(task, attempt);
   const record = task.attempts[attempt - 1];
+  if (!sections && error) return <ErrorPanel title="The logs could not be read" error={error} onRetry={refetch} />;
   if (!sections) return <Loading what="the logs" />;
   return (
     <LogView
@@ -227,9 +231,10 @@ function Logs({ task, attempt }: { task: Task; attempt: number }) {
       attempt={attempt}
       sections={sections}
       isRunning={record?.endedAt === undefined}
+      isEndLost={record !== undefined && isLogEndLost(record)}
       linked={line}
       onLink={(place) =>
-        void navigate({ search: (before) => ({ ...before, line: place }), replace: true, resetScroll: false })
+        void navigate({ search: (before) => ({ ...before, attempt, line: place }), replace: true, resetScroll: false })
       }
     />
   );

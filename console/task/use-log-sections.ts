@@ -1,12 +1,21 @@
-import { useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import type { Attempt, JobSpecAnswer, Task } from "../../shared/api/schemas.ts";
 import { formatBytes, formatDuration } from "../../shared/domain/format.ts";
 import { api } from "../api/client.ts";
 import type { LogSection } from "../logs/log-model.ts";
 
-/** The logs of an attempt: of its steps and services, as long as they are known to be. Undefined until that is known. */
-export function useLogSections(task: Task, attempt: number): readonly LogSection[] | undefined {
+/** The logs of an attempt as far as they are known. */
+interface LogSections {
+  /** Of its steps and services, as long as they are known to be; undefined until that is known. */
+  sections: readonly LogSection[] | undefined;
+  /** Why that is not known. */
+  error: Error | undefined;
+  refetch: () => void;
+}
+
+/** The logs of an attempt, and how long they are. */
+export function useLogSections(task: Task, attempt: number): LogSections {
   const spec = useQuery({
     queryKey: ["spec", task.job],
     queryFn: ({ signal }) => api.getJobSpec(task.job, { signal }),
@@ -15,32 +24,41 @@ export function useLogSections(task: Task, attempt: number): readonly LogSection
   const record = task.attempts[attempt - 1];
   const isCounted = record?.logs !== undefined;
   const lengths = useQuery({
-    queryKey: ["log-lengths", task.job, task.task, attempt],
-    queryFn: ({ signal }) => readLengths(task, attempt, spec.data?.spec.steps.length ?? 0, signal),
+    // An attempt that ended without telling, such as one whose worker was lost, is looked at once more.
+    queryKey: ["log-lengths", task.job, task.task, attempt, record?.endedAt],
+    queryFn: ({ signal }) => readLengths({ task, attempt, spec: spec.data }, signal),
     enabled: spec.data !== undefined && record !== undefined && !isCounted,
-    staleTime: Number.POSITIVE_INFINITY,
+    placeholderData: keepPreviousData,
+    // A page that was in the background did not follow meanwhile.
+    refetchOnWindowFocus: "always",
   });
-  return useMemo(() => {
+  const sections = useMemo(() => {
     if (!spec.data || !record || (!isCounted && !lengths.data)) return undefined;
-    return listSections(spec.data, record, lengths.data ?? []);
+    return listSections(spec.data, record, lengths.data ?? new Map());
   }, [spec.data, record, isCounted, lengths.data]);
+  const error = spec.error ?? lengths.error ?? undefined;
+  return { sections, error, refetch: () => void (spec.error ? spec.refetch() : lengths.refetch()) };
 }
 
-/** How many lines each step of an attempt that has not told has so far. */
-async function readLengths(task: Task, attempt: number, steps: number, signal: AbortSignal): Promise<number[]> {
-  const lengths: number[] = [];
-  for (let step = 1; step <= steps; step++) {
-    const { lines } = await api.readLog(task.job, task.task, { attempt, step, tail: 1 }, { signal });
-    const last = lines.at(-1);
-    lengths.push(last ? last.line + 1 : 0);
-    // Steps run in order: behind one that has printed nothing yet there may be others all the same, but no further look
-    // is needed once the attempt is there to be followed.
-    if (!last && step > 1) break;
+/** How many lines each log of an attempt that has not told has so far, by the keys of the logs. */
+async function readLengths(
+  { task, attempt, spec }: { task: Task; attempt: number; spec: JobSpecAnswer | undefined },
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, number>> {
+  const { steps = [], services = {} } = spec?.spec ?? {};
+  const choices: LogSection["choice"][] = [
+    ...steps.map((_, index) => ({ step: index + 1 })),
+    ...Object.keys(services).map((service) => ({ service })),
+  ];
+  const lengths = new Map<string, number>();
+  for (const choice of choices) {
+    const { lines } = await api.readLog(task.job, task.task, { attempt, ...choice, tail: 1 }, { signal });
+    lengths.set(choice.service ?? String(choice.step), (lines.at(-1)?.line ?? -1) + 1);
   }
   return lengths;
 }
 
-function listSections({ spec }: JobSpecAnswer, record: Attempt, lengths: readonly number[]): LogSection[] {
+function listSections({ spec }: JobSpecAnswer, record: Attempt, lengths: ReadonlyMap<string, number>): LogSection[] {
   const last = Math.max(...(record.steps ?? []).filter((step) => step.startedAt).map(({ index }) => index), 1);
   const steps = spec.steps.map((step, index): LogSection => {
     const summary = record.logs?.find((log) => log.step === index + 1);
@@ -48,25 +66,22 @@ function listSections({ spec }: JobSpecAnswer, record: Attempt, lengths: readonl
       key: String(index + 1),
       title: `Step ${index + 1}: ${step.name}`,
       choice: { step: index + 1 },
-      lines: summary?.lines ?? lengths[index] ?? 0,
+      lines: summary?.lines ?? lengths.get(String(index + 1)) ?? 0,
       folded: record.endedAt !== undefined && index + 1 !== last,
       notes: [...describeStep(record, index + 1), ...describeDropped(summary?.droppedBytes)],
     };
   });
-  const services = (record.logs ?? []).flatMap((log): LogSection[] =>
-    log.service === undefined
-      ? []
-      : [
-          {
-            key: log.service,
-            title: `Service ${log.service}`,
-            choice: { service: log.service },
-            lines: log.lines,
-            folded: true,
-            notes: describeDropped(log.droppedBytes),
-          },
-        ],
-  );
+  const services = Object.keys(spec.services).map((service): LogSection => {
+    const summary = record.logs?.find((log) => log.service === service);
+    return {
+      key: service,
+      title: `Service ${service}`,
+      choice: { service },
+      lines: summary?.lines ?? lengths.get(service) ?? 0,
+      folded: true,
+      notes: describeDropped(summary?.droppedBytes),
+    };
+  });
   return [...steps, ...services];
 }
 

@@ -1,43 +1,77 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useEffect } from "react";
+import { useEffect, useState } from "react";
 import type { Task } from "../../shared/api/schemas.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import { api } from "../api/client.ts";
+import { staleMs } from "../api/job-feed.ts";
+import { useVisible } from "../app/visible.ts";
 
-/** A task, read again with each event about it. */
-export function useTask(job: string, task: string) {
-  const queries = useQueryClient();
-  const read = useQuery({
+/** A task that has ended is looked at so often, while somebody sees it: it may be run again. */
+const endedLookMs = 10_000;
+
+/** A task as it was read last, and again each time something asks for it. */
+export function useTaskRead(job: string, task: string) {
+  return useQuery({
     queryKey: ["task", job, task],
     queryFn: ({ signal }) => api.getTask(job, task, { signal }),
-    staleTime: Number.POSITIVE_INFINITY,
+    // What was read on an earlier visit may be shown at once, but is not trusted.
+    refetchOnMount: "always",
+    refetchInterval: ({ state }) => (state.data && isTerminalTaskState(state.data.status) ? endedLookMs : false),
   });
+}
+
+/** A task, read again with each event about it; `isStale` where contact is lost. */
+export function useTask(job: string, task: string) {
+  const queries = useQueryClient();
+  const read = useTaskRead(job, task);
+  const isVisible = useVisible();
+  const [followError, setFollowError] = useState<Error>();
+  const [isCut, setCut] = useState(false);
   const isMoving = read.data !== undefined && !isTerminalTaskState(read.data.status);
   useEffect(() => {
-    if (!isMoving) return;
+    setFollowError(undefined);
+    setCut(false);
+    if (!isMoving || !isVisible) return;
     const stop = new AbortController();
+    const { signal } = stop;
+    const queryKey = ["task", job, task];
+    let cutTimer: ReturnType<typeof setTimeout> | undefined;
     const follow = async () => {
-      const { lastEvent } = await api.getJob(job, { signal: stop.signal });
+      const { lastEvent } = await api.getJob(job, { signal });
       // It may have moved between the two reads.
-      await queries.invalidateQueries({ queryKey: ["task", job, task] });
-      const patience = { giveUpAfterMs: Number.POSITIVE_INFINITY };
-      for await (const event of api.followEvents(job, lastEvent, { signal: stop.signal, task, patience })) {
-        if (event.type === "task.transition") void queries.invalidateQueries({ queryKey: ["task", job, task] });
+      await queries.invalidateQueries({ queryKey });
+      const stream = api.followEvents(job, lastEvent, {
+        signal,
+        task,
+        patience: { giveUpAfterMs: Number.POSITIVE_INFINITY },
+        onStatus: ({ status }) => {
+          clearTimeout(cutTimer);
+          if (status === "connected") setCut(false);
+          else cutTimer = setTimeout(() => setCut(true), staleMs);
+        },
+      });
+      for await (const event of stream) {
+        if (event.type === "task.transition") void queries.invalidateQueries({ queryKey });
       }
+      // The job has ended, and with it this task.
+      await queries.invalidateQueries({ queryKey });
     };
     follow().catch((error: unknown) => {
-      if (!stop.signal.aborted) queries.setQueryData(["task-stale", job, task], String(error));
+      if (!signal.aborted) setFollowError(error instanceof Error ? error : new Error(String(error)));
     });
-    return () => stop.abort();
-  }, [isMoving, job, task, queries]);
-  return read;
+    return () => {
+      clearTimeout(cutTimer);
+      stop.abort();
+    };
+  }, [isMoving, isVisible, job, task, queries]);
+  return { ...read, isStale: isCut || followError !== undefined || read.error !== null };
 }
 
 /** Why a task waits or ended so; asked again when the task has moved. */
-export function useWhy(task: Task | undefined) {
+export function useWhy(task: Task) {
   return useQuery({
-    queryKey: ["why", task?.job, task?.task, task?.status, task?.attempt],
-    queryFn: ({ signal }) => api.explainTask(task?.job ?? "", task?.task ?? "", { signal }),
-    enabled: task !== undefined && task.status !== "completed",
+    queryKey: ["why", task.job, task.task, task.status, task.attempt],
+    queryFn: ({ signal }) => api.explainTask(task.job, task.task, { signal }),
+    enabled: task.status !== "completed",
   });
 }
