@@ -3,7 +3,7 @@ import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
-import { ApiError } from "../shared/api-client/index.ts";
+import { onSignedOut } from "./api/client.ts";
 import { router } from "./app/router.tsx";
 import { SessionGate } from "./app/session.tsx";
 import { applyTheme } from "./app/theme.ts";
@@ -24,12 +24,7 @@ const queries = new QueryClient({
 });
 
 // A token that was revoked, or a session that ended: back to the way in.
-queries.getQueryCache().subscribe(({ query }) => {
-  const { error } = query.state;
-  if (error instanceof ApiError && error.status === 401 && query.queryKey[0] !== "session") {
-    void queries.resetQueries({ queryKey: ["session"] });
-  }
-});
+onSignedOut(() => void queries.resetQueries({ queryKey: ["session"] }));
 
 const root = document.getElementById("root");
 if (!root) throw new Error("the page has no place for the console");

@@ -1,5 +1,5 @@
 import type { JobEvent } from "../../events/index.ts";
-import type { ApiClient } from "../../shared/api-client/index.ts";
+import { type ApiClient, ApiError } from "../../shared/api-client/index.ts";
 import { addTasks, applyEvent, type JobView, startView, type TaskView } from "../../shared/api-client/job-view.ts";
 import { limits } from "../../shared/domain/limits.ts";
 
@@ -8,6 +8,8 @@ export type FeedState = "loading" | "live" | "stale" | "paused" | "ended" | "fai
 
 /** Newest events that are kept for the page; the API has them all. */
 const keptEvents = 500;
+/** A job that has ended is looked at so often, while somebody sees it: its tasks may be run again. */
+const endedLookMs = 10_000;
 /** Contact that is lost for so long is told. */
 export const staleMs = 2_500;
 const byName = new Intl.Collator("en", { numeric: true });
@@ -24,6 +26,7 @@ export class JobFeed {
   #frame: number | undefined;
   #version = 0;
   #staleTimer: ReturnType<typeof setTimeout> | undefined;
+  #endedTimer: ReturnType<typeof setTimeout> | undefined;
   view: JobView | undefined;
   state: FeedState = "loading";
   error: Error | undefined;
@@ -57,41 +60,46 @@ export class JobFeed {
     };
   };
 
-  /** Reads everything again, such as after a retry of tasks of a job that had ended. */
-  readonly restart = (): void => {
-    this.#run?.abort();
-    this.view = undefined;
-    this.events = [];
-    this.hasAllTasks = false;
+  /** Takes up what follows, such as after a retry of tasks of a job that had ended, or after a failure. */
+  readonly resume = (): void => {
+    this.#pause();
     this.#go();
   };
 
   #start(): void {
     document.addEventListener("visibilitychange", this.#onVisibility);
-    this.#go();
+    this.#onVisibility();
   }
 
   #stop(): void {
-    clearTimeout(this.#staleTimer);
     document.removeEventListener("visibilitychange", this.#onVisibility);
+    this.#pause();
+  }
+
+  /** Lets go of the connections: a browser has six to one origin, and all its tabs share them. */
+  #pause(): void {
+    clearTimeout(this.#staleTimer);
+    clearTimeout(this.#endedTimer);
     this.#run?.abort();
     this.#run = undefined;
   }
 
   readonly #onVisibility = (): void => {
-    clearTimeout(this.#staleTimer);
-    if (document.hidden) {
-      if (this.state !== "live" && this.state !== "stale") return;
-      this.#run?.abort();
-      this.#set("paused");
-    } else if (this.state === "paused") this.#go();
+    if (!document.hidden) {
+      if (this.#run === undefined) this.#go();
+      return;
+    }
+    this.#pause();
+    if (this.state === "live" || this.state === "stale") this.#set("paused");
   };
 
   #go(): void {
     const run = new AbortController();
     this.#run = run;
+    this.error = undefined;
     this.#follow(run.signal).catch((error: unknown) => {
       if (run.signal.aborted) return;
+      this.#pause();
       this.error = error instanceof Error ? error : new Error(String(error));
       this.#set("failed");
     });
@@ -106,7 +114,26 @@ export class JobFeed {
     }
     const { view } = this;
     await Promise.all([this.#readTasks(view, signal), this.#readEvents(view, signal)]);
+    clearTimeout(this.#staleTimer);
     this.#set("ended");
+    this.#lookLater(view, signal);
+  }
+
+  /** The stream of a job that has ended is closed; only its number of events tells that it goes on. */
+  #lookLater(view: JobView, signal: AbortSignal): void {
+    this.#endedTimer = setTimeout(() => {
+      this.#api.getJob(this.jobId, { signal }).then(
+        ({ lastEvent }) => {
+          if (signal.aborted) return;
+          if (lastEvent > view.countedSeq) this.resume();
+          else this.#lookLater(view, signal);
+        },
+        (error: unknown) => {
+          // Nobody waits for it; a job that is gone has nothing more to tell.
+          if (!signal.aborted && !(error instanceof ApiError && error.status < 500)) this.#lookLater(view, signal);
+        },
+      );
+    }, endedLookMs);
   }
 
   async #readTasks(view: JobView, signal: AbortSignal): Promise<void> {

@@ -13,6 +13,8 @@ function tick(): void {
 
 function subscribe(listener: () => void): () => void {
   listeners.add(listener);
+  // Nobody may have asked for long.
+  if (timer === undefined) nowMs = Date.now();
   timer ??= setInterval(tick, tickMs);
   return () => {
     listeners.delete(listener);

@@ -1,9 +1,23 @@
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  type ErrorComponentProps,
+  lazyRouteComponent,
+  redirect,
+} from "@tanstack/react-router";
 import * as z from "zod/mini";
 import { jobStates } from "../../shared/domain/job-state.ts";
 import { taskStates } from "../../shared/domain/task-state.ts";
+import { ErrorPanel } from "../ui/error-panel.tsx";
 import { NotFound } from "./not-found.tsx";
 import { Shell } from "./shell.tsx";
+
+/** What stands where a page could not be loaded or drawn; the console may have been built anew meanwhile. */
+function BrokenPage({ error: thrown }: ErrorComponentProps) {
+  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  return <ErrorPanel title="This page could not be shown" error={error} onRetry={() => window.location.reload()} />;
+}
 
 /** What an address says beyond its path; what it cannot say is left out. */
 const jobsSearch = z.object({
@@ -63,6 +77,7 @@ const workers = createRoute({
 export const router = createRouter({
   routeTree: root.addChildren([home, jobs, job, task, workers]),
   defaultPreload: "intent",
+  defaultErrorComponent: BrokenPage,
   scrollRestoration: true,
 });
 

@@ -15,9 +15,13 @@ const help: readonly (readonly [string, string])[] = [
   ["?", "this help"],
 ];
 
-function isTyping(target: EventTarget | null): boolean {
+/** Whether the key is meant for a field, or for a dialog or menu, which have keys of their own. */
+function isTaken(target: EventTarget | null): boolean {
   return (
-    target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName))
+    target instanceof HTMLElement &&
+    (target.isContentEditable ||
+      /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName) ||
+      document.querySelector("[role=dialog], [role=alertdialog], [role=menu]") !== null)
   );
 }
 
@@ -37,7 +41,7 @@ export function useShortcuts() {
   useEffect(() => {
     let pendingUntilMs = 0;
     const onKey = (event: KeyboardEvent) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+      if (event.ctrlKey || event.metaKey || event.altKey || isTaken(event.target)) return;
       const follows = performance.now() < pendingUntilMs;
       pendingUntilMs = 0;
       const place = follows ? places.find(({ key }) => key === event.key) : undefined;

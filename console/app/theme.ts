@@ -17,6 +17,26 @@ export function applyTheme(theme: Theme = readTheme()): void {
   else document.documentElement.dataset.theme = theme;
 }
 
+const darkSystem = window.matchMedia("(prefers-color-scheme: dark)");
+
+/** Whether the page is dark now, by choice or as the browser is. */
+export function useDark(): boolean {
+  return useSyncExternalStore(
+    (listener) => {
+      listeners.add(listener);
+      darkSystem.addEventListener("change", listener);
+      return () => {
+        listeners.delete(listener);
+        darkSystem.removeEventListener("change", listener);
+      };
+    },
+    () => {
+      const theme = readTheme();
+      return theme === "system" ? darkSystem.matches : theme === "dark";
+    },
+  );
+}
+
 /** The theme that was chosen, and how to choose another. */
 export function useTheme(): [Theme, (theme: Theme) => void] {
   const theme = useSyncExternalStore((listener) => {

@@ -27,13 +27,13 @@ export function JobPage() {
   const feed = useJobFeed(job);
   const { view } = feed;
   if (!view) {
-    if (feed.error) return <JobProblem job={job} error={feed.error} onRetry={feed.restart} />;
+    if (feed.error) return <JobProblem job={job} error={feed.error} onRetry={feed.resume} />;
     return <Loading what={job} />;
   }
   return (
     <>
       <JobHead feed={feed} view={view} />
-      {feed.error ? <ErrorPanel title="What follows is out of date" error={feed.error} onRetry={feed.restart} /> : null}
+      {feed.error ? <ErrorPanel title="What follows is out of date" error={feed.error} onRetry={feed.resume} /> : null}
       <JobSummary view={view} />
       <Views feed={feed} view={view} />
     </>
@@ -62,12 +62,12 @@ function JobHead({ feed, view }: { feed: JobFeed; view: JobView }) {
   };
   const retry = async () => {
     await api.retryTasks(view.job, undefined, { idempotencyKey: crypto.randomUUID() });
-    feed.restart();
+    feed.resume();
   };
   return (
     <div className="page-head">
       <h1>
-        {view.name} <span className="dim mono small">{view.job.slice(view.name.length)}</span>
+        {view.name} <span className="dim mono small">{view.job.slice(-26)}</span>
       </h1>
       <StatePill mark={view.status} />
       {feed.state === "stale" ? <span className="badge badge-stale">contact lost, trying again</span> : null}

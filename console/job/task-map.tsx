@@ -1,15 +1,36 @@
 import { useNavigate } from "@tanstack/react-router";
-import { type MouseEvent, useEffect, useRef, useState } from "react";
+import { type MouseEvent, useEffect, useMemo, useRef, useState } from "react";
 import type { TaskView } from "../../shared/api-client/job-view.ts";
 import { formatNumber } from "../../shared/domain/format.ts";
 import { markTask, type TaskMark } from "../../shared/domain/task-mark.ts";
+import { useDark } from "../app/theme.ts";
 import { nameMark } from "../ui/state.tsx";
 
-/** Side of a cell and the gap to the next, in pixels, by the number of tasks: all of them stay in view. */
-function chooseCell(total: number): { size: number; gap: number } {
-  if (total <= 300) return { size: 18, gap: 3 };
-  if (total <= 2_000) return { size: 11, gap: 2 };
-  return { size: 7, gap: 1 };
+/** Sides of cells and the gaps to the next, in pixels: the largest is taken with which all tasks stay in view. */
+const cells = [
+  { size: 18, gap: 3 },
+  { size: 11, gap: 2 },
+  { size: 7, gap: 1 },
+  { size: 5, gap: 1 },
+  { size: 3, gap: 1 },
+] as const;
+const longestMapPx = 360;
+
+interface Grid {
+  size: number;
+  gap: number;
+  columns: number;
+  height: number;
+}
+
+function layOut(total: number, width: number): Grid {
+  let grid: Grid = { size: 0, gap: 0, columns: 1, height: 0 };
+  for (const { size, gap } of cells) {
+    const columns = Math.max(1, Math.floor((width + gap) / (size + gap)));
+    grid = { size, gap, columns, height: Math.ceil(total / columns) * (size + gap) };
+    if (grid.height <= longestMapPx) break;
+  }
+  return grid;
 }
 
 const marks: readonly TaskMark[] = [
@@ -42,9 +63,9 @@ export function TaskMap({ job, tasks, total }: { job: string; tasks: readonly Ta
   const [width, setWidth] = useState(0);
   const [hovered, setHovered] = useState<TaskView>();
   const navigate = useNavigate();
-  const { size, gap } = chooseCell(total);
-  const columns = Math.max(1, Math.floor((width + gap) / (size + gap)));
-  const height = Math.ceil(tasks.length / columns) * (size + gap);
+  const grid = useMemo(() => layOut(total, width), [total, width]);
+  const { size, gap, columns } = grid;
+  const isDark = useDark();
 
   useEffect(() => {
     const element = canvas.current?.parentElement;
@@ -54,10 +75,11 @@ export function TaskMap({ job, tasks, total }: { job: string; tasks: readonly Ta
     return () => observer.disconnect();
   }, []);
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the colours are of the theme
   useEffect(() => {
     const element = canvas.current;
-    if (element && width > 0) drawCells(element, tasks, { size, gap, columns, width, height });
-  });
+    if (element && width > 0) drawCells(element, tasks, width, grid);
+  }, [tasks, width, grid, isDark]);
 
   const find = (event: MouseEvent<HTMLCanvasElement>): TaskView | undefined => {
     const box = event.currentTarget.getBoundingClientRect();
@@ -86,24 +108,20 @@ export function TaskMap({ job, tasks, total }: { job: string; tasks: readonly Ta
   );
 }
 
-interface CellLayout {
-  size: number;
-  gap: number;
-  columns: number;
-  width: number;
-  height: number;
-}
-
-function drawCells(canvas: HTMLCanvasElement, tasks: readonly TaskView[], layout: CellLayout): void {
-  const { size, gap, columns, width, height } = layout;
+function drawCells(canvas: HTMLCanvasElement, tasks: readonly TaskView[], width: number, grid: Grid): void {
+  const { size, gap, columns, height } = grid;
   const ratio = window.devicePixelRatio;
-  canvas.width = width * ratio;
-  canvas.height = height * ratio;
-  canvas.style.width = `${width}px`;
-  canvas.style.height = `${height}px`;
   const context = canvas.getContext("2d");
   if (!context) return;
-  context.scale(ratio, ratio);
+  // A canvas that is given a size is a new one, which is slow for every frame.
+  if (canvas.width !== Math.floor(width * ratio) || canvas.height !== Math.floor(height * ratio)) {
+    canvas.width = width * ratio;
+    canvas.height = height * ratio;
+    canvas.style.width = `${width}px`;
+    canvas.style.height = `${height}px`;
+  }
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
   const colors = readColors(canvas);
   tasks.forEach((task, index) => {
     const mark = markTask(task.status, task.warning);

@@ -17,9 +17,8 @@ export function TaskTable({ view, tasks: all }: { view: JobView; tasks: readonly
   const { status, find = "" } = route.useSearch();
   const navigate = route.useNavigate();
   const scroller = useRef<HTMLDivElement>(null);
-  const tasks = all.filter(
-    (task) => (status === undefined || task.status === status) && task.task.includes(find.trim().toLowerCase()),
-  );
+  const wanted = find.trim().toLowerCase();
+  const tasks = all.filter((task) => (status === undefined || task.status === status) && task.task.includes(wanted));
   const rows = useVirtualizer({
     count: tasks.length,
     getScrollElement: () => scroller.current,

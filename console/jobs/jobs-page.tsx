@@ -1,5 +1,5 @@
 import { getRouteApi, Link } from "@tanstack/react-router";
-import { useMemo, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import type { Job } from "../../shared/api/schemas.ts";
 import { formatNumber } from "../../shared/domain/format.ts";
 import { isTerminalJobState, jobStates } from "../../shared/domain/job-state.ts";
@@ -51,6 +51,8 @@ function Filters() {
   const { status, search, by, within } = route.useSearch();
   const navigate = route.useNavigate();
   const [text, setText] = useState(search ?? "");
+  // The way back, and the link to all jobs, change what is searched for as well.
+  useEffect(() => setText(search ?? ""), [search]);
   return (
     <form
       className="filters"

@@ -32,14 +32,19 @@ export function useJobs(filter: JobQuery) {
     const stop = new AbortController();
     const { signal } = stop;
     let staleTimer: ReturnType<typeof setTimeout> | undefined;
+    let isCut = false;
     const follow = async () => {
-      // A page that was in the background has its list still; the stream tells what has changed.
-      if (readFor.current !== filter) {
-        change({ isReading: true, error: undefined });
-        const page = await api.listJobs({ ...filter, limit: pageSize }, { signal });
-        setList({ ...empty, jobs: page.jobs, older: page.cursor, isReading: false });
-        readFor.current = filter;
-      }
+      change({ isReading: true, error: undefined });
+      const page = await api.listJobs({ ...filter, limit: pageSize }, { signal });
+      // What left the filter meanwhile is not told.
+      const mayKeep = readFor.current === filter && Object.values(filter).every((value) => value === undefined);
+      readFor.current = filter;
+      // A page that was in the background keeps what it has, unless more jobs came meanwhile than a page holds.
+      setList((before) =>
+        mayKeep && page.jobs.some(({ job }) => before.jobs.some((known) => known.job === job))
+          ? { ...before, jobs: page.jobs.reduce(takeJob, before.jobs), isReading: false, isStale: false }
+          : { ...empty, jobs: page.jobs, older: page.cursor, isReading: false },
+      );
       const stream = api.followJobs(
         { ...filter, limit: pageSize },
         {
@@ -47,15 +52,19 @@ export function useJobs(filter: JobQuery) {
           patience: { giveUpAfterMs: Number.POSITIVE_INFINITY },
           onStatus: ({ status }) => {
             clearTimeout(staleTimer);
-            if (status === "connected") change({ isStale: false });
-            else staleTimer = setTimeout(() => change({ isStale: true }), staleMs);
+            if (status === "lost") {
+              staleTimer = setTimeout(() => {
+                isCut = true;
+                change({ isStale: true });
+              }, staleMs);
+            } else if (isCut) setRound((count) => count + 1);
           },
         },
       );
       for await (const news of stream) setList((before) => ({ ...before, jobs: takeChange(before.jobs, news) }));
     };
     follow().catch((error: unknown) => {
-      if (!signal.aborted) change({ isReading: false, error: error as Error });
+      if (!signal.aborted) change({ isReading: false, error: toError(error) });
     });
     return () => {
       clearTimeout(staleTimer);
@@ -67,9 +76,17 @@ export function useJobs(filter: JobQuery) {
     change({ isReading: true });
     try {
       const page = await api.listJobs({ ...filter, limit: pageSize, cursor: list.older });
-      setList((before) => ({ ...before, jobs: [...before.jobs, ...page.jobs], older: page.cursor, isReading: false }));
+      // Other jobs may be wanted by now.
+      if (readFor.current !== filter) return;
+      setList((before) => ({
+        ...before,
+        jobs: page.jobs.reduce(takeJob, before.jobs),
+        older: page.cursor,
+        isReading: false,
+        error: undefined,
+      }));
     } catch (error) {
-      change({ isReading: false, error: error as Error });
+      if (readFor.current === filter) change({ isReading: false, error: toError(error) });
     }
   };
   const restart = () => {
@@ -79,11 +96,18 @@ export function useJobs(filter: JobQuery) {
   return { ...list, readOlder: () => void readOlder(), restart };
 }
 
-/** A job takes the place of what was known of it, or its own among the others. */
 function takeChange(jobs: readonly Job[], change: JobChange): readonly Job[] {
   if (change.kind === "left") return jobs.filter(({ job }) => job !== change.jobId);
-  const { job } = change;
+  return takeJob(jobs, change.job);
+}
+
+/** A job takes the place of what was known of it, or its own among the others. */
+function takeJob(jobs: readonly Job[], job: Job): readonly Job[] {
   const at = jobs.findIndex((known) => known.job === job.job);
   if (at >= 0) return jobs.with(at, job);
-  return [...jobs, job].sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
+  return [...jobs, job].sort((a, b) => b.createdAt.localeCompare(a.createdAt));
+}
+
+function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }

@@ -163,7 +163,7 @@ function WorkerCard({ worker }: { worker: Worker }) {
         </p>
       ) : null}
       {health && health.state !== "healthy" ? (
-        <p className="bad">
+        <p className={health.state === "recovered" ? "dim" : "bad"}>
           {health.state.replaceAll("_", " ")}
           {health.detail ? `: ${health.detail}` : ""}
         </p>
