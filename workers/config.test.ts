@@ -54,6 +54,37 @@ describe("parseConfig", () => {
     ]);
   });
 
+  it("refuses times that a timer does not hold, and would end at once", () => {
+    const problems = problemsOf({
+      ...minimal,
+      SLUICE_IDLE_TIMEOUT: "30d",
+      SLUICE_NOTICE_POLL_MS: "3000000000",
+      SLUICE_HEALTH_PROBE_MS: "3000000000",
+      SLUICE_HEALTH_DEADLINE_MS: "3000000000",
+    });
+    expect(problems.sort()).toEqual([
+      "SLUICE_HEALTH_DEADLINE_MS is at most 60000",
+      "SLUICE_HEALTH_PROBE_MS is between 300 and 3600000",
+      "SLUICE_IDLE_TIMEOUT is at most 24d",
+      "SLUICE_NOTICE_POLL_MS is between 1 and 60000",
+    ]);
+  });
+
+  it("tells what would undo a block of the metadata service beside everything else", () => {
+    const problems = problemsOf({
+      SLUICE_TOKEN: "two words",
+      SLUICE_PROVIDER: "ec2",
+      SLUICE_CAPABILITIES: "NET_RAW",
+      SLUICE_SLOTS: "0",
+    });
+    expect(problems.map((problem) => problem.split(" ")[0]).sort()).toEqual([
+      "SLUICE_METADATA",
+      "SLUICE_SLOTS",
+      "SLUICE_TOKEN",
+      "SLUICE_URL",
+    ]);
+  });
+
   it("resolves a relative work folder and reads the executors in any order", () => {
     const parsed = parseConfig({ ...minimal, SLUICE_WORK_DIR: "w", SLUICE_EXECUTORS: "process, docker" }, host);
     expect(parsed).toMatchObject({ ok: true, config: { workDir: "/home/me/w", executors: ["docker", "process"] } });

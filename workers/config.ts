@@ -66,13 +66,21 @@ const msPerDay = 86_400_000;
 /** Three times as long as workers take to say what their tasks need. */
 const minIdleMs = 15 * 60_000;
 
+/** What a check of its own holds against each other, whatever is wrong with the rest. */
+const isolationEnv = {
+  SLUICE_PROVIDER: z.enum(["local", "ec2", "openstack"], { error: "is local, ec2 or openstack" }).default("local"),
+  SLUICE_METADATA: z.enum(["blocked", "reachable"], { error: "is blocked or reachable" }).default("blocked"),
+  SLUICE_CAPABILITIES: z.string().default(""),
+};
+
 const envSchema = z.object({
   SLUICE_URL: z
     .string({ error: "is missing: set it to the URL of the control plane, such as http://127.0.0.1:4400" })
     .refine(isHttpUrl, "is an http:// or https:// URL"),
   SLUICE_TOKEN: z
     .string({ error: "is missing: set it to a token with the role 'worker'" })
-    .min(1, "is empty: set it to a token with the role 'worker'"),
+    .min(1, "is empty: set it to a token with the role 'worker'")
+    .refine((token) => /^[\x21-\x7e]*$/.test(token), "holds spaces or other characters that no token has"),
   SLUICE_POOL: z
     .string()
     .max(jobRules.poolName.maxLength, `has at most ${jobRules.poolName.maxLength} characters`)
@@ -83,9 +91,7 @@ const envSchema = z.object({
     .optional(),
   SLUICE_WORK_DIR: z.string().min(1, "is empty: name a folder").default("/var/lib/sluice/work"),
   SLUICE_EXECUTORS: z.string().default("docker"),
-  SLUICE_PROVIDER: z.enum(["local", "ec2", "openstack"], { error: "is local, ec2 or openstack" }).default("local"),
-  SLUICE_METADATA: z.enum(["blocked", "reachable"], { error: "is blocked or reachable" }).default("blocked"),
-  SLUICE_CAPABILITIES: z.string().default(""),
+  ...isolationEnv,
   SLUICE_IMAGE_CACHE_GB: wholeNumber.default(defaultImageCacheGb),
   SLUICE_IMAGE_CACHE_DAYS: wholeNumber.default(defaultImageCacheDays),
   SLUICE_IMAGE_DIGEST: z.string().min(1, "is empty").max(200, "has at most 200 characters").optional(),
@@ -114,15 +120,10 @@ export function parseConfig(
   const executors = parseExecutors(env.SLUICE_EXECUTORS ?? "docker", problems);
   const docker = parseDockerHost(env.DOCKER_HOST);
   const drain = readDrainConfig(env, host.stopTimeoutMs, problems);
+  const isolation = readIsolation(env, executors, problems);
   if (!docker.ok) problems.push(`DOCKER_HOST ${docker.problem}`);
-  if (!parsed.success || !docker.ok) return { ok: false, problems };
+  if (!parsed.success || !docker.ok || !drain || !isolation || problems.length > 0) return { ok: false, problems };
   const values = parsed.data;
-  const isolation = parseIsolation(
-    { metadata: values.SLUICE_METADATA, capabilities: values.SLUICE_CAPABILITIES },
-    { provider: values.SLUICE_PROVIDER, executors },
-    problems,
-  );
-  if (drain === undefined || problems.length > 0) return { ok: false, problems };
   return {
     ok: true,
     config: {
@@ -152,6 +153,18 @@ export function parseConfig(
       hostEnv: pickHostEnv(env),
     },
   };
+}
+
+function readIsolation(
+  env: Readonly<Record<string, string | undefined>>,
+  executors: readonly ExecutorKind[],
+  problems: string[],
+): Isolation | undefined {
+  const parsed = z.object(isolationEnv).safeParse(env);
+  // Told with the other variables.
+  if (!parsed.success) return undefined;
+  const { SLUICE_METADATA: metadata, SLUICE_CAPABILITIES: capabilities, SLUICE_PROVIDER: provider } = parsed.data;
+  return parseIsolation({ metadata, capabilities }, { provider, executors }, problems);
 }
 
 /** Only a machine on AWS has a role by itself; others are told that their credentials are meant for this, too. */

@@ -30,6 +30,9 @@ describe("readDrainConfig", () => {
     expect(read({ SLUICE_DRAIN_MS: "20000", SLUICE_DRAIN_FINISH_MS: "21000" })).toEqual([
       "SLUICE_DRAIN_FINISH_MS (21000) is at most SLUICE_DRAIN_MS (20000): it is a part of it",
     ]);
+    expect(read({ SLUICE_DRAIN_MS: "100", SLUICE_KILL_GRACE_MS: "0" })).toEqual([
+      expect.stringContaining("SLUICE_DRAIN_MS (100) is at least 500"),
+    ]);
     expect(read({ SLUICE_STOP_TIMEOUT_MS: "1500" })).toEqual([expect.stringContaining("leaves no time for a drain")]);
   });
 

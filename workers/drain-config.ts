@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { timing } from "../shared/domain/timing.ts";
+import { jobRules } from "../shared/jobfile/rules.ts";
 import { parseDuration } from "../shared/jobfile/units.ts";
-import { longestDrainMs, spotNoticeMs, stopMarginMs } from "./drain-plan.ts";
+import { longestDrainMs, shortestDrainMs, spotNoticeMs, stopMarginMs } from "./drain-plan.ts";
 
 /** When a worker ends and how long it takes; times in milliseconds. */
 export interface DrainConfig {
@@ -19,6 +20,8 @@ const wholeNumber = z.string().regex(/^\d+$/, "is a whole number").transform(Num
 const duration = z
   .string()
   .refine((text) => (parseDuration(text) ?? 0) >= 1_000, "is a time of a second at least, such as 90s or 10m")
+  // A timer that is set for longer ends at once.
+  .refine((text) => (parseDuration(text) ?? 0) <= jobRules.timeoutMs, "is at most 24d")
   .transform((text) => parseDuration(text) ?? 0);
 
 /** The variables of the environment. */
@@ -76,6 +79,9 @@ export function readDrainConfig(
 
 function checkDrain(drainMs: number, stopTimeoutMs: number, problems: string[]): void {
   const visibilityTimeoutMs = timing.visibilityTimeoutSeconds * 1000;
+  if (drainMs < shortestDrainMs) {
+    problems.push(`SLUICE_DRAIN_MS (${drainMs}) is at least ${shortestDrainMs}: nothing can be ended in less`);
+  }
   if (drainMs > visibilityTimeoutMs) {
     problems.push(
       `SLUICE_DRAIN_MS (${drainMs}) is at most ${visibilityTimeoutMs}: a drain fits into the visibility timeout of the ` +

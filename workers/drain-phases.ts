@@ -38,7 +38,11 @@ export class DrainPhases {
    * Runs a phase; resolves at its end or when `deadline` is aborted, whichever is first, and never rejects. A text that
    * the work answers says what is wrong with it.
    */
-  async run(phase: string, deadline: AbortSignal, work: () => Promise<unknown>): Promise<void> {
+  async run(
+    phase: string,
+    deadline: AbortSignal,
+    work: () => Promise<string | undefined> | Promise<void>,
+  ): Promise<void> {
     const part = this.#begin(phase);
     const over = (async () => work())().then(
       (answer) => (typeof answer === "string" ? { problem: answer } : {}),
@@ -51,7 +55,7 @@ export class DrainPhases {
   }
 
   /** Notes work that goes on anyway as part of a phase, such as the upload of one attempt. */
-  watch(phase: string, deadline: AbortSignal, work: Promise<unknown>): void {
+  watch(phase: string, deadline: AbortSignal, work: Promise<string | undefined>): void {
     void this.run(phase, deadline, () => work);
   }
 

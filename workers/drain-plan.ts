@@ -55,7 +55,7 @@ export interface DrainLimits {
 
 /** The exit itself, and what is late by then: a drain is over so much before whoever would cut it short. */
 export const stopMarginMs = 1_000;
-/** EC2 tells so long before it takes a spot instance. */
+/** EC2 tells so long before it takes a spot instance; every drain fits into it. */
 export const spotNoticeMs = 120_000;
 
 /** The longest drain that fits. */
@@ -64,7 +64,7 @@ export function longestDrainMs({ visibilityTimeoutMs, stopTimeoutMs }: DrainLimi
 }
 
 /** Less is not worth planning; a machine that goes earlier is a machine that dies. */
-const shortestDrainMs = 500;
+export const shortestDrainMs = 500;
 
 /** The time of a drain on a machine that goes away at `endsAtMs`, which may be sooner than a drain may take. */
 export function fitIntoNotice(drainMs: number, endsAtMs: number, nowMs: number): number {

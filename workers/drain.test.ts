@@ -9,7 +9,7 @@ const times = { drainMs: 25_000, finishMs: 25_000, killGraceMs: 10_000 };
 const requested: DrainCause = { kind: "requested" };
 const signal: DrainCause = { kind: "signal", signal: "SIGTERM" };
 const never = () => new Promise<never>(() => undefined);
-const done = () => Promise.resolve();
+const done = () => Promise.resolve(undefined);
 
 function setUp(cause: DrainCause, parts: Partial<DrainedWorker> = {}) {
   const nowMs = () => performance.now();

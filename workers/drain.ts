@@ -6,7 +6,10 @@ import type { DrainPhases } from "./drain-phases.ts";
 import { fitIntoNotice, planDrain } from "./drain-plan.ts";
 import { untilAborted } from "./retry.ts";
 
-/** What a drain does with its worker. Each may fail or hang: the drain goes on all the same. */
+/**
+ * What a drain does with its worker. Each may fail or hang: the drain goes on all the same. What answers a text tells by
+ * it what is left undone.
+ */
 export interface DrainedWorker {
   /** Takes nothing more; resolves when what arrived late is given back. */
   stopIntake(): Promise<void>;
@@ -15,11 +18,11 @@ export interface DrainedWorker {
   /** Ends the attempts that are left, each with a grace period, and gives their tasks back. */
   giveBack(reason: Reason): void;
   /** Gives back the messages that are left, and waits for all that were deleted or given back. */
-  settleMessages(): Promise<void>;
+  settleMessages(): Promise<string | undefined>;
   /** Removes what was made for attempts. */
-  cleanUp(): Promise<void>;
+  cleanUp(): Promise<string | undefined>;
   /** What else is to be removed, by phase; each stands by itself. */
-  removals(): [phase: string, remove: () => Promise<unknown>][];
+  removals(): [phase: string, remove: () => Promise<string | undefined>][];
   /** The last word to the control plane: this worker has ended, and these attempts were not. */
   sayFarewell(): Promise<void>;
 }

@@ -72,7 +72,8 @@ export class Registration {
       provider,
       endpoint: notices.endpoint,
       deadlineMs: instanceDeadlineMs,
-      nowMs: Date.now,
+      // The wall clock of a machine that has just booted may leap.
+      nowMs: () => performance.now(),
     });
     return this.#instance;
   }

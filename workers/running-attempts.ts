@@ -38,7 +38,7 @@ const deadlineOf = { logs: "keep", artifacts: "keep", samples: "keep", results: 
 export class RunningAttempts {
   readonly #options: RunningAttemptsOptions;
   readonly #attempts = new Map<string, RunningAttempt>();
-  readonly #cleanups = new Set<Promise<void>>();
+  readonly #cleanups = new Set<Promise<string | undefined>>();
   readonly #work = new Set<{ phase: Phase; work: Promise<string | undefined> }>();
   /** Attempts that have ended, and nobody could be told. */
   readonly #unheard = new Set<string>();
@@ -123,9 +123,11 @@ export class RunningAttempts {
     while (this.#attempts.size > 0) await Promise.all([...this.#attempts.values()].map(({ over }) => over));
   }
 
-  /** Resolves when nothing is left of attempts that are over. */
-  async untilClean(): Promise<void> {
-    while (this.#cleanups.size > 0) await Promise.all(this.#cleanups);
+  /** Resolves when what attempts that are over had is removed; tells what of it is left. */
+  async untilClean(): Promise<string | undefined> {
+    const problems: (string | undefined)[] = [];
+    while (this.#cleanups.size > 0) problems.push(...(await Promise.all(this.#cleanups)));
+    return problems.find((problem) => problem !== undefined);
   }
 
   #noteWork(phase: Phase, work: Promise<string | undefined>): void {

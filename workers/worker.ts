@@ -4,7 +4,6 @@ import type { EcrClient } from "../shared/clients/ecr.ts";
 import type { ObjectStore } from "../shared/clients/object-store.ts";
 import type { Queue } from "../shared/clients/queue.ts";
 import { newWorkerId } from "../shared/domain/ids.ts";
-import type { AttemptOutcome } from "../shared/domain/manifest.ts";
 import { timing } from "../shared/domain/timing.ts";
 import { isOlderVersion } from "../shared/domain/version-order.ts";
 import type { Logger } from "../shared/log.ts";
@@ -18,23 +17,18 @@ import type { DockerExecutor } from "./executors/docker/docker-executor.ts";
 import type { Executor } from "./executors/executor.ts";
 import { openExecutors } from "./executors/open-executors.ts";
 import { killProcessesOf } from "./executors/process/stray-processes.ts";
-import { FailureStreak } from "./health/failure-streak.ts";
-import type { HealthMonitor } from "./health/health-monitor.ts";
-import type { Health } from "./health/health-state.ts";
-import { createMachineHealth } from "./health/machine-health.ts";
 import { HeartbeatLoop } from "./heartbeat.ts";
 import { HostUse } from "./host-use.ts";
 import { HeldMessages } from "./intake/held-messages.ts";
 import { Intake } from "./intake/intake.ts";
+import { MachineWatch } from "./machine-watch.ts";
 import type { MaskedDestination } from "./masking/masked-destination.ts";
 import { createHostSampler } from "./metrics/host-sample.ts";
 import { MetricRecorder } from "./metrics/metric-recorder.ts";
-import { NoticeWatch, openNoticeSources } from "./notices/notice-watch.ts";
 import { readOwner } from "./owner.ts";
 import { Registration } from "./registration.ts";
 import { Remains } from "./remains.ts";
 import { RunningAttempts, type RunningAttemptsOptions } from "./running-attempts.ts";
-import type { WorkerTask } from "./worker-claim.ts";
 import { createWorkerDir, removeTree } from "./workspace.ts";
 
 /** What a worker is made of; clients of AWS are made once its settings are known. */
@@ -83,20 +77,12 @@ export class Worker {
   readonly #registration: Registration;
   readonly #ended = Promise.withResolvers<DrainCause>();
   #docker: DockerExecutor | undefined;
-  /** Docker did not answer when it was last heard of. */
-  #missesDocker = false;
-  readonly #health: HealthMonitor;
-  /** When it was last found well after it was not: what began before is no evidence against it. */
-  #wellSinceMs = 0;
-  readonly #streak: FailureStreak;
+  readonly #machine: MachineWatch;
   #workerDir = "";
   #parts: WorkerParts | undefined;
   #starting: Promise<boolean> | undefined;
   #remains: Remains | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
-  readonly #notices: NoticeWatch;
-  /** The machine may go: what runs is finished, and nothing more is taken. */
-  #isFinishing = false;
   #drain: Drain | undefined;
   #hostUse: HostUse | undefined;
   #hasStopped = false;
@@ -104,9 +90,15 @@ export class Worker {
   constructor(deps: WorkerDeps) {
     this.#deps = deps;
     this.#log = deps.log.child({ workerId: this.workerId });
-    this.#notices = this.#watchNotices();
-    this.#health = this.#watchHealth();
-    this.#streak = new FailureStreak(deps.config.health.maxFailuresInARow);
+    this.#machine = new MachineWatch({
+      ...deps,
+      isIdle: () => (this.#parts?.attempts.size ?? 0) === 0,
+      removeRemains: async () => this.#remains?.look(),
+      onChange: () => this.#holdOrResume(),
+      onDrain: (cause) => void this.drain(cause),
+      nowMs: this.#nowMs,
+      log: this.#log,
+    });
     this.#registration = new Registration({
       ...deps,
       workerId: this.workerId,
@@ -148,8 +140,8 @@ export class Worker {
       workerDir: this.#workerDir,
       owner,
       log: this.#log,
-      onThere: () => this.#welcomeDocker(),
-      onAway: (why) => this.#missDocker(why),
+      onThere: () => this.#machine.welcomeDocker(),
+      onAway: (why) => this.#machine.missDocker(why),
     });
     this.#executors = opened.executors;
     this.#docker = opened.docker;
@@ -159,12 +151,11 @@ export class Worker {
       own: owner,
       docker: this.#docker,
       adoptSpools: async () => this.#parts?.metrics.adoptSpools(),
-      nowMs: () => performance.now(),
+      nowMs: this.#nowMs,
       log: this.#log,
     });
     if (this.#drain !== undefined) return false;
-    this.#health.start();
-    this.#notices.start();
+    this.#machine.start(this.#docker);
     const settings = await this.#registration.register();
     if (settings === undefined || this.#drain !== undefined) return false;
     this.#beginWork(settings);
@@ -173,90 +164,10 @@ export class Worker {
     return true;
   }
 
-  /** Docker answers: it may hold what dead workers left there while it was away. */
-  #welcomeDocker(): void {
-    if (!this.#missesDocker) return;
-    this.#missesDocker = false;
-    this.#log.info("Docker answers");
-    this.#health.hint();
-    void this.#remains?.look();
-  }
-
-  /**
-   * A worker without its Docker would fail one task after the other: it takes none until Docker is back. One that runs
-   * host processes too, on a machine where Docker never answered, has them to run.
-   */
-  #missDocker(why: string): void {
-    this.#missesDocker = true;
-    if (this.#needsDocker) this.#health.suspect({ what: "docker", detail: why });
-    else this.#log.warn({ reason: why }, "Docker cannot be used: container steps will fail");
-  }
-
-  get #needsDocker(): boolean {
-    return this.#docker?.wasThere || !this.#deps.config.executors.includes("process");
-  }
-
-  #watchHealth(): HealthMonitor {
-    const { config, client } = this.#deps;
-    const machine = {
-      config: config.health,
-      workDir: config.workDir,
-      docker: () => (this.#needsDocker ? this.#docker : undefined),
-      clockSkewMs: () => client.clockSkewMs,
-      hostEnv: config.hostEnv,
-      removeRemains: async () => this.#remains?.look(),
-      log: this.#log,
-    };
-    const onChange = (health: Health) => this.#noteHealth(health);
-    return createMachineHealth(machine, { hasTasks: () => !this.#isIdle, onChange });
-  }
-
-  #noteHealth({ state, problem }: Health): void {
-    if (state === "recovered") this.#wellSinceMs = this.#nowMs();
-    this.#holdOrResume();
-    if (state !== "recovery_failed" || this.#deps.config.health.whenUnhealthy === "wait") return;
-    void this.drain({ kind: "unhealthy", detail: problem?.detail ?? "its machine is not well" });
-  }
-
-  /** Several tasks in a row that the machine may have failed are more than chance. */
-  #noteOutcome(claimed: WorkerTask, claimedAtMs: number, outcome: AttemptOutcome): void {
-    const usesDocker =
-      Object.keys(claimed.services).length > 0 || claimed.steps.some(({ kind }) => kind === "container");
-    const usesHost = claimed.steps.some(({ kind }) => kind === "process");
-    // A job that asks for what this worker never had says nothing about its machine.
-    const canRun = (!usesHost || this.#executors.has("process")) && (!usesDocker || this.#needsDocker);
-    const isExplained = outcome.state !== "completed" && (!this.#health.takesTasks || claimedAtMs < this.#wellSinceMs);
-    if (!canRun || isExplained) return;
-    const detail = this.#streak.note(`${claimed.jobId}/${claimed.task}`, outcome);
-    if (detail !== undefined) this.#health.suspect({ what: "tasks", detail });
-  }
-
   /** Tasks are taken as long as nothing speaks against it. */
   #holdOrResume(): void {
-    if (this.#isFinishing || !this.#health.takesTasks) this.#parts?.intake.pause();
-    else this.#parts?.intake.resume();
-  }
-
-  get #isIdle(): boolean {
-    return (this.#parts?.attempts.size ?? 0) === 0;
-  }
-
-  #watchNotices(): NoticeWatch {
-    const { provider, notices: config } = this.#deps.config;
-    const finish = (isFinishing: boolean) => {
-      this.#isFinishing = isFinishing;
-      this.#holdOrResume();
-    };
-    return new NoticeWatch({
-      sources: openNoticeSources(provider, config, Date.now),
-      config,
-      nowMs: Date.now,
-      log: this.#log,
-      isIdle: () => this.#isIdle,
-      onFinish: () => finish(true),
-      onGoOn: () => finish(false),
-      onDrain: (cause) => void this.drain(cause),
-    });
+    if (this.#machine.takesTasks) this.#parts?.intake.resume();
+    else this.#parts?.intake.pause();
   }
 
   /**
@@ -321,7 +232,8 @@ export class Worker {
       onLive: (attemptId, live) => attempts.get(attemptId)?.storeLive(live),
       onDrain: (isWanted) => (isWanted ? void this.drain({ kind: "requested" }) : this.#undrain()),
       onRequiredVersion: (version) => this.#leaveIfOlder(version),
-      onUnknown: () => this.#registration.registerAgain(),
+      // Of one that has said its farewell it is not to hear anew.
+      onUnknown: () => !this.#hasStopped && this.#registration.registerAgain(),
     });
     const attempts = new RunningAttempts({
       attempt: this.#attemptDeps({ objects, metrics }),
@@ -331,7 +243,7 @@ export class Worker {
       leaseMs,
       nowMs,
       maskedLog,
-      onOutcome: (claimed, claimedAtMs, outcome) => this.#noteOutcome(claimed, claimedAtMs, outcome),
+      onOutcome: (claimed, claimedAtMs, outcome) => this.#machine.noteOutcome(claimed, claimedAtMs, outcome),
       onEnded: (item) => {
         intake.taskEnded(item);
         this.#waitIdly();
@@ -386,7 +298,7 @@ export class Worker {
 
   #describe(attempts: RunningAttempts): Partial<Heartbeat> {
     const cause = this.#drain?.cause;
-    const { state, attempt, problem } = this.#health.health;
+    const { state, attempt, problem } = this.#machine.health;
     const host = this.#hostUse?.next();
     return {
       ...(host && { host }),
@@ -409,7 +321,7 @@ export class Worker {
       log,
     });
     this.#drain = drain;
-    this.#health.stop();
+    this.#machine.goQuiet();
     clearTimeout(this.#idleTimer);
     this.#parts?.attempts.tellPhases(phases);
     void this.#parts?.heartbeats.beat();
@@ -427,7 +339,7 @@ export class Worker {
     this.#drain = undefined;
     this.#docker?.keepReady();
     this.#parts?.attempts.tellPhases(undefined);
-    this.#health.start();
+    this.#machine.resume();
     this.#holdOrResume();
     this.#parts?.intake.start();
     void this.#parts?.heartbeats.beat();
@@ -448,10 +360,10 @@ export class Worker {
       settleMessages: async () => this.#parts?.held.releaseAll(),
       cleanUp: async () => {
         this.#docker?.stopWaiting();
-        await this.#parts?.attempts.untilClean();
+        return this.#parts?.attempts.untilClean();
       },
       removals: () => [
-        ...[...this.#executors].map(([kind, executor]): [string, () => Promise<unknown>] => [
+        ...[...this.#executors].map(([kind, executor]): [string, () => Promise<string | undefined>] => [
           kind,
           () => executor.close(),
         ]),
@@ -461,11 +373,12 @@ export class Worker {
     };
   }
 
-  async #removeFolder(): Promise<void> {
+  async #removeFolder(): Promise<string | undefined> {
     await this.#parts?.metrics.close(samplesDeadlineMs);
     // By this folder alone a later worker would know what tasks left that this one had no time to clean up after.
     await killProcessesOf([this.#workerDir]);
-    await removeTree(this.#workerDir);
+    if (await removeTree(this.#workerDir)) return undefined;
+    return "files of other users are left in the worker's folder: the next worker on this machine removes them";
   }
 
   async #sayFarewell(): Promise<void> {
@@ -483,7 +396,7 @@ export class Worker {
 
   #end(cause: DrainCause): void {
     this.#remains?.stop();
-    this.#notices.stop();
+    this.#machine.stop();
     this.#clock.pass("report");
     this.killAllNow();
     this.#deps.client.close();

@@ -379,7 +379,7 @@ describe("the docker executor with a real daemon", () => {
   it("says what to do where Docker is not reachable, and uses it once it is", async () => {
     const socket = join(folder, "docker.sock");
     const lonely = await openExecutor(newWorkerId(Date.now()), { socket });
-    onTestFinished(() => lonely.close());
+    onTestFinished(async () => void (await lonely.close()));
     expect(await lonely.warmUp()).toContain("Docker is not reachable on this worker");
     const attempt = () => inTask((sandbox) => run(sandbox, step("echo up")), { executor: lonely });
     await expect(attempt()).rejects.toMatchObject({
@@ -436,7 +436,7 @@ describe("the docker executor with a real daemon", () => {
 
   it("waits for a free address range and leaves nothing when it stops waiting", async () => {
     const small = await openExecutor(newWorkerId(Date.now()), { slots: 1 });
-    onTestFinished(() => small.close());
+    onTestFinished(async () => void (await small.close()));
     const blockers: Docker.Network[] = [];
     const unblock = async () => {
       await Promise.all(blockers.splice(0).map((network) => network.remove()));

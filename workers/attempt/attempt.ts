@@ -164,21 +164,24 @@ export class Attempt {
     }
   }
 
-  /** Removes everything that was made for the attempt. Never throws: what is left is found at the next start. */
-  async cleanUp(): Promise<void> {
+  /**
+   * Removes everything that was made for the attempt; tells what is left. Never throws: the next start of a worker
+   * tries again.
+   */
+  async cleanUp(): Promise<string | undefined> {
     const closed = this.#metrics?.close(this.#isCommitted ? "committed" : "abandoned", this.#deps.deadlines.report);
     try {
       await this.#servicesStopped;
       await Promise.all([...this.#sandboxes.values()].map((sandbox) => sandbox.close()));
-      if (this.#workspace === undefined || (await removeTree(this.#workspace.root))) return;
+      if (this.#workspace === undefined || (await removeTree(this.#workspace.root))) return undefined;
       for (const sandbox of this.#sandboxes.values()) await sandbox.clearWorkspace();
-      if (await removeTree(this.#workspace.root)) return;
-      this.#log.warn(
-        { path: this.#workspace.root },
-        "files of other users are left in a workspace: remove them as root",
-      );
+      if (await removeTree(this.#workspace.root)) return undefined;
+      const problem = "files of other users are left in a workspace: remove them as root";
+      this.#log.warn({ path: this.#workspace.root }, problem);
+      return problem;
     } catch (error) {
       this.#log.error({ err: error }, "an attempt could not be cleaned up; the next start of a worker tries again");
+      return messageOf(error);
     } finally {
       await closed;
     }

@@ -109,8 +109,8 @@ export interface Executor {
   openTask(task: TaskContext): TaskSandbox;
   /** Ends what runs on this machine without this process, at once and without waiting: the process is about to die. */
   killAllNow(): void;
-  /** Removes what is kept ready for tasks. */
-  close(): Promise<void>;
+  /** Removes what is kept ready for tasks; tells what could not be removed. */
+  close(): Promise<string | undefined>;
 }
 
 /** A step that could not be run, with the reason that its task will carry. */

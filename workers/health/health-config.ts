@@ -20,6 +20,10 @@ export interface HealthConfig {
 const defaultProbeMs = 30_000;
 const defaultDeadlineMs = 10_000;
 const shortestProbeMs = 300;
+/** Ten times as long is still a time that a timer holds. */
+const longestProbeMs = 3_600_000;
+/** Several of them fit into one look. */
+const longestDeadlineMs = 60_000;
 /** AWS refuses what is signed by a clock that is five minutes off. */
 const defaultMaxSkewSeconds = 120;
 const defaultMaxFailures = 3;
@@ -30,9 +34,14 @@ const above0 = wholeNumber.refine((number) => number > 0, "is above 0");
 /** The variables of the environment. */
 export const healthEnv = {
   SLUICE_HEALTH_PROBE_MS: wholeNumber
-    .refine((ms) => ms >= shortestProbeMs, `is at least ${shortestProbeMs}`)
+    .refine(
+      (ms) => ms >= shortestProbeMs && ms <= longestProbeMs,
+      `is between ${shortestProbeMs} and ${longestProbeMs}`,
+    )
     .default(defaultProbeMs),
-  SLUICE_HEALTH_DEADLINE_MS: above0.default(defaultDeadlineMs),
+  SLUICE_HEALTH_DEADLINE_MS: above0
+    .refine((ms) => ms <= longestDeadlineMs, `is at most ${longestDeadlineMs}`)
+    .default(defaultDeadlineMs),
   SLUICE_UNHEALTHY: z.enum(["drain", "wait"], { error: "is drain or wait" }).optional(),
   SLUICE_DOCKER_RESTART_COMMAND: z.string().min(1, "is empty: name a command").optional(),
   SLUICE_PRUNE_BUILD_CACHE: z.enum(["on", "off"], { error: "is on or off" }).default("off"),

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { Queue, ReceivedMessage } from "../../shared/clients/queue.ts";
 import { createLogger } from "../../shared/log.ts";
 import { HeldMessages } from "./held-messages.ts";
@@ -82,6 +82,17 @@ describe("HeldMessages", () => {
     finishRenewal();
     await Promise.all([renewal, settled]);
     expect(order).toEqual(["30", "0"]);
+  });
+
+  it("tells what it could not give back", async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const { held } = openHeld({ changeVisibility: () => Promise.reject(new Error("503")) });
+    held.hold([message("a")]);
+    const settled = held.releaseAll();
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(await settled).toBe("messages could not be released; they show again by themselves: 503");
+    expect(await held.releaseAll()).toBeUndefined();
   });
 
   it("lets go of what the queue refuses to hide, and does not ask for it again", async () => {

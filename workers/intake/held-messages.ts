@@ -1,12 +1,16 @@
 import { type Queue, queueBatchSize, type ReceivedMessage } from "../../shared/clients/queue.ts";
 import type { Logger } from "../../shared/log.ts";
-import { messageOf, retryWithBackoff } from "../retry.ts";
+import { messageOf, retryWithBackoff, settlesWithin, withDeadline } from "../retry.ts";
 
 /** Releases that come within this time share a request. Soon: somebody else may be waiting for them. */
 const collectReleasesMs = 5;
 /** The same for deletes, for which nobody waits: a message that shows again before is dropped at its claim. */
 const collectDeletesMs = 50;
 const callMaxElapsedMs = 15_000;
+/** A try that takes longer is on a dead connection: the next one is made on another. */
+const callDeadlineMs = 5_000;
+/** A release does not wait longer for a renewal that hangs. */
+const renewalDeadlineMs = 2_000;
 
 export interface HeldMessagesOptions {
   queue: Queue;
@@ -26,8 +30,9 @@ export class HeldMessages {
   readonly #renewedAtMs = new Map<ReceivedMessage, number>();
   readonly #deletes: string[] = [];
   readonly #releases = new Map<number, string[]>();
-  readonly #calls = new Set<Promise<void>>();
-  #renewal: Promise<void> = Promise.resolve();
+  /** Each tells what could not be done. */
+  readonly #calls = new Set<Promise<string | undefined>>();
+  #renewals: Promise<unknown> = Promise.resolve();
   #flushTimer: NodeJS.Timeout | undefined;
   #flushAtMs = 0;
 
@@ -70,14 +75,15 @@ export class HeldMessages {
     const due = [...this.#renewedAtMs].filter(([, at]) => now - at >= (visibilityTimeoutSeconds * 1000) / 3);
     if (due.length === 0) return Promise.resolve();
     const receipts = due.map(([message]) => message.receiptHandle);
-    this.#renewal = queue.changeVisibility(receipts, visibilityTimeoutSeconds).then(
+    const renewal = queue.changeVisibility(receipts, visibilityTimeoutSeconds).then(
       (refused) => {
         for (const [message] of due) if (this.#renewedAtMs.has(message)) this.#renewedAtMs.set(message, now);
         this.#letGo(due.flatMap(([message]) => (refused.includes(message.receiptHandle) ? [message] : [])));
       },
       (error: unknown) => log.warn({ reason: messageOf(error) }, "messages could not be hidden for longer"),
     );
-    return this.#renewal;
+    this.#renewals = Promise.all([this.#renewals, renewal]);
+    return renewal;
   }
 
   /** What the queue hides no longer is nobody's: it is not asked for it again. */
@@ -88,16 +94,21 @@ export class HeldMessages {
     this.#options.log.info({ messageIds }, "the queue hides messages no longer; what was claimed for them goes on");
   }
 
-  /** Gives back what is left, and resolves when that and all that was asked for before was made, or was given up. */
-  async releaseAll(): Promise<void> {
+  /**
+   * Gives back what is left, and resolves when that and all that was asked for before was made, or was given up: with
+   * what that was.
+   */
+  releaseAll(): Promise<string | undefined> {
     for (const message of [...this.#renewedAtMs.keys()]) this.release(message, 0);
-    await this.settle();
+    return this.settle();
   }
 
-  /** Resolves when every delete and release asked for so far has been made, or was given up. */
-  async settle(): Promise<void> {
+  /** Resolves when every delete and release asked for so far has been made, or was given up: with what that was. */
+  async settle(): Promise<string | undefined> {
     this.#flush();
-    while (this.#calls.size > 0) await Promise.all(this.#calls);
+    const problems = new Set<string | undefined>();
+    while (this.#calls.size > 0) for (const problem of await Promise.all(this.#calls)) problems.add(problem);
+    return [...problems].find((problem) => problem !== undefined);
   }
 
   #flushWithin(ms: number): void {
@@ -114,11 +125,11 @@ export class HeldMessages {
     const { queue } = this.#options;
     const deletes = this.#deletes.splice(0);
     if (deletes.length > 0) this.#track(() => queue.delete(deletes), "deleted");
-    const renewal = this.#renewal;
+    const renewals = this.#renewals;
     for (const [delaySeconds, receipts] of this.#releases) {
       // After a renewal under way: arriving before it, the release would be undone by it.
       this.#track(async () => {
-        await renewal;
+        await settlesWithin(renewals, renewalDeadlineMs);
         await queue.changeVisibility(receipts, delaySeconds);
       }, "released");
     }
@@ -126,12 +137,15 @@ export class HeldMessages {
   }
 
   #track(work: () => Promise<void>, what: string): void {
-    const call = retryWithBackoff(work, { maxElapsedMs: callMaxElapsedMs })
-      .catch((error: unknown) =>
-        this.#options.log.warn(
-          { reason: messageOf(error) },
-          `messages could not be ${what}; they show again by themselves`,
-        ),
+    const inTime = () => withDeadline(work(), callDeadlineMs, "the queue's answer");
+    const call = retryWithBackoff(inTime, { maxElapsedMs: callMaxElapsedMs })
+      .then(
+        () => undefined,
+        (error: unknown) => {
+          const problem = `messages could not be ${what}; they show again by themselves`;
+          this.#options.log.warn({ reason: messageOf(error) }, problem);
+          return `${problem}: ${messageOf(error)}`;
+        },
       )
       .finally(() => this.#calls.delete(call));
     this.#calls.add(call);

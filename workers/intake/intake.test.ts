@@ -1,8 +1,11 @@
+import { setImmediate as untilNextTurn } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Queue, ReceivedMessage } from "../../shared/clients/queue.ts";
 import type { TaskMessage } from "../../shared/domain/task-message.ts";
 import { createLogger } from "../../shared/log.ts";
+import { ControlPlaneError } from "../control-plane-call.ts";
 import type { ControlPlaneClient } from "../control-plane-client.ts";
+import type { WorkerClaim } from "../worker-claim.ts";
 import { HeldMessages } from "./held-messages.ts";
 import { Intake } from "./intake.ts";
 
@@ -54,8 +57,8 @@ function startIntake(receives: readonly Receive[], claim: ControlPlaneClient["cl
   return { released, lines, held, drained: drained.promise };
 }
 
-function message(name: string, receiveCount: number): ReceivedMessage {
-  const task: TaskMessage = { v: 1, jobId: "job", task: name, bucket: 0, slots: 1 };
+function message(name: string, receiveCount: number, slots = 1): ReceivedMessage {
+  const task: TaskMessage = { v: 1, jobId: "job", task: name, bucket: 0, slots };
   return { messageId: name, receiptHandle: name, body: JSON.stringify(task), receiveCount };
 }
 
@@ -73,6 +76,42 @@ describe("an intake", () => {
     await claimed.promise;
     const warnings = lines.filter(({ level }) => level === "warn").map((line) => String(line.message));
     expect(warnings).toEqual([expect.stringContaining("as many messages in flight as SQS allows (120,000)")]);
+  });
+
+  it("stops though it has just taken all it has slots for", async () => {
+    const stopped = Promise.withResolvers<void>();
+    startIntake([() => [message("a", 1, 4)]], async () => {
+      // By then the next poll is about to begin.
+      await Promise.resolve();
+      stopped.resolve(intake?.stop());
+      return [{ status: "claimed" } as WorkerClaim];
+    });
+    await stopped.promise;
+  });
+
+  it("takes tasks again after a stop that a claim without an answer outlasted", async () => {
+    const answer = Promise.withResolvers<never>();
+    const tries = [
+      () => Promise.reject(new ControlPlaneError("503", { retryable: true })),
+      () => {
+        tried.resolve();
+        return answer.promise;
+      },
+    ];
+    const claimedAgain = Promise.withResolvers<void>();
+    const tried = Promise.withResolvers<void>();
+    startIntake([() => [message("a", 1)], () => [message("b", 1)]], (_workerId, [claim]) => {
+      if (claim?.task === "b") claimedAgain.resolve();
+      return tries.shift()?.() ?? Promise.resolve([{ status: "drop", detail: "it is over" }]);
+    });
+    await tried.promise;
+    const stopped = intake?.stop();
+    intake?.start();
+    // The poll that has begun finds the claim still under way, and waits for it.
+    await untilNextTurn();
+    await untilNextTurn();
+    answer.reject(new ControlPlaneError("503", { retryable: true }));
+    await Promise.all([stopped, claimedAgain.promise]);
   });
 
   it("puts a message off for ever longer that comes again and again, for each receive is one of its last", async () => {

@@ -119,6 +119,8 @@ export class Intake {
     for (let failures = 0; !signal.aborted; ) {
       // All tasks that one answer of the control plane ends have given back their slots by then.
       await untilNextTurn();
+      // A stop that came in that turn has woken nobody.
+      if (signal.aborted) return;
       const size = this.#pollSize(nowMs());
       if (size === 0) {
         await this.#untilWoken();
@@ -193,9 +195,11 @@ export class Intake {
 
   #claim(items: readonly IntakeItem[]): void {
     for (let start = 0; start < items.length; start += queueBatchSize) {
-      const claim = this.#claimBatch(items.slice(start, start + queueBatchSize)).finally(() =>
-        this.#claims.delete(claim),
-      );
+      const claim = this.#claimBatch(items.slice(start, start + queueBatchSize)).finally(() => {
+        this.#claims.delete(claim);
+        // Whatever became of it: the poll may have waited for it, also one that began after a stop.
+        this.#wake?.();
+      });
       this.#claims.add(claim);
     }
   }
@@ -233,7 +237,6 @@ export class Intake {
     }
     for (const [index, item] of items.entries()) this.#act(item, answer?.[index], sentAtMs);
     if (stuck) this.#fillFromHeld();
-    this.#wake?.();
   }
 
   #act(item: IntakeItem, answer: WorkerClaim | undefined, sentAtMs: number): void {

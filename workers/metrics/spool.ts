@@ -58,7 +58,7 @@ export class Spool {
   leave(): Promise<void> {
     return this.#inTurn(async () => {
       this.#state = "removed";
-      await this.#file?.close();
+      await this.#file?.close().catch(this.#onBroken);
       this.#file = undefined;
     });
   }

@@ -1,8 +1,9 @@
 import * as z from "zod";
 import { parseJson } from "../../shared/parse-json.ts";
+import { spotNoticeMs } from "../drain-plan.ts";
 import { Imds } from "./imds.ts";
 import type { MetadataAnswer } from "./metadata-service.ts";
-import { type Notice, type NoticeReading, type NoticeSource, shortestNoticeMs } from "./notice.ts";
+import type { Notice, NoticeReading, NoticeSource } from "./notice.ts";
 
 const interruptionSchema = z.object({
   action: z.enum(["terminate", "stop", "hibernate"]),
@@ -33,7 +34,7 @@ export function createEc2Sources(endpoint: URL, nowMs: () => number): NoticeSour
     source("EC2 spot interruptions", "spot/instance-action", interruptionSchema, ({ action, time = "" }) => {
       const toldMs = Date.parse(time);
       // Without a time that makes sense there is as much of it as EC2 promises.
-      const atMs = Number.isFinite(toldMs) ? toldMs : nowMs() + shortestNoticeMs;
+      const atMs = Number.isFinite(toldMs) ? toldMs : nowMs() + spotNoticeMs;
       return [{ kind: "ends", detail: `EC2 spot interruption: ${action} at ${new Date(atMs).toISOString()}`, atMs }];
     }),
     source("EC2 rebalance recommendations", "events/recommendations/rebalance", rebalanceSchema, ({ noticeTime }) => [

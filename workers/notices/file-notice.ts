@@ -1,9 +1,10 @@
 import { readFile, stat } from "node:fs/promises";
 import * as z from "zod";
 import { parseJson } from "../../shared/parse-json.ts";
+import { spotNoticeMs } from "../drain-plan.ts";
 import { hasCode } from "../error-code.ts";
 import { messageOf } from "../retry.ts";
-import { type Notice, type NoticeReading, type NoticeSource, shortestNoticeMs } from "./notice.ts";
+import type { Notice, NoticeReading, NoticeSource } from "./notice.ts";
 
 const maxBytes = 64 * 1024;
 const fileSchema = z.object({
@@ -40,6 +41,6 @@ async function readNoticeFile(file: string, nowMs: () => number): Promise<Notice
 function toNotice({ action, at, detail = action }: z.infer<typeof fileSchema>, file: string, nowMs: number): Notice {
   const told = `the file ${file}: ${detail}`;
   const atMs = at === undefined ? undefined : Date.parse(at);
-  if (action === "terminate") return { kind: "ends", detail: told, atMs: atMs ?? nowMs + shortestNoticeMs };
+  if (action === "terminate") return { kind: "ends", detail: told, atMs: atMs ?? nowMs + spotNoticeMs };
   return atMs === undefined ? { kind: "retire", detail: told } : { kind: "event", detail: told, atMs };
 }

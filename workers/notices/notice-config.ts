@@ -22,6 +22,8 @@ const metadataEndpointV6 = "http://[fd00:ec2::254]";
 const defaultPollMs = 5_000;
 const defaultEventLeadMinutes = 15;
 const msPerMinute = 60_000;
+/** Of the two minutes of a spot notice half is left at least. */
+const longestPollMs = 60_000;
 
 const url = z.string().refine((text) => /^https?:\/\//.test(text) && URL.canParse(text), "is an http:// URL");
 const wholeNumber = z.string().regex(/^\d+$/, "is a whole number").transform(Number);
@@ -33,7 +35,9 @@ export const noticeEnv = {
   AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE: z.string().optional(),
   SLUICE_OPENSTACK_METADATA_ENDPOINT: url.optional(),
   SLUICE_NOTICE_FILE: z.string().min(1, "is empty: name a file").optional(),
-  SLUICE_NOTICE_POLL_MS: wholeNumber.refine((ms) => ms > 0, "is above 0").default(defaultPollMs),
+  SLUICE_NOTICE_POLL_MS: wholeNumber
+    .refine((ms) => ms >= 1 && ms <= longestPollMs, `is between 1 and ${longestPollMs}`)
+    .default(defaultPollMs),
   SLUICE_REBALANCE: z.enum(rebalanceChoices, { error: `is one of ${rebalanceChoices.join(", ")}` }).default("finish"),
   SLUICE_EVENT_LEAD_MINUTES: wholeNumber.default(defaultEventLeadMinutes),
 };

@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished } from "vitest";
 import { createLogger } from "../../shared/log.ts";
-import type { NoticeReading } from "./notice.ts";
+import type { NoticeReading, NoticeSource } from "./notice.ts";
 import { NoticeWatch } from "./notice-watch.ts";
 
 const retire: NoticeReading = { kind: "told", notices: [{ kind: "retire", detail: "told so" }] };
@@ -8,8 +8,8 @@ const ends: NoticeReading = { kind: "told", notices: [{ kind: "ends", detail: "g
 const nothing: NoticeReading = { kind: "told", notices: [] };
 const silent: NoticeReading = { kind: "silent", why: "no answer" };
 
-/** A watch on a source that says what a test lets it, and what the worker heard of it. */
-function startWatch(first: NoticeReading) {
+/** A watch on a source that says what a test lets it, and on these, and what the worker heard of it. */
+function startWatch(first: NoticeReading, more: readonly NoticeSource[] = []) {
   const world = { says: first, isIdle: false, reads: 0, nowMs: 0, heard: [] as string[], lines: [] as string[] };
   const log = createLogger("test", { destination: { write: (line: string) => void world.lines.push(line) } });
   const watch = new NoticeWatch({
@@ -21,6 +21,7 @@ function startWatch(first: NoticeReading) {
           return world.says;
         },
       },
+      ...more,
     ],
     config: { endpoint: undefined, file: undefined, pollMs: 1, rebalance: "finish", eventLeadMs: 0 },
     nowMs: () => world.nowMs,
@@ -68,6 +69,11 @@ describe("NoticeWatch", () => {
     const { reads } = world;
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(world.reads).toBe(reads);
+  });
+
+  it("hears of a machine that is taken though another source hangs", async () => {
+    const { world } = startWatch(ends, [{ name: "a disk", read: () => new Promise(() => undefined) }]);
+    await expect.poll(() => world.heard[0]).toBe("drain: gone");
   });
 
   it("says once an hour that a source is silent, however often it answers in between", async () => {

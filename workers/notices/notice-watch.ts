@@ -51,19 +51,23 @@ export class NoticeWatch {
 
   start(): void {
     const { sources, log } = this.#options;
-    if (sources.length === 0) return;
-    this.#watch().catch((error: unknown) => log.error({ err: error }, "nobody looks for notices any more"));
+    // Each by itself: a file on a disk that hangs must not keep a spot notice from being heard.
+    for (const source of sources) {
+      this.#watch(source).catch((error: unknown) =>
+        log.error({ err: error, source: source.name }, "nobody looks for notices here any more"),
+      );
+    }
   }
 
   stop(): void {
     this.#stop.abort(new Error("the worker is stopping"));
   }
 
-  async #watch(): Promise<void> {
-    const { sources, config } = this.#options;
+  async #watch(source: NoticeSource): Promise<void> {
+    const { config } = this.#options;
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      await Promise.all(sources.map((source) => this.#read(source)));
+      await this.#read(source);
       if (!signal.aborted) this.#act();
       await sleep(config.pollMs, signal);
     }

@@ -1,4 +1,5 @@
 import type { DrainCause } from "../drain-cause.ts";
+import { spotNoticeMs } from "../drain-plan.ts";
 import type { NoticeConfig } from "./notice-config.ts";
 
 /**
@@ -15,7 +16,7 @@ export type Notice =
 /** What a place where notices are left says. `silent`: nothing to go by, so what it said before still holds. */
 export type NoticeReading = { kind: "told"; notices: readonly Notice[] } | { kind: "silent"; why: string };
 
-/** A place where notices are left. Reading never throws and ends within the deadline. */
+/** A place where notices are left. Reading never throws, and ends within the deadline where that can be had. */
 export interface NoticeSource {
   name: string;
   read(deadlineMs: number): Promise<NoticeReading>;
@@ -26,9 +27,6 @@ export type NoticePlan =
   | { kind: "go_on" }
   | { kind: "finish"; detail: string; endsAtMs: number }
   | { kind: "drain"; cause: DrainCause };
-
-/** So long ahead EC2 tells that it takes a spot instance away: every drain fits into it. */
-export const shortestNoticeMs = 120_000;
 
 /** What the most urgent of the notices asks for; pure. */
 export function planForNotices(
@@ -57,12 +55,12 @@ function planForNotice(
     return { kind: "drain", cause: { kind: "interrupted", detail, endsAtMs } };
   };
   // From now on the end could be told at any moment, and would then be this far away.
-  const earliestEndMs = nowMs + shortestNoticeMs;
+  const earliestEndMs = nowMs + spotNoticeMs;
   switch (kind) {
     case "ends":
       return drain(notice.atMs);
     case "event":
-      if (nowMs >= notice.atMs - shortestNoticeMs) return drain(notice.atMs);
+      if (nowMs >= notice.atMs - spotNoticeMs) return drain(notice.atMs);
       return nowMs >= notice.atMs - eventLeadMs ? { kind: "finish", detail, endsAtMs: notice.atMs } : { kind: "go_on" };
     case "at_risk":
       if (rebalance === "ignore") return { kind: "go_on" };

@@ -207,18 +207,18 @@ export class DockerExecutor implements Executor {
     this.#pool?.keepReady();
   }
 
-  async close(): Promise<void> {
+  async close(): Promise<string | undefined> {
     this.stopWaiting();
     const connection = await this.#connection?.catch(() => undefined);
-    if (connection === undefined) return;
+    if (connection === undefined) return undefined;
     const { docker, daemon, namespaces, pruner } = connection;
     await Promise.all([namespaces.close(), pruner.close()]);
     await Promise.all([...this.#removals, settlesWithin(this.#probing, probeEndMs)]);
+    const isThere = !daemon.session.aborted;
     // Also what a call made whose answer never came.
-    if (!daemon.session.aborted) {
-      await removeLabelled(docker, dockerLabels.worker, this.#options.workerId, this.#options.log);
-    }
+    if (isThere) await removeLabelled(docker, dockerLabels.worker, this.#options.workerId, this.#options.log);
     daemon.close();
+    return isThere ? undefined : "Docker is away: what is left there is removed by the next worker on this machine";
   }
 
   #connect(): Promise<DockerConnection> {

@@ -59,7 +59,7 @@ export class ProcessExecutor implements Executor {
     for (const group of this.#guardian.groups) killQuietly(-group, "SIGKILL");
   }
 
-  async close(): Promise<void> {
+  async close(): Promise<undefined> {
     this.#guardian.close();
   }
 
