@@ -119,7 +119,7 @@ describe("a worker's drain", () => {
     const run = "trap 'echo told; exit 0' TERM; echo x > $SLUICE_OUTPUT/x; echo up; while :; do sleep 0.05; done";
     const names = ["a", "b"];
     await bench.send(...names.map((name) => bench.plane.addTask(name, { steps: [step(run)] })));
-    const worker = await startWorker(bench, { env: { SLUICE_DRAIN_MS: "1500" } });
+    const worker = await startWorker(bench, { env: { SLUICE_DRAIN_MS: "10000", SLUICE_DRAIN_FINISH_MS: "0" } });
     await eventually(async () => (await bench.readLog("a")).length + (await bench.readLog("b")).length === 2, "both");
     await worker.drain({ kind: "signal", signal: "SIGTERM" });
     for (const name of names) {

@@ -16,7 +16,9 @@ describe("a worker whose machine is taken away", () => {
     const bench = await openBench();
     const metadata = await startMetadataServer();
     const ec2 = { ...onEc2, AWS_EC2_METADATA_SERVICE_ENDPOINT: metadata.url };
-    const taken = createWorker(bench, { env: { ...soon, ...ec2, SLUICE_DRAIN_MS: "1500" } });
+    const taken = createWorker(bench, {
+      env: { ...soon, ...ec2, SLUICE_DRAIN_MS: "10000", SLUICE_DRAIN_FINISH_MS: "0" },
+    });
     await taken.start();
     await bench.send(bench.plane.addTask("t", { steps: [stayOnce] }));
     await eventually(() => bench.plane.task("t").attempts.length === 1, "the first attempt");
