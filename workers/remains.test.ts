@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { newWorkerId } from "../shared/domain/ids.ts";
 import { createLogger } from "../shared/log.ts";
+import { eventually } from "../test/support/eventually.ts";
 import { formatOwner, type Owner, readOwner } from "./owner.ts";
 import { Remains } from "./remains.ts";
 
@@ -14,12 +15,14 @@ describe("what dead workers left on a machine", () => {
   let own: Owner;
   let nowMs: number;
   let away: string | undefined;
+  let networks: Promise<undefined>;
   const told: string[][] = [];
   beforeEach(async () => {
     workDir = await mkdtemp(join(tmpdir(), "sluice-remains-"));
     own = await readOwner();
     nowMs = 0;
     away = undefined;
+    networks = Promise.resolve(undefined);
     told.splice(0);
   });
   afterEach(() => rm(workDir, { recursive: true }));
@@ -34,10 +37,11 @@ describe("what dead workers left on a machine", () => {
 
   function open(): Remains {
     const docker = {
-      removeRemains: async (workerIds: readonly string[]) => {
+      removeDeadContainers: async (workerIds: readonly string[]) => {
         told.push([...workerIds]);
         return away;
       },
+      removeDeadNetworks: () => networks,
       removeFolder: async () => undefined,
     };
     return new Remains({
@@ -50,6 +54,15 @@ describe("what dead workers left on a machine", () => {
       log,
     });
   }
+
+  it("is removed though a network of theirs stays", async () => {
+    await makeWorker({ startTicks: "1" });
+    networks = new Promise(() => undefined);
+    const remains = open();
+    void remains.look();
+    await eventually(async () => (await readdir(workDir)).length === 0, "the folder to go");
+    await remains.settled();
+  });
 
   it("is removed where the process is gone, its pid is another's, or the machine was started anew; nothing else is", async () => {
     const living = await makeWorker({});

@@ -13,10 +13,12 @@ const signOfLifeMs = 60_000;
 const presumedDeadMs = 3 * signOfLifeMs;
 const lookIntervalMs = 3_600_000;
 
-/** What of Docker the removal needs. Both tell why Docker could not do it, undefined where it has. */
+/** What of Docker the removal needs. Each tells why Docker could not do it, undefined where it has. */
 export interface DockerRemains {
-  /** Removes what dead workers left: those whose process is gone, and these. */
-  removeRemains(deadWorkerIds: readonly string[]): Promise<string | undefined>;
+  /** Removes the containers that dead workers left: those whose process is gone, and these. */
+  removeDeadContainers(deadWorkerIds: readonly string[]): Promise<string | undefined>;
+  /** The same for their networks, which Docker may hold for long after their containers have gone. */
+  removeDeadNetworks(deadWorkerIds: readonly string[]): Promise<string | undefined>;
   /** Removes a folder of the work folder with what containers wrote there as other users. */
   removeFolder(folder: string): Promise<string | undefined>;
 }
@@ -44,6 +46,7 @@ export class Remains {
   /** Owner files of workers of which nobody knows: their time, and since when it is the same. */
   readonly #hidden = new Map<string, { mtimeMs: number; sinceMs: number }>();
   #looking: Promise<void> | undefined;
+  #removing: Promise<void> | undefined;
   #again = false;
   #timers: NodeJS.Timeout[] = [];
 
@@ -79,18 +82,27 @@ export class Remains {
     return this.#looking;
   }
 
+  /** Resolves when what is being removed is removed; networks and samples are not waited for. */
+  async settled(): Promise<void> {
+    await this.#removing;
+  }
+
   async #lookOnce(): Promise<void> {
     const { docker, log } = this.#options;
     const { dead, presumed } = await this.#findDead();
-    // Before the folders: containers may be writing into them.
-    const away = await docker?.removeRemains(presumed);
-    if (away !== undefined) log.debug({ reason: away }, "what dead workers left in Docker stays until it answers");
-    // The folder of one that is only presumed dead is all that tells of its containers.
-    const workerIds = away === undefined ? [...dead, ...presumed] : dead;
-    const folders = workerIds.map((workerId) => join(this.#options.workDir, workerId));
-    if (folders.length > 0) await killProcessesOf(folders);
-    for (const folder of folders) await this.#removeFolder(folder, away);
-    await this.#options.adoptSpools();
+    const removal = (async () => {
+      // Before the folders: containers may be writing into them.
+      const away = await docker?.removeDeadContainers(presumed);
+      if (away !== undefined) log.debug({ reason: away }, "what dead workers left in Docker stays until it answers");
+      // The folder of one that is only presumed dead is all that tells of its containers.
+      const workerIds = away === undefined ? [...dead, ...presumed] : dead;
+      const folders = workerIds.map((workerId) => join(this.#options.workDir, workerId));
+      if (folders.length > 0) await killProcessesOf(folders);
+      for (const folder of folders) await this.#removeFolder(folder, away);
+    })();
+    this.#removing = removal.catch(() => undefined);
+    await removal;
+    await Promise.all([docker?.removeDeadNetworks(presumed), this.#options.adoptSpools()]);
   }
 
   /** One that cannot be removed keeps none of the others. */

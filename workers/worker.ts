@@ -360,7 +360,8 @@ export class Worker {
       settleMessages: async () => this.#parts?.held.releaseAll(),
       cleanUp: async () => {
         this.#docker?.stopWaiting();
-        return this.#parts?.attempts.untilClean();
+        const [problem] = await Promise.all([this.#parts?.attempts.untilClean(), this.#remains?.settled()]);
+        return problem;
       },
       removals: () => [
         ...[...this.#executors].map(([kind, executor]): [string, () => Promise<string | undefined>] => [

@@ -405,7 +405,8 @@ describe("the docker executor with a real daemon", () => {
           const gone = once(owner, "exit");
           owner.kill("SIGKILL");
           await gone;
-          await executor.removeRemains();
+          await executor.removeDeadContainers();
+          await executor.removeDeadNetworks();
           return listLeftovers(`sluice.attempt=${aliveTask.attemptId}`);
         });
         expect(living.length).toBe(1);

@@ -139,7 +139,8 @@ describe("a worker process with Docker", () => {
   async function stopWorker(worker: WorkerProcess): Promise<void> {
     worker.child.kill("SIGTERM");
     expect(await worker.exited).toEqual({ code: 0, signal: null });
-    expect(await readdir(join(bench.folder, "work"))).toEqual([]);
+    // Samples of a dead worker that there was no time to store are for the next one.
+    expect((await readdir(join(bench.folder, "work"))).filter((name) => !name.endsWith(".wal"))).toEqual([]);
   }
 
   it("keeps what tasks had written that ran out of memory or of time", async () => {

@@ -24,7 +24,7 @@ import { createNamespace, isPassingNetworkFault, type Namespace, removeNamespace
 import { NamespacePool } from "./namespace-pool.ts";
 import type { CgroupSetup } from "./oom-watch.ts";
 import { ensurePauseImage } from "./pause-image.ts";
-import { removeDockerRemains, removeLabelled } from "./remains.ts";
+import { removeDeadContainers, removeDeadNetworks, removeLabelled } from "./remains.ts";
 import { removeAsRoot } from "./remove-as-root.ts";
 
 /** Namespaces kept ready at most: each costs a process and a network of Docker's thirty. */
@@ -150,15 +150,25 @@ export class DockerExecutor implements Executor {
     ]);
   }
 
-  /**
-   * Removes what dead workers left in Docker: those whose process is gone, and these. Tells why Docker cannot be used
-   * where it cannot.
-   */
-  async removeRemains(deadWorkerIds: readonly string[] = []): Promise<string | undefined> {
+  /** Removes the containers of workers whose process is gone, and of these; tells why Docker cannot be used where not. */
+  removeDeadContainers(deadWorkerIds: readonly string[] = []): Promise<string | undefined> {
+    return this.#removeDead(removeDeadContainers, deadWorkerIds);
+  }
+
+  /** The same for their networks, once their containers have gone. */
+  removeDeadNetworks(deadWorkerIds: readonly string[] = []): Promise<string | undefined> {
+    return this.#removeDead(removeDeadNetworks, deadWorkerIds);
+  }
+
+  async #removeDead(
+    remove: typeof removeDeadContainers,
+    deadWorkerIds: readonly string[],
+  ): Promise<string | undefined> {
+    const { owner, log } = this.#options;
     try {
       const { docker } = await this.#connect();
-      const removed = await removeDockerRemains(docker, { own: this.#options.owner, deadWorkerIds }, this.#options.log);
-      if (removed > 0) this.#options.log.info({ removed }, "removed what dead workers left in Docker");
+      const removed = await remove(docker, { own: owner, deadWorkerIds }, log);
+      if (removed > 0) log.info({ removed }, "removed what dead workers left in Docker");
       return undefined;
     } catch (error) {
       return messageOf(error);

@@ -14,26 +14,35 @@ export async function removeLabelled(docker: DockerClient, label: string, value:
   await removeAll(docker, containers, networks, log);
 }
 
-/**
- * Removes the containers and networks of workers that do not live any more, and of those that are known to be dead by
- * other means; tells how many there were.
- */
-export async function removeDockerRemains(
-  docker: DockerClient,
-  { own, deadWorkerIds }: { own: Owner; deadWorkerIds: readonly string[] },
-  log: Logger,
-): Promise<number> {
-  const { containers, networks } = await listLabelled(docker, dockerLabels.owner);
+/** Whose things are removed: of workers whose process is gone as seen from `own`, and of those known to be dead otherwise. */
+export interface DeadOwners {
+  own: Owner;
+  deadWorkerIds: readonly string[];
+}
+
+/** Removes the containers of dead workers; tells how many there were. */
+export async function removeDeadContainers(docker: DockerClient, dead: DeadOwners, log: Logger): Promise<number> {
+  const { containers } = await listLabelled(docker, dockerLabels.owner);
+  const theirs = await pickDead(containers, dead);
+  await removeAll(docker, theirs, [], log);
+  return theirs.length;
+}
+
+/** Removes the networks of dead workers, whose containers have gone; tells how many there were. */
+export async function removeDeadNetworks(docker: DockerClient, dead: DeadOwners, log: Logger): Promise<number> {
+  const { networks } = await listLabelled(docker, dockerLabels.owner);
+  const theirs = await pickDead(networks, dead);
+  await removeAll(docker, [], theirs, log);
+  return theirs.length;
+}
+
+async function pickDead(items: readonly Labelled[], { own, deadWorkerIds }: DeadOwners): Promise<Labelled[]> {
   const verdicts = new Map<string, boolean>();
-  for (const owner of new Set([...containers, ...networks].map((item) => item.owner))) {
+  for (const owner of new Set(items.map((item) => item.owner))) {
     const parsed = parseOwner(owner);
     verdicts.set(owner, parsed !== undefined && (await checkOwner(parsed, own)) === "dead");
   }
-  const isDead = (item: Labelled) => verdicts.get(item.owner) || deadWorkerIds.includes(item.worker);
-  const deadContainers = containers.filter(isDead);
-  const deadNetworks = networks.filter(isDead);
-  await removeAll(docker, deadContainers, deadNetworks, log);
-  return deadContainers.length + deadNetworks.length;
+  return items.filter((item) => verdicts.get(item.owner) || deadWorkerIds.includes(item.worker));
 }
 
 interface Labelled {
