@@ -44,7 +44,8 @@ describe("a worker whose Docker daemon is frozen, full, stopped", () => {
     // Frozen: what it is asked hangs. Another worker has the work; a restart, which is allowed here, thaws it.
     await docker.signalDaemon("SIGSTOP");
     await eventually(() => existsSync(asked), "the command that restarts Docker");
-    expect(health()).toMatchObject({ state: "recovering", attempt: 2, detail: expect.stringContaining("3000 ms") });
+    await eventually(() => health()?.attempt === 2, "the heartbeat that tells of it");
+    expect(health()).toMatchObject({ state: "recovering", detail: expect.stringContaining("3000 ms") });
     expect(plane.lastBeat(workerId)?.slotsFree).toBe(0);
     const other = await startWorker(bench, { env: { ...env, SLUICE_WORK_DIR: join(bench.folder, "other") } });
     await send("frozen", "true");

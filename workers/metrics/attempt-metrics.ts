@@ -137,7 +137,9 @@ export class AttemptMetrics {
   async finish(options: PutOptions): Promise<KeptMetrics> {
     this.#ended = true;
     const { footprint } = this.#footprint;
-    const isWorthIt = this.#snapshots.length > 0 || (footprint?.sampledMs ?? 0) >= this.#options.intervalMs;
+    const { nowMs, intervalMs } = this.#options;
+    const ranMs = nowMs() - (this.#startedAtMs ?? nowMs());
+    const isWorthIt = this.#snapshots.length > 0 || (this.#fresh.length > 0 && ranMs >= intervalMs);
     const kept = { footprint, metrics: this.#snapshots };
     try {
       if (isWorthIt) await this.#putInTime(options);
