@@ -51,8 +51,14 @@ export function createLogChunkIndex(objects: ObjectStore, source: LogSource): Lo
       ? stepLogPrefix(jobId, task, log.attempt, log.step)
       : serviceLogPrefix(jobId, task, log.attempt, service);
   const listPage = async (prefix: string, log: OneLog, sequence: number) => {
-    const page = await objects.list(prefix, { startAfter: prefixOf(log) + padSequence(sequence) });
-    return { chunks: dropRepeated(page.objects.flatMap(({ key }) => parseChunkKey(key) ?? [])), more: page.more };
+    for (let startAfter = prefixOf(log) + padSequence(sequence); ; ) {
+      const page = await objects.list(prefix, { startAfter });
+      const chunks = dropRepeated(page.objects.flatMap(({ key }) => parseChunkKey(key) ?? []));
+      const last = page.objects.at(-1);
+      // A page of names that are none of a chunk is passed over: a reader would ask for it again and again.
+      if (chunks.length > 0 || !page.more || last === undefined) return { chunks, more: page.more };
+      startAfter = last.key;
+    }
   };
   return {
     list: (from) => {

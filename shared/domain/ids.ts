@@ -1,4 +1,4 @@
-import { ulid } from "ulid";
+import { encodeTime, ulid } from "ulid";
 
 /** Pattern of a job id: the job's name, a dash, a lower-case ulid. */
 export const jobIdPattern = /^[a-z][a-z0-9_-]*-[0-9a-hjkmnp-tv-z]{26}$/;
@@ -11,6 +11,13 @@ export function newJobId(jobName: string, nowMs: number): string {
 /** The ulid at the end of a job id: sorts jobs by creation, whatever their names. */
 export function jobUlid(jobId: string): string {
   return jobId.slice(-26);
+}
+
+const lastUlidMs = 2 ** 48 - 1;
+
+/** The text that sorts before the ulids of that time and later, and after all earlier ones. Times beyond any are the nearest. */
+export function ulidStart(atMs: number): string {
+  return encodeTime(Math.min(lastUlidMs, Math.max(0, atMs))).toLowerCase();
 }
 
 /** Pattern of a worker id. */

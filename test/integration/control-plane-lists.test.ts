@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Job, JobPage, Problem, TaskPage, WorkerPage } from "../../shared/api/schemas.ts";
+import { encodeCursor } from "../../shared/repository/cursors.ts";
 import { noopJob, taskNames } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
 import { readEvents } from "../support/control-plane-sse.ts";
@@ -73,6 +74,19 @@ describe("the list of jobs", () => {
     expect(await find("search=nothing-like-it")).toEqual([]);
     expect(await find(`since=${between}`)).toEqual([second]);
     expect(await find(`until=${between}`)).toEqual([first]);
+    for (const beyond of [
+      "since=9999-12-31T00:00:00Z",
+      "until=0001-01-01T00:00:00Z",
+      `since=${between}&until=${between}`,
+    ]) {
+      plane().requests.reset();
+      expect(await find(beyond)).toEqual([]);
+      expect(plane().requests.counts()).not.toHaveProperty("dynamodb.BatchGetItem");
+    }
+    // A cursor of another span is no way out of this one.
+    const behind = (job: string) => `cursor=${encodeCursor("jobs", [job])}`;
+    expect(await find(`since=${between}&${behind(first)}`)).toEqual([]);
+    expect(await find(`until=${between}&${behind(second)}`)).toEqual([first]);
     const { submittedBy } = await plane().call<Job>(`/v1/jobs/${first}`);
     expect(await find(`by=${submittedBy}`)).toEqual([second, first]);
     expect(await find("by=nobody")).toEqual([]);

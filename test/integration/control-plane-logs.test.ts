@@ -125,6 +125,15 @@ describe("pages of a log", () => {
     expect(Math.max(...pages.map((page) => page.lines.length))).toBe(2);
   });
 
+  it("hold so many bytes also of what takes six times as many in an answer", async () => {
+    const { path, claimed } = await startTask();
+    await createShipper(plane(), claimed).ship(1, Array<string>(40).fill("\u0001".repeat(60_000)));
+    const bytes = (await (await plane().request(`${path}?limit=1000`)).text()).length;
+    expect(bytes).toBeGreaterThan(1_500_000);
+    expect(bytes).toBeLessThan(2_500_000);
+    expect((await (await plane().request(`${path}?tail=1000`)).text()).length).toBeLessThan(2_500_000);
+  });
+
   it("say in one line what of a log cannot be read, and hold all that is around it, whichever way it is read", async () => {
     const { path, claimed } = await runLoggedTask();
     const prefix = stepLogPrefix(claimed.jobId, "a", 1, 1);

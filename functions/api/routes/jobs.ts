@@ -13,6 +13,7 @@ import {
 import { AppError } from "../../../shared/domain/errors.ts";
 import { type JobState, jobStates } from "../../../shared/domain/job-state.ts";
 import type { JobDigest } from "../../../shared/repository/items.ts";
+import type { JobListPage } from "../../../shared/repository/job-list.ts";
 import type { Deps } from "../../deps.ts";
 import { cancelJob } from "../../operations/cancel.ts";
 import { retryTasks } from "../../operations/retry.ts";
@@ -117,10 +118,10 @@ export function jobRoutes(deps: Deps) {
       return c.json({ job: jobId, url, tasks: total, created }, created ? 201 : 200);
     })
     .openapi(listRoute, async (c) => {
-      const { limit, cursor, ...filter } = c.req.valid("query");
-      const matches = matchJobs(filter);
-      if (wantsEventStream(c)) return followJobs(c, deps, { limit, matches });
-      const { jobs, ...more } = await deps.jobs.list({ limit, cursor, matches });
+      const { limit, cursor, since, until, ...filter } = c.req.valid("query");
+      const page = { limit, matches: matchJobs(filter), sinceMs: readTime(since), untilMs: readTime(until) };
+      if (wantsEventStream(c)) return followJobs(c, deps, page);
+      const { jobs, ...more } = await deps.jobs.list({ ...page, cursor });
       return c.json(inOrder(jobPageSchema, { jobs: jobs.map(viewJob), ...more }), 200);
     })
     .openapi(getRoute, async (c) => {
@@ -158,38 +159,28 @@ interface JobFilter {
   name?: string | undefined;
   search?: string | undefined;
   by?: string | undefined;
-  since?: string | undefined;
-  until?: string | undefined;
+}
+
+function readTime(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Date.parse(text);
 }
 
 /** What tells the jobs that are wanted; undefined where all are: no more is read then than is answered. */
 function matchJobs(filter: JobFilter): ((job: JobDigest) => boolean) | undefined {
   if (Object.values(filter).every((value) => value === undefined)) return undefined;
   const { status, name, search, by } = filter;
-  const sinceMs = filter.since === undefined ? Number.NEGATIVE_INFINITY : Date.parse(filter.since);
-  const untilMs = filter.until === undefined ? Number.POSITIVE_INFINITY : Date.parse(filter.until);
-  return (job) => {
-    const createdAtMs = Date.parse(job.createdAt);
-    return (
-      (status === undefined || job.state === status) &&
-      (name === undefined || job.name === name) &&
-      (search === undefined || job.jobId.includes(search.toLowerCase())) &&
-      (by === undefined || job.submittedBy === by) &&
-      createdAtMs >= sinceMs &&
-      createdAtMs < untilMs
-    );
-  };
+  return (job) =>
+    (status === undefined || job.state === status) &&
+    (name === undefined || job.name === name) &&
+    (search === undefined || job.jobId.includes(search.toLowerCase())) &&
+    (by === undefined || job.submittedBy === by);
 }
 
 /** The list of jobs is looked at so often while somebody follows it. */
 const followMs = 2_000;
 
 /** The newest jobs as they change; the number of its newest event tells that one has. */
-function followJobs(
-  c: Context<ApiEnv>,
-  deps: Deps,
-  page: { limit: number; matches: ((job: JobDigest) => boolean) | undefined },
-): Response {
+function followJobs(c: Context<ApiEnv>, deps: Deps, page: Omit<JobListPage, "cursor">): Response {
   let sent = new Map<string, JobDigest>();
   const poll = async () => {
     const { jobs } = await deps.jobs.list(page);
