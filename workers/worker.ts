@@ -1,4 +1,3 @@
-import { mkdir } from "node:fs/promises";
 import type { Heartbeat, WorkerSettings } from "../shared/api/worker-schemas.ts";
 import type { EcrClient } from "../shared/clients/ecr.ts";
 import type { ObjectStore } from "../shared/clients/object-store.ts";
@@ -29,7 +28,7 @@ import { readOwner } from "./owner.ts";
 import { Registration } from "./registration.ts";
 import { Remains } from "./remains.ts";
 import { RunningAttempts, type RunningAttemptsOptions } from "./running-attempts.ts";
-import { createWorkerDir, removeTree } from "./workspace.ts";
+import { createWorkerDir, makeWorkDir, removeTree } from "./workspace.ts";
 
 /** What a worker is made of; clients of AWS are made once its settings are known. */
 export interface WorkerDeps {
@@ -130,7 +129,7 @@ export class Worker {
     if (this.#drain !== undefined) return false;
     const owner = await readOwner();
     const { config } = this.#deps;
-    await mkdir(config.workDir, { recursive: true, mode: 0o700 });
+    await makeWorkDir(config.workDir);
     this.#workerDir = await createWorkerDir(config.workDir, this.workerId, owner);
     this.#hostUse = new HostUse(this.#workerDir, this.#log);
     this.#hostUse.next();

@@ -1,8 +1,10 @@
 import { chmod, lstat, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { hasCode } from "./error-code.ts";
+import { makeFolder } from "./make-folder.ts";
 import { checkOwner, formatOwner, type Owner, type OwnerState, parseOwner } from "./owner.ts";
 import { removeDeepTree } from "./remove-deep-tree.ts";
+import { messageOf } from "./retry.ts";
 
 /** The folders of one attempt on this machine. */
 export interface Workspace {
@@ -23,11 +25,21 @@ export const ownerFile = "owner";
 /** A worker's folder without an owner is one that is just being made, for this long. */
 const unownedGraceMs = 60_000;
 
+/** Makes the folder that all workers of this machine share, which nobody else may look into; throws where it cannot. */
+export async function makeWorkDir(workDir: string): Promise<void> {
+  try {
+    await makeFolder(workDir, 0o700);
+  } catch (error) {
+    const why = `the work folder ${workDir} cannot be made (${messageOf(error)}): SLUICE_WORK_DIR names another`;
+    throw new Error(why, { cause: error });
+  }
+}
+
 /** Makes the folder of a worker, with a note whose it is; a live sibling's folder is never touched. */
 export async function createWorkerDir(workDir: string, workerId: string, owner: Owner): Promise<string> {
   const path = join(workDir, workerId);
   // What a worker keeps on disk is nobody else's.
-  await mkdir(path, { recursive: true, mode: 0o700 });
+  await mkdir(path, { mode: 0o700 });
   await writeFile(join(path, ownerFile), `${formatOwner(owner)}\n`, { mode: 0o600 });
   return path;
 }

@@ -1,9 +1,10 @@
 import { execFile } from "node:child_process";
-import { access, constants, mkdir, rm, stat, writeFile } from "node:fs/promises";
+import { access, constants, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import type { Finding } from "../../shared/domain/finding.ts";
 import { stopMarginMs } from "../drain-plan.ts";
+import { makeFolder } from "../make-folder.ts";
 import { messageOf } from "../retry.ts";
 import { parseTimespan } from "../service-manager.ts";
 
@@ -24,7 +25,7 @@ export async function examineWorkDir(workDir: string): Promise<Finding> {
   const check = "work folder";
   const probe = join(workDir, `.doctor-${process.pid}`);
   try {
-    await mkdir(workDir, { recursive: true, mode: 0o700 });
+    await makeFolder(workDir, 0o700);
     await writeFile(probe, "a worker's doctor was here\n", { mode: 0o600 });
     await rm(probe);
     const { mode } = await stat(workDir);
