@@ -47,8 +47,11 @@ describe("the containers of a task", () => {
     for (const workerId of workerIds) expect(await listLeftovers(`sluice.worker=${workerId}`)).toEqual([]);
   });
 
-  /** Runs scripts in a step, and in a service of its task; tells what they print. */
-  async function runIsolated(isolation: Isolation, script: string): Promise<{ step: string; service: string }> {
+  /** Gives a worker's executor for a time, and what opens its tasks. */
+  async function withExecutor<T>(
+    isolation: Isolation,
+    work: (open: () => Promise<TaskSandbox>) => Promise<T>,
+  ): Promise<T> {
     const workerId = newWorkerId(Date.now());
     workerIds.push(workerId);
     const executor = new DockerExecutor({
@@ -60,25 +63,40 @@ describe("the containers of a task", () => {
       owner: await readOwner(),
       log,
     });
-    const task: TaskContext = {
-      attemptId: `job-${workerId}.0.task.1`,
-      jobId: "job-1",
-      task: "unit",
-      attempt: 1,
-      slots: 1,
-      env: {},
-      secrets: new Map(),
-      workspace: await createWorkspace(folder, workerId),
-      shippedImages: [],
-      images: {},
+    let attempt = 0;
+    const open = async () => {
+      attempt++;
+      const task: TaskContext = {
+        attemptId: `job-${workerId}.0.task.${attempt}`,
+        jobId: "job-1",
+        task: "unit",
+        attempt,
+        slots: 1,
+        env: {},
+        secrets: new Map(),
+        workspace: await createWorkspace(folder, `${workerId}-${attempt}`),
+        shippedImages: [],
+        images: {},
+      };
+      return executor.openTask(task);
     };
-    const sandbox = executor.openTask(task);
     try {
-      return { service: await runService(sandbox, script), step: await runStep(sandbox, script) };
+      return await work(open);
     } finally {
-      await sandbox.close();
       await executor.close();
     }
+  }
+
+  /** Runs scripts in a step, and in a service of its task; tells what they print. */
+  function runIsolated(isolation: Isolation, script: string): Promise<{ step: string; service: string }> {
+    return withExecutor(isolation, async (open) => {
+      const sandbox = await open();
+      try {
+        return { service: await runService(sandbox, script), step: await runStep(sandbox, script) };
+      } finally {
+        await sandbox.close();
+      }
+    });
   }
 
   async function runStep(sandbox: TaskSandbox, run: string): Promise<string> {
@@ -129,5 +147,19 @@ describe("the containers of a task", () => {
     expect(plain).toEqual({ step: rights(usual), service: rights(usual) });
     const added = await runIsolated({ metadata: "blocked", addedCapabilities: ["NET_RAW"] }, tellRights);
     expect(added).toEqual({ step: rights(withRaw), service: rights(withRaw) });
+  });
+
+  it("leave nothing in a network for the next task where they may change it", async (context) => {
+    if (!(await needDocker(context))) return;
+    const script = "ip route add unreachable 203.0.113.7; ip route | grep -c unreachable";
+    const said = await withExecutor({ metadata: "reachable", addedCapabilities: ["NET_ADMIN"] }, async (open) => {
+      const texts: string[] = [];
+      for (let turn = 0; turn < 3; turn++) {
+        const sandbox = await open();
+        texts.push(await runStep(sandbox, script).finally(() => sandbox.close()));
+      }
+      return texts;
+    });
+    expect(said).toEqual(["1\n", "1\n", "1\n"]);
   });
 });

@@ -19,7 +19,7 @@ import { type DockerConnection, DockerSandbox } from "./docker-sandbox.ts";
 import { ImagePruner } from "./image-pruner.ts";
 import { inspectDaemon } from "./image-store.ts";
 import { ImageLoader } from "./images.ts";
-import type { Isolation } from "./isolation.ts";
+import { type Isolation, mayChangeNetworks } from "./isolation.ts";
 import { createNamespace, isPassingNetworkFault, type Namespace, removeNamespace } from "./namespace.ts";
 import { NamespacePool } from "./namespace-pool.ts";
 import type { CgroupSetup } from "./oom-watch.ts";
@@ -267,7 +267,7 @@ export class DockerExecutor implements Executor {
       ready: Math.min(slots, maxReadyNamespaces),
       // A task that is over gives its slot back a little before its namespace.
       max: slots + maxSurplusNamespaces,
-      maxUses: maxNamespaceUses,
+      maxUses: mayChangeNetworks(isolation) ? 1 : maxNamespaceUses,
       log,
     });
     this.#pool = namespaces;

@@ -26,6 +26,14 @@ const usualCapabilities = [
   "SYS_CHROOT",
 ];
 
+/** With one of these a task can leave routes and filters in its namespace, which would be there for the next task. */
+const networkCapabilities = ["NET_ADMIN", "SYS_ADMIN", "SYS_MODULE", "BPF"];
+
+/** Whether tasks can change the network that they are in beyond their own end. */
+export function mayChangeNetworks({ addedCapabilities }: Isolation): boolean {
+  return addedCapabilities.some((name) => networkCapabilities.includes(name));
+}
+
 /** The rights of a container that runs what a job says. Docker's default seccomp profile stays in force beside them. */
 export function restrictRights(isolation: Isolation): Required<Pick<HostConfig, "CapDrop" | "CapAdd" | "SecurityOpt">> {
   return grantOnly([...usualCapabilities, ...isolation.addedCapabilities]);
