@@ -149,6 +149,7 @@ async function fetchOne(options: FetchArtifactsOptions, wanted: WantedArtifact):
   const { folder, signal } = options;
   const { task, attempt, name, liveAt } = wanted;
   const target = join(folder, checkFileName(name));
+  const unpacked = join(folder, checkFileName(name.replace(/\.tar\.zst$/, "") || task));
   const find = async (): Promise<LinkedArtifact> => {
     const listed = await wanted.link();
     if (listed) return listed;
@@ -163,11 +164,10 @@ async function fetchOne(options: FetchArtifactsOptions, wanted: WantedArtifact):
   }
   const told = { ...(liveAt === undefined ? {} : { liveAt }), ...(incomplete === undefined ? {} : { incomplete }) };
   const artifact = { task, attempt, name, size, sha256, path: target, ...told };
-  return options.extract ? extractOne(artifact, folder, signal) : artifact;
+  return options.extract ? extractOne(artifact, unpacked, signal) : artifact;
 }
 
-async function extractOne(artifact: FetchedArtifact, folder: string, signal: AbortSignal): Promise<FetchedArtifact> {
-  const path = join(folder, artifact.name.replace(/\.tar\.zst$/, "") || artifact.task);
+async function extractOne(artifact: FetchedArtifact, path: string, signal: AbortSignal): Promise<FetchedArtifact> {
   if (path === artifact.path) return artifact;
   const { files, refused, renamed } = await extractArchive(artifact.path, path, signal).catch((error: unknown) => {
     if (signal.aborted || hasSystemCode(error)) return explainDisk(error);

@@ -193,6 +193,14 @@ describe("sluice artifact", () => {
     expect(stderr).toContain("which is no file name");
     expect(await readdir(folder)).toEqual(["out"]);
   });
+
+  it("unpacks nothing outside its folder either", async () => {
+    const body = await packMembers([{ name: "escaped", content: "x" }]);
+    job.addArtifact("unit", createFakeArtifact("...tar.zst", body));
+    const { code, stderr } = await fetchArtifacts("-o", "out", "--extract");
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining("which is no file name") });
+    expect(await readdir(folder)).toEqual(["out"]);
+  });
 });
 
 describe("sluice artifact --extract", () => {
