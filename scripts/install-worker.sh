@@ -37,7 +37,6 @@ readonly here
 
 bundle='' sha256='' node='' node_sha256='' token_file='' docker=yes start=yes purge=no
 settings=()
-changed=no
 action=${1:-}
 [ $# -eq 0 ] || shift
 case $action in
@@ -68,6 +67,10 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 [ "$(id -u)" = 0 ] || fail 'run it as root: it makes a user and a service'
+
+# There until the worker was started anew: what is changed now counts also where this script ends before that.
+readonly restart_due=$home/restart-due
+note_change() { : >$restart_due; }
 
 # In a chroot or an image under construction nothing is started; the unit is enabled for the first boot.
 runs_systemd() { [ -d /run/systemd/system ]; }
@@ -111,6 +114,13 @@ install_packages() {
   fi
 }
 
+# The folder of a Node, in $home, that the worker runs with from its next start on.
+use_node() { # FOLDER
+  [ "$(readlink $home/node)" != "$1" ] || return 0
+  note_change
+  ln -sfn "$1" $home/node
+}
+
 major_of() { "$1" --version 2>/dev/null | sed -n 's/^v\([0-9]*\)\..*/\1/p'; }
 
 install_node() {
@@ -123,14 +133,17 @@ install_node() {
     fi
     mkdir -p $home/node-of-machine/bin
     ln -sfn "$(readlink -f "$own")" $home/node-of-machine/bin/node
-    ln -sfn node-of-machine $home/node
+    use_node node-of-machine
     return 0
   fi
   local archive=$node version=$node
   if [ ! -f "$node" ]; then
     [[ $version =~ ^v?[0-9]+\.[0-9]+\.[0-9]+$ ]] || fail "--node is a version such as 24.11.0, or a file; it is '$node'"
     version=${version#v}
-    [ -x "$home/node-v$version/bin/node" ] && ln -sfn "node-v$version" $home/node && return 0
+    if [ -x "$home/node-v$version/bin/node" ]; then
+      use_node "node-v$version"
+      return 0
+    fi
     local arch name
     case $(uname -m) in aarch64) arch=arm64 ;; x86_64) arch=x64 ;; *) fail "there is no Node for $(uname -m)" ;; esac
     name=node-v$version-linux-$arch.tar.xz archive=$work/$name
@@ -146,8 +159,10 @@ install_node() {
   tar -xJf "$archive" -C $home/node.new --strip-components=1 --no-same-owner
   [ "$(major_of $home/node.new/bin/node)" -ge $least_node ] || fail "Node in $archive does not run here, or is older than $least_node"
   version=$($home/node.new/bin/node --version)
-  rm -rf "$home/node-$version" && mv $home/node.new "$home/node-$version"
-  ln -sfn "node-$version" $home/node
+  note_change
+  rm -rf "$home/node-$version"
+  mv $home/node.new "$home/node-$version"
+  use_node "node-$version"
 }
 
 check_arguments() {
@@ -176,7 +191,7 @@ install_bundle() {
   local told
   told=$($home/node/bin/node "$bundle" --version) || fail "the bundle does not run"
   if ! cmp -s "$bundle" $home/worker.mjs; then
-    changed=yes
+    note_change
     [ ! -f $home/worker.mjs ] || put $home/worker.mjs $home/worker.previous.mjs 644
     put "$bundle" $home/worker.mjs 644
   fi
@@ -205,15 +220,20 @@ write_config() {
     { cat "$new.rest" && printf '%s\n' "$line"; } >"$new"
   done
   cmp -s "$new" $config && [ "$(stat -c '%a %U' $config)" = '600 sluice' ] && return 0
-  changed=yes
-  install -m 600 -o sluice -g sluice "$new" $config.new && mv -f $config.new $config
+  note_change
+  install -m 600 -o sluice -g sluice "$new" $config.new
+  mv -f $config.new $config
 }
 
 write_unit() {
   local source=$here/sluice-worker.service
   [ -f "$source" ] || source=$here/worker/sluice-worker.service
   [ -f "$source" ] || fail "sluice-worker.service is not beside $0"
-  cmp -s "$source" $unit || { changed=yes && install -D -m 644 "$source" $unit.new && mv -f $unit.new $unit; }
+  if ! cmp -s "$source" $unit; then
+    note_change
+    install -D -m 644 "$source" $unit.new
+    mv -f $unit.new $unit
+  fi
   cat >"$work/command" <<'COMMAND'
 #!/bin/sh
 # The worker as its service runs it: with its configuration and as its user.
@@ -228,6 +248,7 @@ COMMAND
 
 start_worker() {
   if ! runs_systemd; then
+    rm -f $restart_due
     install -d /etc/systemd/system/multi-user.target.wants
     ln -sfn $unit /etc/systemd/system/multi-user.target.wants/
     say "systemd does not run here: the worker starts with the machine"
@@ -239,10 +260,11 @@ start_worker() {
   [ $start = yes ] || return 0
   if ! systemctl is-active --quiet sluice-worker; then
     systemctl start sluice-worker
-  elif [ "$changed" = yes ]; then
+  elif [ -f $restart_due ]; then
     say 'the worker that runs drains, then the new one starts'
     systemctl restart sluice-worker
   fi
+  rm -f $restart_due
 }
 
 install_worker() {
@@ -267,17 +289,20 @@ install_worker() {
 uninstall_worker() {
   if runs_systemd && systemctl cat sluice-worker.service >/dev/null 2>&1; then
     say 'the worker drains'
-    systemctl disable --now --quiet sluice-worker || :
+    systemctl disable --now --quiet sluice-worker || fail 'it could not be stopped; nothing was removed'
   fi
   rm -f $unit /etc/systemd/system/multi-user.target.wants/sluice-worker.service $command
   ! runs_systemd || systemctl daemon-reload
-  rm -rf $home
+  # What somebody else has put there stays.
+  rm -rf $home/node $home/node.new $home/node-of-machine $home/node-v[0-9]* $home/worker.mjs* $home/worker.previous.mjs* $restart_due
+  [ ! -d $home ] || rmdir --ignore-fail-on-non-empty $home
   if [ $purge = no ]; then
     say "$config and $state are left (--purge removes them); Docker stays"
     return 0
   fi
   rm -rf /etc/sluice $state
-  if getent passwd sluice >/dev/null; then userdel sluice; fi
+  # A user of that name with another home was there before the worker.
+  if [ "$(getent passwd sluice | cut -d: -f6)" = $state ]; then userdel sluice; fi
   say 'removed; Docker and what it holds stay'
 }
 
