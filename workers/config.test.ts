@@ -128,7 +128,12 @@ describe("parseConfig", () => {
       return parsed.ok ? parsed.config.docker : undefined;
     };
     expect(read("unix:///run/d.sock")).toEqual({ kind: "socket", path: "/run/d.sock" });
-    expect(read("tcp://10.0.0.1:2375")).toEqual({ kind: "tcp", protocol: "http", host: "10.0.0.1", port: 2375 });
+    expect(read("tcp://10.0.0.1:2375")).toEqual({ kind: "tcp", host: "10.0.0.1", port: 2375 });
+  });
+
+  it.each(["https://10.0.0.1", "tcp://10.0.0.1:2376"])("refuses %s: it does not speak TLS to Docker", (DOCKER_HOST) => {
+    const problems = [expect.stringMatching(/^DOCKER_HOST means a daemon with TLS/)];
+    expect(parseConfig({ ...minimal, DOCKER_HOST }, host)).toEqual({ ok: false, problems });
   });
 
   it("hands steps nothing of its own environment but what processes need", () => {

@@ -1,7 +1,5 @@
-/** Where the Docker daemon listens: a socket of this machine or a TCP port. */
-export type DockerAddress =
-  | { kind: "socket"; path: string }
-  | { kind: "tcp"; protocol: "http" | "https"; host: string; port: number };
+/** Where the Docker daemon listens: a socket of this machine or a TCP port, without TLS. */
+export type DockerAddress = { kind: "socket"; path: string } | { kind: "tcp"; host: string; port: number };
 
 /** Where Docker listens unless `DOCKER_HOST` says otherwise. */
 export const defaultDockerSocket = "/var/run/docker.sock";
@@ -19,13 +17,15 @@ export function parseDockerHost(
   if (!match) return { ok: false, problem: `is unix://PATH or tcp://HOST:PORT; it is '${text}'` };
   const [, scheme, host = "", portText] = match;
   const port = portText === undefined ? 2375 : Number(portText);
-  const protocol = scheme === "https" || port === 2376 ? "https" : "http";
-  return { ok: true, address: { kind: "tcp", protocol, host, port } };
+  // By convention the port of daemons with TLS, whatever the scheme says.
+  if (scheme === "https" || port === 2376) {
+    const problem = `means a daemon with TLS, which workers do not speak: use its socket (unix://PATH); it is '${text}'`;
+    return { ok: false, problem };
+  }
+  return { ok: true, address: { kind: "tcp", host, port } };
 }
 
 /** The address as people write it. */
 export function formatDockerAddress(address: DockerAddress): string {
-  return address.kind === "socket"
-    ? `unix://${address.path}`
-    : `${address.protocol === "https" ? "https" : "tcp"}://${address.host}:${address.port}`;
+  return address.kind === "socket" ? `unix://${address.path}` : `tcp://${address.host}:${address.port}`;
 }

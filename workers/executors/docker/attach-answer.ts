@@ -1,3 +1,6 @@
+import { z } from "zod";
+import { parseJson } from "../../../shared/parse-json.ts";
+
 /** What the daemon has answered so far; `rest` is what follows an answer that it attaches. */
 export type AttachAnswer =
   | { status: "incomplete" }
@@ -5,6 +8,7 @@ export type AttachAnswer =
   | { status: "refused"; error: Error };
 
 const headEnd = "\r\n\r\n";
+const refusalSchema = z.object({ message: z.string() });
 
 /** Reads the daemon's answer to an attachment as far as it has come. */
 export function readAttachAnswer(bytes: Buffer): AttachAnswer {
@@ -22,8 +26,8 @@ export function readAttachAnswer(bytes: Buffer): AttachAnswer {
 
 /** The refusal with the fields that errors of the Docker client have. */
 function describeRefusal(statusCode: number, body: string): Error {
-  const said = /"message"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(body)?.[1];
-  const message = said === undefined ? body.trim() : String(JSON.parse(said));
+  const parsed = refusalSchema.safeParse(parseJson(body));
+  const message = parsed.success ? parsed.data.message : body.trim();
   const error = new Error(`Docker refused to attach (HTTP code ${statusCode}): ${message}`);
   return Object.assign(error, { statusCode, json: { message } });
 }

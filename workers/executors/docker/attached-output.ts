@@ -1,5 +1,4 @@
 import { connect, type OnReadOpts, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
 import type { DockerAddress } from "../../docker-address.ts";
 import { withDeadline } from "../../retry.ts";
 import { readAttachAnswer } from "./attach-answer.ts";
@@ -123,9 +122,5 @@ export async function attachToOutput(address: DockerAddress, containerId: string
 
 function openSocket(address: DockerAddress, onread: OnReadOpts): Socket {
   if (address.kind === "socket") return connect({ path: address.path, onread });
-  const { protocol, host, port } = address;
-  // TLS has no type for it; it is a socket like another, and passes it on.
-  return protocol === "http"
-    ? connect({ host, port, onread })
-    : connectTls({ host, port, servername: host, onread } as never);
+  return connect({ host: address.host, port: address.port, onread });
 }

@@ -26,6 +26,17 @@ describe("Demultiplexer", () => {
     ]);
   });
 
+  it("tells whether what it was given ends between two frames", () => {
+    const demultiplexer = new Demultiplexer();
+    const read = frame("stdout", "ab");
+    const isInside = [0, 3, 8, 9].map((end, at, ends) => {
+      demultiplexer.push(Buffer.from(read.subarray(ends[at - 1] ?? 0, end)));
+      return demultiplexer.isInsideFrame;
+    });
+    demultiplexer.push(Buffer.from(read.subarray(9)));
+    expect([...isInside, demultiplexer.isInsideFrame]).toEqual([false, true, true, true, false]);
+  });
+
   it("gives the same bytes in the same order however the stream is read", () => {
     const frames = fc.array(fc.tuple(fc.constantFrom<LogStream>("stdout", "stderr"), fc.string({ maxLength: 20 })));
     fc.assert(

@@ -19,6 +19,11 @@ export class Demultiplexer {
   #stream: LogStream = "stdout";
   #frameLeft = 0;
 
+  /** Whether what was read so far ends inside of a frame: there must be more to come. */
+  get isInsideFrame(): boolean {
+    return this.#frameLeft > 0 || this.#headerLength > 0;
+  }
+
   /**
    * The payload of one read, with neighbouring frames of a stream joined: programs that write line by line make a
    * frame of each. The joining moves bytes inside `read`, which must not be used afterwards.

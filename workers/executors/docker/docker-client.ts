@@ -29,7 +29,7 @@ export async function createDockerClient(address: DockerAddress, keep: boolean):
   return address.kind === "socket"
     ? // Without an explicit host the library would follow DOCKER_HOST on its own.
       new DockerConstructor({ socketPath: address.path, host: undefined, agent } as never)
-    : new DockerConstructor({ protocol: address.protocol, host: address.host, port: address.port, agent } as never);
+    : new DockerConstructor({ protocol: "http", host: address.host, port: address.port, agent } as never);
 }
 
 /** Why Docker cannot be used, with what to do about it; undefined where it answers. */

@@ -35,6 +35,7 @@ import type { CgroupSetup } from "./oom-watch.ts";
 import { explainRefusal, type Launched } from "./refusals.ts";
 import { removeLabelled } from "./remains.ts";
 import { removeContainer } from "./removal.ts";
+import { limitResources } from "./resource-limits.ts";
 import { buildServiceContainer, ContainerService } from "./service-container.ts";
 import { type ServiceNamespace, ServiceNamespaces } from "./service-namespaces.ts";
 import { type AttachedContainer, ContainerStep, exitCodeOfFailedStart, startContainer } from "./step-container.ts";
@@ -201,6 +202,7 @@ export class DockerSandbox implements TaskSandbox {
         LogConfig: { Type: "none", Config: {} },
         // The program is one of the job's image.
         ...grantOnly(["CHOWN", "DAC_OVERRIDE", "FOWNER"]),
+        ...limitResources(this.#task.resources, this.#task.slots),
         Mounts: [{ Type: "bind", Source: folder, Target: inside }],
       },
     });

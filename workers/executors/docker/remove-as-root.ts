@@ -11,6 +11,8 @@ const callDeadlineMs = 60_000;
 /** Trees of some hundred thousand files take minutes. */
 const removeDeadlineMs = 600_000;
 const inside = "/sluice-remains";
+/** Whatever may be mounted below the folder is not the worker's. (The library's types lack the first of these.) */
+const withoutMounts = { NonRecursive: true, Propagation: "rprivate" as const };
 /** Where the machine has its `rm` and what that needs. */
 const programFolders = ["/bin", "/lib", "/lib64", "/usr"];
 
@@ -43,7 +45,7 @@ export async function removeAsRoot(
       ...grantOnly(["DAC_OVERRIDE", "FOWNER"]),
       Mounts: [
         ...programs.map((path) => ({ Type: "bind" as const, Source: path, Target: path, ReadOnly: true })),
-        { Type: "bind", Source: dirname(folder), Target: inside },
+        { Type: "bind", Source: dirname(folder), Target: inside, BindOptions: withoutMounts },
       ],
     },
   });

@@ -155,12 +155,14 @@ export class ContainerStep implements RunningStep {
 }
 
 /** Copies a container's output no faster than it is taken; resolves with what broke it, if anything did. */
-function copyOutput(source: AttachedOutput, output: StepOutput): Promise<Error | undefined> {
+async function copyOutput(source: AttachedOutput, output: StepOutput): Promise<Error | undefined> {
   const demultiplexer = new Demultiplexer();
-  return source.read((bytes) => {
+  const fault = await source.read((bytes) => {
     const taken = demultiplexer.push(bytes).flatMap((run) => output.write(run.stream, run.bytes) ?? []);
     return taken.length === 0 ? undefined : Promise.all(taken);
   });
+  // A daemon that is killed ends its connections like one that is done.
+  return fault ?? (demultiplexer.isInsideFrame ? new Error("it ended inside of a frame") : undefined);
 }
 
 /**
