@@ -34,9 +34,9 @@ function explainRefusal({ type, linkpath = "" }: Pick<ReadEntry, "type" | "linkp
 }
 
 /**
- * Unpacks a `.tar.zst` into a folder with flat memory; files get holes where they have nothing but zeros. Members and links that lead outside it are left out and told;
- * a link that is in the way is replaced, never followed. Owners, set-user-id bits and devices are not taken over.
- * Throws where the archive is damaged or the disk does not take it.
+ * Unpacks a `.tar.zst` into a folder with flat memory; files get holes where they have nothing but zeros. Members and
+ * links that lead outside it are left out and told; a link that is in the way is replaced, never followed. Owners,
+ * set-user-id bits and devices are not taken over. Throws where the archive is damaged or the disk does not take it.
  */
 export async function extractArchive(archive: string, folder: string, signal: AbortSignal): Promise<Extracted> {
   const tar = await import("tar");
