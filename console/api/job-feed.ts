@@ -1,6 +1,8 @@
 import type { JobEvent } from "../../events/index.ts";
+import { backoffMs, sleep } from "../../shared/api-client/backoff.ts";
 import { type ApiClient, ApiError } from "../../shared/api-client/index.ts";
 import { addTasks, applyEvent, type JobView, startView, type TaskView } from "../../shared/api-client/job-view.ts";
+import { isTerminalJobState } from "../../shared/domain/job-state.ts";
 import { limits } from "../../shared/domain/limits.ts";
 
 /** How what is shown of a job relates to the job: `stale` = contact is lost and looked for, `ended` = nothing follows. */
@@ -12,6 +14,7 @@ const keptEvents = 500;
 const endedLookMs = 10_000;
 /** Contact that is lost for so long is told. */
 export const staleMs = 2_500;
+const partialListBackoff = { firstMs: 1_000, longestMs: 10_000 };
 const byName = new Intl.Collator("en", { numeric: true });
 
 /**
@@ -136,8 +139,19 @@ export class JobFeed {
     }, endedLookMs);
   }
 
+  /** A large job is looked at while its tasks are still being written: the list is read until it has all of them. */
   async #readTasks(view: JobView, signal: AbortSignal): Promise<void> {
-    if (this.hasAllTasks) return;
+    for (let tries = 1; !this.hasAllTasks; tries++) {
+      const hadEnded = isTerminalJobState(view.status);
+      await this.#readTaskPages(view, signal);
+      // Of a job that was cancelled at its start there may never be more.
+      this.hasAllTasks = hadEnded || view.tasks.size >= view.total;
+      this.#tell();
+      if (!this.hasAllTasks) await sleep(backoffMs(partialListBackoff, tries), signal);
+    }
+  }
+
+  async #readTaskPages(view: JobView, signal: AbortSignal): Promise<void> {
     let cursor: string | undefined;
     do {
       const page = await this.#api.listTasks(this.jobId, { limit: limits.pageSize, cursor }, { signal });
@@ -145,8 +159,6 @@ export class JobFeed {
       cursor = page.cursor;
       this.#tell();
     } while (cursor !== undefined);
-    this.hasAllTasks = true;
-    this.#tell();
   }
 
   async #readEvents(view: JobView, signal: AbortSignal): Promise<void> {
