@@ -8,6 +8,7 @@ import { taskStates } from "../../shared/domain/task-state.ts";
 import { api } from "../api/client.ts";
 import type { JobFeed } from "../api/job-feed.ts";
 import { useMay } from "../app/session.tsx";
+import { useTitle } from "../app/title.ts";
 import { Confirm } from "../ui/confirm.tsx";
 import { CountsBar } from "../ui/counts-bar.tsx";
 import { ErrorPanel } from "../ui/error-panel.tsx";
@@ -26,6 +27,7 @@ export function JobPage() {
   const { job } = route.useParams();
   const feed = useJobFeed(job);
   const { view } = feed;
+  useTitle(view ? `${view.name} ${nameMark(view.status)}` : job);
   if (!view) {
     if (feed.error) return <JobProblem job={job} error={feed.error} onRetry={feed.resume} />;
     return <Loading what={job} />;

@@ -3,6 +3,7 @@ import { useEffect, useMemo, useState } from "react";
 import type { Job } from "../../shared/api/schemas.ts";
 import { formatNumber } from "../../shared/domain/format.ts";
 import { isTerminalJobState, jobStates } from "../../shared/domain/job-state.ts";
+import { useTitle } from "../app/title.ts";
 import { Button } from "../ui/button.tsx";
 import { CountsBar } from "../ui/counts-bar.tsx";
 import { ErrorPanel } from "../ui/error-panel.tsx";
@@ -15,6 +16,7 @@ const route = getRouteApi("/jobs");
 
 /** All jobs, the newest first, as they change. */
 export function JobsPage() {
+  useTitle("Jobs");
   const { status, search, by, within } = route.useSearch();
   const filter = useMemo(() => ({ status, search, by, since: sinceOf(within) }), [status, search, by, within]);
   const { jobs, older, error, isStale, isReading, readOlder, restart } = useJobs(filter);

@@ -8,11 +8,12 @@ import { markTask } from "../../shared/domain/task-mark.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import { api } from "../api/client.ts";
 import { useMay } from "../app/session.tsx";
+import { useTitle } from "../app/title.ts";
 import { LogView } from "../logs/log-view.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { ErrorPanel, explainError } from "../ui/error-panel.tsx";
 import { Empty, Loading, Panel } from "../ui/panel.tsx";
-import { StatePill } from "../ui/state.tsx";
+import { nameMark, StatePill } from "../ui/state.tsx";
 import { Age, Span } from "../ui/time.tsx";
 import { useLogSections } from "./use-log-sections.ts";
 import { useTask, useTaskRead, useWhy } from "./use-task.ts";
@@ -25,6 +26,7 @@ export function TaskPage() {
   const { job, task: name } = route.useParams();
   const { attempt: chosen } = route.useSearch();
   const { data: task, error, refetch, isStale } = useTask(job, name);
+  useTitle(task ? `${name} ${nameMark(markTask(task.status, task.warning))}` : name);
   if (!task) {
     if (!error) return <Loading what={name} />;
     if (error instanceof ApiError && error.status === 404) {

@@ -3,6 +3,7 @@ import type { Pool, Worker } from "../../shared/api/schemas.ts";
 import { formatBytes, formatNumber, plural } from "../../shared/domain/format.ts";
 import { api } from "../api/client.ts";
 import { useMay } from "../app/session.tsx";
+import { useTitle } from "../app/title.ts";
 import { Confirm } from "../ui/confirm.tsx";
 import { ErrorPanel } from "../ui/error-panel.tsx";
 import { Empty, Loading } from "../ui/panel.tsx";
@@ -26,6 +27,7 @@ async function readFleet(signal: AbortSignal): Promise<{ pools: Pool[]; workers:
 
 /** Pools and their workers as they are now. */
 export function WorkersPage() {
+  useTitle("Workers");
   const fleet = useQuery({
     queryKey: ["fleet"],
     queryFn: ({ signal }) => readFleet(signal),

@@ -42,14 +42,21 @@ async function findBarriers(page: Page): Promise<string[]> {
 }
 
 describe.skipIf(executable === undefined)("the console", () => {
-  it("lets in by the link, and out; a wrong token is told", async () => {
+  it("lets in by the link, and out of all tabs; a wrong token is told", async () => {
     const { page } = await openConsole(browser, stack);
     expect(page.url()).not.toContain("token");
+    const other = await page.context().newPage();
+    await other.goto(`${stack.url}/jobs`);
+    await other.getByRole("heading", { name: "Jobs" }).waitFor();
     await page.getByRole("button", { name: "local", exact: true }).click();
     await page.getByRole("menuitem", { name: "Sign out" }).click();
     await page.getByLabel("Token").fill("guess");
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByText("This token is not known here.").waitFor();
+    // Another tab that is open notices with the next thing that it asks for.
+    await other.getByRole("link", { name: "Workers" }).click();
+    await other.getByLabel("Token").waitFor();
+    await other.close();
     expect(await findBarriers(page)).toEqual([]);
     await page.getByLabel("Token").fill(stack.token);
     await page.getByLabel("Token").press("Enter");
