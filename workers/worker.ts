@@ -77,7 +77,8 @@ export class Worker {
   readonly #ended = Promise.withResolvers<DrainCause>();
   #docker: DockerExecutor | undefined;
   readonly #machine: MachineWatch;
-  #workerDir = "";
+  /** Undefined until it is made: what goes with a folder goes by its name. */
+  #workerDir: string | undefined;
   #parts: WorkerParts | undefined;
   #starting: Promise<boolean> | undefined;
   #remains: Remains | undefined;
@@ -130,13 +131,14 @@ export class Worker {
     const owner = await readOwner();
     const { config } = this.#deps;
     await makeWorkDir(config.workDir);
-    this.#workerDir = await createWorkerDir(config.workDir, this.workerId, owner);
-    this.#hostUse = new HostUse(this.#workerDir, this.#log);
+    const workerDir = await createWorkerDir(config.workDir, this.workerId, owner);
+    this.#workerDir = workerDir;
+    this.#hostUse = new HostUse(workerDir, this.#log);
     this.#hostUse.next();
     const opened = openExecutors({
       deps: this.#deps,
       workerId: this.workerId,
-      workerDir: this.#workerDir,
+      workerDir,
       owner,
       log: this.#log,
       onThere: () => this.#machine.welcomeDocker(),
@@ -146,7 +148,7 @@ export class Worker {
     this.#docker = opened.docker;
     this.#remains = new Remains({
       workDir: config.workDir,
-      workerDir: this.#workerDir,
+      workerDir,
       own: owner,
       docker: this.#docker,
       adoptSpools: async () => this.#parts?.metrics.adoptSpools(),
@@ -157,7 +159,7 @@ export class Worker {
     this.#machine.start(this.#docker);
     const settings = await this.#registration.register();
     if (settings === undefined || this.#drain !== undefined) return false;
-    this.#beginWork(settings);
+    this.#beginWork(settings, workerDir);
     // Nothing waits for it, and it must not slow the start down.
     this.#remains.start();
     return true;
@@ -184,7 +186,7 @@ export class Worker {
     for (const executor of this.#executors.values()) executor.killAllNow();
   }
 
-  #beginWork(settings: WorkerSettings): void {
+  #beginWork(settings: WorkerSettings, workerDir: string): void {
     const { client, config, openQueue, openBucket, maskedLog } = this.#deps;
     const { workerId } = this;
     const log = this.#log;
@@ -208,7 +210,7 @@ export class Worker {
     const objects = openBucket(settings.bucket);
     const metrics = new MetricRecorder({
       workDir: config.workDir,
-      workerDir: this.#workerDir,
+      workerDir,
       workerId,
       objects,
       host: createHostSampler({ folder: config.workDir }),
@@ -235,7 +237,7 @@ export class Worker {
       onUnknown: () => !this.#hasStopped && this.#registration.registerAgain(),
     });
     const attempts = new RunningAttempts({
-      attempt: this.#attemptDeps({ objects, metrics }),
+      attempt: this.#attemptDeps({ workerDir, objects, metrics }),
       clock: this.#clock,
       held,
       heartbeats,
@@ -257,15 +259,14 @@ export class Worker {
   }
 
   #attemptDeps(
-    stores: Pick<RunningAttemptsOptions["attempt"], "objects" | "metrics">,
+    places: Pick<RunningAttemptsOptions["attempt"], "workerDir" | "objects" | "metrics">,
   ): RunningAttemptsOptions["attempt"] {
     const { client, config } = this.#deps;
     return {
       workerId: this.workerId,
-      workerDir: this.#workerDir,
       executors: this.#executors,
       client,
-      ...stores,
+      ...places,
       killGraceMs: config.drain.killGraceMs,
       logFlushMs: { watched: timing.watchedLogFlushMs, unwatched: timing.logFlushMs },
       maxLogBytes: config.maxLogBytes,
@@ -374,6 +375,7 @@ export class Worker {
   }
 
   async #removeFolder(): Promise<string | undefined> {
+    if (this.#workerDir === undefined) return undefined;
     await this.#parts?.metrics.close(samplesDeadlineMs);
     // By this folder alone a later worker would know what tasks left that this one had no time to clean up after.
     await killProcessesOf([this.#workerDir]);
