@@ -6,7 +6,8 @@ import { formatNumber } from "../../shared/domain/format.ts";
 import { markTask } from "../../shared/domain/task-mark.ts";
 import { taskStates } from "../../shared/domain/task-state.ts";
 import { Empty } from "../ui/panel.tsx";
-import { nameMark, StateIcon, StatePill } from "../ui/state.tsx";
+import { StatePill } from "../ui/state.tsx";
+import { StateChips } from "../ui/state-chips.tsx";
 import { Span } from "../ui/time.tsx";
 
 const route = getRouteApi("/jobs/$job");
@@ -40,22 +41,11 @@ export function TaskTable({ view, tasks: all }: { view: JobView; tasks: readonly
             void navigate({ search: (before) => ({ ...before, find: target.value || undefined }), replace: true })
           }
         />
-        <fieldset className="chips">
-          <legend className="hidden">State</legend>
-          {present.map((state) => (
-            <button
-              key={state}
-              type="button"
-              className="chip"
-              aria-pressed={status === state}
-              onClick={() =>
-                void navigate({ search: (before) => ({ ...before, status: status === state ? undefined : state }) })
-              }
-            >
-              <StateIcon mark={state} /> {nameMark(state)}
-            </button>
-          ))}
-        </fieldset>
+        <StateChips
+          states={present}
+          chosen={status}
+          onChoose={(state) => void navigate({ search: (before) => ({ ...before, status: state }) })}
+        />
         <span className="grow" />
         <span className="dim number">
           {formatNumber(view.total - view.counts.pending - view.counts.queued - view.counts.running)} of{" "}

@@ -8,7 +8,8 @@ import { Button } from "../ui/button.tsx";
 import { CountsBar } from "../ui/counts-bar.tsx";
 import { ErrorPanel } from "../ui/error-panel.tsx";
 import { Empty, Loading } from "../ui/panel.tsx";
-import { nameMark, StateIcon, StatePill } from "../ui/state.tsx";
+import { StatePill } from "../ui/state.tsx";
+import { StateChips } from "../ui/state-chips.tsx";
 import { Age, Span } from "../ui/time.tsx";
 import { useJobs } from "./use-jobs.ts";
 
@@ -74,22 +75,11 @@ function Filters() {
           if (target.value === "") void navigate({ search: (before) => ({ ...before, search: undefined }) });
         }}
       />
-      <fieldset className="chips">
-        <legend className="hidden">State</legend>
-        {jobStates.map((state) => (
-          <button
-            key={state}
-            type="button"
-            className="chip"
-            aria-pressed={status === state}
-            onClick={() =>
-              void navigate({ search: (before) => ({ ...before, status: status === state ? undefined : state }) })
-            }
-          >
-            <StateIcon mark={state} /> {nameMark(state)}
-          </button>
-        ))}
-      </fieldset>
+      <StateChips
+        states={jobStates}
+        chosen={status}
+        onChoose={(state) => void navigate({ search: (before) => ({ ...before, status: state }) })}
+      />
       <select
         aria-label="Submitted within"
         value={within ?? ""}
