@@ -4,35 +4,21 @@ import { type ApiClient, ApiError } from "../../shared/api-client/index.ts";
 import { addTasks, applyEvent, type JobView, startView, type TaskView } from "../../shared/api-client/job-view.ts";
 import { isTerminalJobState } from "../../shared/domain/job-state.ts";
 import { limits } from "../../shared/domain/limits.ts";
-
-/** How what is shown of a job relates to the job: `stale` = contact is lost and looked for, `ended` = nothing follows. */
-export type FeedState = "loading" | "live" | "stale" | "paused" | "ended" | "failed";
+import { Live, type LiveRun, type LiveState } from "./live.ts";
 
 /** Newest events that are kept for the page; the API has them all. */
 const keptEvents = 500;
 /** A job that has ended is looked at so often, while somebody sees it: its tasks may be run again. */
 const endedLookMs = 10_000;
-/** Contact that is lost for so long is told. */
-export const staleMs = 2_500;
 const partialListBackoff = { firstMs: 1_000, longestMs: 10_000 };
 const byName = new Intl.Collator("en", { numeric: true });
 
-/**
- * A job as it changes: read once, then moved by its events. Whoever shows it is told at most once a frame, however many
- * events come. A page that nobody looks at lets go of its stream and takes it up where it was.
- */
+/** A job as it changes: read once, then moved by its events. A run that was cut off is taken up where it was. */
 export class JobFeed {
   readonly jobId: string;
   readonly #api: ApiClient;
-  readonly #listeners = new Set<() => void>();
-  #run: AbortController | undefined;
-  #frame: number | undefined;
-  #version = 0;
-  #staleTimer: ReturnType<typeof setTimeout> | undefined;
-  #endedTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #live: Live;
   view: JobView | undefined;
-  state: FeedState = "loading";
-  error: Error | undefined;
   /** Whether the list of tasks is whole. */
   hasAllTasks = false;
   events: JobEvent[] = [];
@@ -41,6 +27,15 @@ export class JobFeed {
   constructor(api: ApiClient, jobId: string) {
     this.#api = api;
     this.jobId = jobId;
+    this.#live = new Live({ follow: (run) => this.#follow(run) });
+  }
+
+  get state(): LiveState {
+    return this.#live.state;
+  }
+
+  get error(): Error | undefined {
+    return this.#live.error;
   }
 
   /** The tasks that are known so far, by name: `t2` before `t10`. */
@@ -51,92 +46,34 @@ export class JobFeed {
     return this.#names.flatMap((name) => tasks.get(name) ?? []);
   }
 
-  /** For `useSyncExternalStore`: changes with everything else. */
-  readonly getVersion = (): number => this.#version;
-
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.#listeners.add(listener);
-    if (this.#listeners.size === 1) this.#start();
-    return () => {
-      this.#listeners.delete(listener);
-      if (this.#listeners.size === 0) this.#stop();
-    };
-  };
-
+  readonly getVersion = (): number => this.#live.getVersion();
+  readonly subscribe = (listener: () => void): (() => void) => this.#live.subscribe(listener);
   /** Takes up what follows, such as after a retry of tasks of a job that had ended, or after a failure. */
-  readonly resume = (): void => {
-    this.#pause();
-    this.#go();
-  };
+  readonly resume = (): void => this.#live.resume();
 
-  #start(): void {
-    document.addEventListener("visibilitychange", this.#onVisibility);
-    this.#onVisibility();
-  }
-
-  #stop(): void {
-    document.removeEventListener("visibilitychange", this.#onVisibility);
-    this.#pause();
-  }
-
-  /** Lets go of the connections: a browser has six to one origin, and all its tabs share them. */
-  #pause(): void {
-    clearTimeout(this.#staleTimer);
-    clearTimeout(this.#endedTimer);
-    this.#run?.abort();
-    this.#run = undefined;
-  }
-
-  readonly #onVisibility = (): void => {
-    if (!document.hidden) {
-      if (this.#run === undefined) this.#go();
-      return;
-    }
-    this.#pause();
-    if (this.state === "live" || this.state === "stale") this.#set("paused");
-  };
-
-  #go(): void {
-    const run = new AbortController();
-    this.#run = run;
-    this.error = undefined;
-    this.#follow(run.signal).catch((error: unknown) => {
-      if (run.signal.aborted) return;
-      this.#pause();
-      this.error = error instanceof Error ? error : new Error(String(error));
-      this.#set("failed");
-    });
-  }
-
-  async #follow(signal: AbortSignal): Promise<void> {
-    if (this.view === undefined) {
-      this.#set("loading");
-      const job = await this.#api.getJob(this.jobId, { signal });
-      this.view = startView(job, []);
-      this.#set("live");
-    }
+  async #follow(run: LiveRun): Promise<void> {
+    this.view ??= startView(await this.#api.getJob(this.jobId, { signal: run.signal }), []);
+    run.set("live");
     const { view } = this;
-    await Promise.all([this.#readTasks(view, signal), this.#readEvents(view, signal)]);
-    clearTimeout(this.#staleTimer);
-    this.#set("ended");
-    this.#lookLater(view, signal);
+    do {
+      await Promise.all([this.#readTasks(view, run.signal), this.#readEvents(view, run)]);
+      run.set("ended");
+    } while (await this.#awaitMore(view, run.signal));
   }
 
   /** The stream of a job that has ended is closed; only its number of events tells that it goes on. */
-  #lookLater(view: JobView, signal: AbortSignal): void {
-    this.#endedTimer = setTimeout(() => {
-      this.#api.getJob(this.jobId, { signal }).then(
-        ({ lastEvent }) => {
-          if (signal.aborted) return;
-          if (lastEvent > view.countedSeq) this.resume();
-          else this.#lookLater(view, signal);
-        },
-        (error: unknown) => {
-          // Nobody waits for it; a job that is gone has nothing more to tell.
-          if (!signal.aborted && !(error instanceof ApiError && error.status < 500)) this.#lookLater(view, signal);
-        },
-      );
-    }, endedLookMs);
+  async #awaitMore(view: JobView, signal: AbortSignal): Promise<boolean> {
+    for (;;) {
+      await sleep(endedLookMs, signal);
+      try {
+        const { lastEvent } = await this.#api.getJob(this.jobId, { signal });
+        if (lastEvent > view.countedSeq) return true;
+      } catch (error) {
+        if (signal.aborted) throw error;
+        // Nobody waits for it; a job that is gone has nothing more to tell.
+        if (error instanceof ApiError && error.status < 500) return false;
+      }
+    }
   }
 
   /** A large job is looked at while its tasks are still being written: the list is read until it has all of them. */
@@ -146,7 +83,7 @@ export class JobFeed {
       await this.#readTaskPages(view, signal);
       // Of a job that was cancelled at its start there may never be more.
       this.hasAllTasks = hadEnded || view.tasks.size >= view.total;
-      this.#tell();
+      this.#live.tell();
       if (!this.hasAllTasks) await sleep(backoffMs(partialListBackoff, tries), signal);
     }
   }
@@ -157,46 +94,17 @@ export class JobFeed {
       const page = await this.#api.listTasks(this.jobId, { limit: limits.pageSize, cursor }, { signal });
       addTasks(view, page.tasks);
       cursor = page.cursor;
-      this.#tell();
+      this.#live.tell();
     } while (cursor !== undefined);
   }
 
-  async #readEvents(view: JobView, signal: AbortSignal): Promise<void> {
+  async #readEvents(view: JobView, { options }: LiveRun): Promise<void> {
     const after = Math.max(0, view.countedSeq - (this.events.length === 0 ? keptEvents / 5 : 0));
-    const stream = this.#api.followEvents(this.jobId, after, {
-      signal,
-      // A console that is left open waits as long as it takes.
-      patience: { giveUpAfterMs: Number.POSITIVE_INFINITY },
-      onStatus: ({ status }) => this.#noteContact(status === "connected"),
-    });
-    for await (const event of stream) {
+    for await (const event of this.#api.followEvents(this.jobId, after, options)) {
       applyEvent(view, event);
       this.events.push(event);
       if (this.events.length > 2 * keptEvents) this.events.splice(0, keptEvents);
-      this.#tell();
+      this.#live.tell();
     }
-  }
-
-  /** Streams are replaced from time to time; only one that stays away makes what is shown out of date. */
-  #noteContact(isThere: boolean): void {
-    clearTimeout(this.#staleTimer);
-    if (isThere) this.#set("live");
-    else this.#staleTimer = setTimeout(() => this.#set("stale"), staleMs);
-  }
-
-  #set(state: FeedState): void {
-    this.state = state;
-    this.#tell();
-  }
-
-  #tell(): void {
-    if (this.#frame !== undefined) return;
-    const tell = () => {
-      this.#frame = undefined;
-      this.#version++;
-      for (const listener of this.#listeners) listener();
-    };
-    // No frames come to a page in the background.
-    this.#frame = document.hidden ? window.setTimeout(tell, 0) : requestAnimationFrame(tell);
   }
 }

@@ -34,7 +34,7 @@ export function JobsPage() {
       {jobs.length === 0 && isReading ? <Loading what="jobs" /> : null}
       {jobs.length === 0 && !isReading && !error && older === undefined ? <NoJobs isFiltered={isFiltered} /> : null}
       {older !== undefined ? (
-        <Button className="more" disabled={isReading} onClick={readOlder}>
+        <Button className="more" disabled={isReading} onClick={() => void readOlder()}>
           {isReading ? "Reading…" : "Older jobs"}
         </Button>
       ) : null}

@@ -3,7 +3,7 @@ import { useEffect, useState } from "react";
 import type { Task } from "../../shared/api/schemas.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import { api } from "../api/client.ts";
-import { staleMs } from "../api/job-feed.ts";
+import { staleMs } from "../api/live.ts";
 import { useVisible } from "../app/visible.ts";
 
 /** A task that has ended is looked at so often, while somebody sees it: it may be run again. */

@@ -1,0 +1,103 @@
+import type { Job } from "../../shared/api/schemas.ts";
+import type { ApiClient, JobChange, JobQuery } from "../../shared/api-client/index.ts";
+import { Live, type LiveRun } from "./live.ts";
+
+const pageSize = 50;
+
+/** The jobs that are wanted: a page, then what changes of it and what is new; older ones when they are asked for. */
+export class JobListFeed {
+  readonly #api: ApiClient;
+  readonly #live: Live;
+  #filter: JobQuery;
+  /** What was wanted when `jobs` were read. */
+  #readFor: JobQuery | undefined;
+  jobs: readonly Job[] = [];
+  /** Where the older ones begin; undefined where there are none. */
+  older: string | undefined;
+  isReading = true;
+  #olderError: Error | undefined;
+
+  constructor(api: ApiClient, filter: JobQuery) {
+    this.#api = api;
+    this.#filter = filter;
+    this.#live = new Live({ follow: (run) => this.#follow(run), renew: true });
+  }
+
+  get isStale(): boolean {
+    return this.#live.state === "stale";
+  }
+
+  get error(): Error | undefined {
+    return this.#live.error ?? this.#olderError;
+  }
+
+  readonly getVersion = (): number => this.#live.getVersion();
+  readonly subscribe = (listener: () => void): (() => void) => this.#live.subscribe(listener);
+
+  /** Others are wanted: those before stay until they are there. */
+  want(filter: JobQuery): void {
+    if (filter === this.#filter) return;
+    this.#filter = filter;
+    this.#live.resume();
+  }
+
+  /** Reads all of it again, such as after a failure. */
+  readonly restart = (): void => {
+    this.#readFor = undefined;
+    this.#live.resume();
+  };
+
+  readonly readOlder = async (): Promise<void> => {
+    const filter = this.#filter;
+    this.#change({ isReading: true });
+    try {
+      const page = await this.#api.listJobs({ ...filter, limit: pageSize, cursor: this.older });
+      // Other jobs may be wanted by now.
+      if (this.#readFor !== filter) return;
+      this.#olderError = undefined;
+      this.#change({ jobs: page.jobs.reduce(takeJob, this.jobs), older: page.cursor, isReading: false });
+    } catch (error) {
+      if (this.#readFor !== filter) return;
+      this.#olderError = error instanceof Error ? error : new Error(String(error));
+      this.#change({ isReading: false });
+    }
+  };
+
+  async #follow({ signal, options }: LiveRun): Promise<void> {
+    const filter = this.#filter;
+    this.#olderError = undefined;
+    this.#change({ isReading: true });
+    try {
+      const page = await this.#api.listJobs({ ...filter, limit: pageSize }, { signal });
+      // What left the filter meanwhile is not told.
+      const mayKeep = this.#readFor === filter && Object.values(filter).every((value) => value === undefined);
+      // A page that was in the background keeps what it has, unless more jobs came meanwhile than a page holds.
+      const goesOn = mayKeep && page.jobs.some(({ job }) => this.jobs.some((known) => known.job === job));
+      this.#readFor = filter;
+      this.#change(goesOn ? { jobs: page.jobs.reduce(takeJob, this.jobs) } : { jobs: page.jobs, older: page.cursor });
+    } finally {
+      // Else another run is reading.
+      if (!signal.aborted) this.#change({ isReading: false });
+    }
+    for await (const change of this.#api.followJobs({ ...filter, limit: pageSize }, options)) {
+      this.#change({ jobs: takeChange(this.jobs, change) });
+    }
+  }
+
+  #change(part: Partial<Pick<JobListFeed, "jobs" | "older" | "isReading">>): void {
+    Object.assign(this, part);
+    this.#live.tell();
+  }
+}
+
+function takeChange(jobs: readonly Job[], change: JobChange): readonly Job[] {
+  if (change.kind === "left") return jobs.filter(({ job }) => job !== change.jobId);
+  return takeJob(jobs, change.job);
+}
+
+/** A job takes the place of what was known of it, or its own among the others. */
+function takeJob(jobs: readonly Job[], job: Job): readonly Job[] {
+  const at = jobs.findIndex((known) => known.job === job.job);
+  if (at >= 0) return jobs.with(at, job);
+  return [...jobs, job].sort((a, b) => b.createdAt.localeCompare(a.createdAt));
+}

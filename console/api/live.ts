@@ -1,0 +1,163 @@
+import type { FollowOptions } from "../../shared/api-client/index.ts";
+
+/**
+ * How what is shown relates to what is: `stale` = contact is lost and looked for, `paused` = nobody sees the page,
+ * `ended` = nothing follows, `failed` = given up until somebody asks again.
+ */
+export type LiveState = "loading" | "live" | "stale" | "paused" | "ended" | "failed";
+
+/** Contact that is lost for so long is told: streams are replaced from time to time. */
+export const staleMs = 2_500;
+
+/** The page as far as it matters here. */
+export interface PageView {
+  isHidden(): boolean;
+  /** Tells when that changes, until what is answered is called. */
+  onChange(listener: () => void): () => void;
+  /** Calls before the page is drawn next. */
+  nextFrame(call: () => void): void;
+}
+
+const browserPage: PageView = {
+  isHidden: () => document.hidden,
+  onChange: (listener) => {
+    document.addEventListener("visibilitychange", listener);
+    return () => document.removeEventListener("visibilitychange", listener);
+  },
+  // No frames come to a page in the background.
+  nextFrame: (call) => void (document.hidden ? window.setTimeout(call, 0) : requestAnimationFrame(call)),
+};
+
+/** One run of following something, until the page is left, goes to the background, or begins again. */
+export interface LiveRun {
+  /** Ends with the run. */
+  signal: AbortSignal;
+  /** For the `follow…` calls of the API's client: they wait as long as it takes, and what becomes of contact is told. */
+  options: FollowOptions;
+  set(state: LiveState): void;
+}
+
+/** How to follow. */
+export interface LiveOptions {
+  /** Reads and follows, and tells what came of it; what it throws is the end of the run. */
+  follow: (run: LiveRun) => Promise<void>;
+  /** Begins again where contact was lost for so long that it was told: for what cannot tell what was missed. */
+  renew?: boolean;
+}
+
+/**
+ * Follows something for as long as somebody listens and sees the page, and tells the listeners at most once a frame,
+ * however much comes. In the background it lets go of its connections: a browser has six to one origin, and all its tabs
+ * share them. For `useSyncExternalStore`: whoever keeps data beside it changes them and calls `tell`.
+ */
+export class Live {
+  readonly #options: LiveOptions;
+  readonly #page: PageView;
+  readonly #listeners = new Set<() => void>();
+  #run: AbortController | undefined;
+  #isToldSoon = false;
+  #forgetPage: (() => void) | undefined;
+  #staleTimer: ReturnType<typeof setTimeout> | undefined;
+  #version = 0;
+  state: LiveState = "loading";
+  error: Error | undefined;
+
+  constructor(options: LiveOptions, page = browserPage) {
+    this.#options = options;
+    this.#page = page;
+  }
+
+  /** Changes with everything that is told. */
+  readonly getVersion = (): number => this.#version;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    if (this.#listeners.size === 1) {
+      this.#forgetPage = this.#page.onChange(this.#onVisibility);
+      this.#onVisibility();
+    }
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size > 0) return;
+      this.#forgetPage?.();
+      this.#letGo();
+    };
+  };
+
+  /** Begins again, such as after a failure; where nobody listens or sees the page that comes by itself. */
+  readonly resume = (): void => {
+    if (this.#listeners.size === 0 || this.#page.isHidden()) return;
+    this.#letGo();
+    this.#go();
+  };
+
+  /** Has the listeners look again, with the next frame. */
+  readonly tell = (): void => {
+    if (this.#isToldSoon) return;
+    this.#isToldSoon = true;
+    this.#page.nextFrame(() => {
+      this.#isToldSoon = false;
+      this.#version++;
+      for (const listener of this.#listeners) listener();
+    });
+  };
+
+  #letGo(): void {
+    clearTimeout(this.#staleTimer);
+    this.#run?.abort();
+    this.#run = undefined;
+  }
+
+  readonly #onVisibility = (): void => {
+    if (!this.#page.isHidden()) {
+      if (this.#run === undefined) this.#go();
+      return;
+    }
+    this.#letGo();
+    if (this.state === "live" || this.state === "stale") this.#set("paused");
+  };
+
+  #go(): void {
+    const controller = new AbortController();
+    const { signal } = controller;
+    this.#run = controller;
+    if (this.error) {
+      this.error = undefined;
+      this.#set("loading");
+    }
+    const set = (state: LiveState) => {
+      if (signal.aborted) return;
+      clearTimeout(this.#staleTimer);
+      this.#set(state);
+    };
+    const options: FollowOptions = {
+      signal,
+      // A console that is left open waits as long as it takes.
+      patience: { giveUpAfterMs: Number.POSITIVE_INFINITY },
+      onStatus: ({ status }) => {
+        if (!signal.aborted) this.#noteContact(status === "connected");
+      },
+    };
+    this.#options.follow({ signal, options, set }).catch((error: unknown) => {
+      if (signal.aborted) return;
+      this.#letGo();
+      this.error = error instanceof Error ? error : new Error(String(error));
+      this.#set("failed");
+    });
+  }
+
+  #noteContact(isThere: boolean): void {
+    clearTimeout(this.#staleTimer);
+    if (!isThere) this.#staleTimer = setTimeout(() => this.#set("stale"), staleMs);
+    else {
+      const wasCut = this.state === "stale";
+      this.#set("live");
+      if (wasCut && this.#options.renew) this.resume();
+    }
+  }
+
+  #set(state: LiveState): void {
+    this.state = state;
+    this.tell();
+  }
+}
