@@ -1,10 +1,10 @@
+import { describeFleetEvent, type FleetEventTone, toText } from "../../events/fleet-event-words.ts";
 import type { FleetEvent, FleetEventType } from "../../events/index.ts";
 import type { Pool } from "../../shared/api/schemas.ts";
 import { formatAge, formatLocalTime, plural } from "../../shared/domain/format.ts";
 import type { PoolState } from "../../shared/domain/pool-state.ts";
 import { type Context, withInterrupt } from "../context.ts";
 import { exitCodes } from "../errors.ts";
-import { describeFleetEvent } from "../show/fleet-event-line.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import type { StyleName } from "../terminal/style.ts";
 import { type Cell, type Column, renderTable } from "../terminal/table.ts";
@@ -121,11 +121,19 @@ function describeNotes({ configured, losses, more }: Pool, nowMs: number): strin
   return notes.filter(Boolean).join("; ");
 }
 
+const toneStyles: Readonly<Record<FleetEventTone, StyleName | undefined>> = {
+  plain: undefined,
+  good: "green",
+  warning: "yellow",
+  bad: "red",
+};
+
 function showEvents({ out }: Context, events: readonly FleetEvent[]): void {
   out.writeLines(
     events.map((event) => {
-      const { text, style } = describeFleetEvent(event);
-      const line = oneLine(text);
+      const { pieces, tone } = describeFleetEvent(event);
+      const line = oneLine(toText(pieces));
+      const style = toneStyles[tone];
       return `${out.style("dim", formatLocalTime(event.at))}  ${oneLine(event.pool)}  ${style ? out.style(style, line) : line}`;
     }),
   );
