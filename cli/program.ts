@@ -137,7 +137,8 @@ function addTaskCommands(program: Command, act: Act): void {
     .description(
       "fetch artifacts, checked: of all tasks where none is named; of running ones, what they have written so far",
     )
-    .requiredOption("-o, --output <folder>", "where to put them")
+    .option("-o, --output <folder>", "where to put them")
+    .addOption(new Option("-l, --list", "fetch nothing, list what is in that of one task").conflicts("extract"))
     .option("--attempt <number>", "of this attempt, not the newest", integer(1, 999_999))
     .option("--extract", "unpack them, each into a folder of its own")
     .action((job, tasks, options) =>

@@ -16,6 +16,7 @@ import { type createDynamoDbClient, createTable } from "../shared/repository/tab
 import { createTaskRepository } from "../shared/repository/tasks.ts";
 import { createTokenRepository } from "../shared/repository/tokens.ts";
 import { createWorkerRepository } from "../shared/repository/workers.ts";
+import { createArtifactListReader } from "./artifact-lists.ts";
 import type { Deps } from "./deps.ts";
 import { createGraphReader } from "./graph-reader.ts";
 import { createLogContents } from "./log-contents.ts";
@@ -62,6 +63,7 @@ export function buildDeps(sources: DepsSources): Deps {
     objects,
     graphs: createGraphReader(objects),
     logContents: createLogContents(objects),
+    artifactLists: createArtifactListReader(objects),
     bucketName,
     secrets: rememberSecrets(secrets, now),
     pools: new Map(pools),

@@ -16,6 +16,7 @@ import type { TaskRepository } from "../shared/repository/tasks.ts";
 import type { TokenRepository } from "../shared/repository/tokens.ts";
 import type { WorkerRepository } from "../shared/repository/workers.ts";
 
+import type { ArtifactListReader } from "./artifact-lists.ts";
 import type { GraphReader } from "./graph-reader.ts";
 import type { LogContents } from "./log-contents.ts";
 import type { JobGate } from "./operations/admission.ts";
@@ -44,6 +45,7 @@ export interface Deps {
   objects: ObjectStore;
   graphs: GraphReader;
   logContents: LogContents;
+  artifactLists: ArtifactListReader;
   secrets: SecretStore;
   bucketName: string;
   pools: ReadonlyMap<string, Pool>;

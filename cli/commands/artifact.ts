@@ -10,17 +10,35 @@ import {
 import { type Context, withInterrupt } from "../context.ts";
 import { CliError, exitCodes } from "../errors.ts";
 import { oneLine } from "../terminal/one-line.ts";
+import { listArtifact } from "./artifact-list.ts";
 
 /** Options of `sluice artifact`. */
 export interface ArtifactOptions {
-  output: string;
+  /** Where to; needed unless they are only listed. */
+  output?: string;
+  list?: boolean;
   attempt?: number;
   extract?: boolean;
 }
 
-/** `sluice artifact JOB [TASK…] -o DIR`: fetches artifacts, of all tasks where none is named. */
-export function artifact(context: Context, job: string, tasks: string[], options: ArtifactOptions): Promise<number> {
-  return withInterrupt(context.runtime, (signal) => fetchAndTell(context, context.api(), job, tasks, options, signal));
+/** The same, where they are fetched. */
+type FetchOptions = ArtifactOptions & { output: string };
+
+/** `sluice artifact JOB [TASK…] -o DIR`: fetches artifacts, of all tasks where none is named; with `--list` lists one. */
+export async function artifact(
+  context: Context,
+  job: string,
+  tasks: string[],
+  options: ArtifactOptions,
+): Promise<number> {
+  const { output } = options;
+  if (options.list === true) return listArtifact(context, job, tasks, options.attempt);
+  if (output === undefined) {
+    throw new CliError(exitCodes.usage, "say where to put them (-o FOLDER), or --list what is in that of one task");
+  }
+  return withInterrupt(context.runtime, (signal) =>
+    fetchAndTell(context, context.api(), job, tasks, { ...options, output }, signal),
+  );
 }
 
 /** Fetches artifacts into a folder and lists what came; also what `run -o` does at the end. */
@@ -29,7 +47,7 @@ export async function fetchAndTell(
   api: ApiClient,
   job: string,
   tasks: readonly string[],
-  options: ArtifactOptions,
+  options: FetchOptions,
   signal: AbortSignal,
 ): Promise<number> {
   const folder = resolve(context.runtime.cwd, options.output);

@@ -67,6 +67,7 @@ const roleByRoute: Record<string, Role> = {
   "POST /v1/jobs/x/tasks/x/cancel": "submitter",
   "POST /v1/jobs/x/tasks/x/retry": "submitter",
   "GET /v1/jobs/x/tasks/x/artifacts": "viewer",
+  "GET /v1/jobs/x/tasks/x/artifacts/x/files": "viewer",
   "POST /v1/jobs/x/tasks/x/artifacts/live": "submitter",
   "GET /v1/jobs/x/tasks/x/artifacts/live/x": "viewer",
   "GET /v1/jobs/x/tasks/x/logs": "viewer",

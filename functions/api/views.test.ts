@@ -31,7 +31,7 @@ const task: TaskItem = {
   pool: "default",
   slots: 1,
   timeoutMs: 1000,
-  env: { SECRET: "x" },
+  env: { SIZE: "x" },
   state: "queued",
   rev: 1,
   foldedRev: 1,
@@ -61,7 +61,9 @@ describe("the view of a job", () => {
 });
 
 describe("the view of a task", () => {
-  const artifact = { key: "jobs/secret", name: "t.tar.zst", size: 3, sha256: "0" };
+  const stored = { key: "jobs/secret", size: 3, sha256: "0" };
+  const content = { members: 2, files: 1, bytes: 9 };
+  const artifact = { ...stored, name: "t.tar.zst", content, list: { ...stored, members: 2 } };
   const footprint = {
     sampledMs: 5_000,
     cpuAvg: 12.5,
@@ -106,8 +108,11 @@ describe("the view of a task", () => {
   };
 
   it("shows what the API announces", () => {
-    expect(taskSchema.parse(viewTask(ended))).toEqual(viewTask(ended));
-    expect(Object.keys(viewTask(ended)).sort()).toEqual(keysOf(taskSchema).sort());
+    const shown = viewTask(ended, ["a", "b"]);
+    expect(taskSchema.parse(shown)).toEqual(shown);
+    expect(Object.keys(shown).sort()).toEqual(keysOf(taskSchema).sort());
+    const listed = { name: "t.tar.zst", size: 3, sha256: "0", content, listed: 2 };
+    expect(shown).toMatchObject({ env: { SIZE: "x" }, needs: ["a", "b"], attempts: [{}, { artifacts: [listed] }] });
     expect(taskSummarySchema.parse(summarizeTask(ended))).toEqual(summarizeTask(ended));
     expect(taskSchema.parse(viewTask(task))).toEqual(viewTask(task));
   });
@@ -122,9 +127,8 @@ describe("the view of a task", () => {
     expect(summarizeTask(waits)).toMatchObject({ waitingFor: { length: 10 }, waitingForCount: 30 });
   });
 
-  it("shows no lease token, no key of the bucket and no env", () => {
+  it("shows no lease token and no key of the bucket", () => {
     expect(JSON.stringify(viewTask(ended))).not.toContain("secret");
-    expect(JSON.stringify(viewTask(ended))).not.toContain("SECRET");
   });
 
   it("in a list shows the newest attempt", () => {

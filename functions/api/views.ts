@@ -1,11 +1,13 @@
 import {
   type DeadLetter,
   type Job,
+  type ShownArtifact,
   type Task,
   type TaskSummary,
   type Worker,
   workerSchema,
 } from "../../shared/api/schemas.ts";
+import type { Artifact } from "../../shared/domain/manifest.ts";
 import { stateNow } from "../../shared/domain/worker-state.ts";
 import type { DeadLetterItem } from "../../shared/repository/dead-letters.ts";
 import type { JobDigest, TaskItem } from "../../shared/repository/items.ts";
@@ -60,16 +62,25 @@ function viewNeeds({ waitingFor }: TaskItem, maxNeeds: number): Pick<TaskSummary
   return { waitingFor: [...waitingFor].sort().slice(0, maxNeeds), waitingForCount: waitingFor.size };
 }
 
-/** A task with its attempts. Lease tokens stay inside. */
-export function viewTask(task: TaskItem): Task {
+/** An artifact without the keys of its objects. */
+export function viewArtifact({ key: _key, list, ...artifact }: Artifact): ShownArtifact {
+  return { ...artifact, ...(list ? { listed: list.members } : {}) };
+}
+
+/** A task with its attempts and the tasks that it needs. Lease tokens stay inside. */
+export function viewTask(task: TaskItem, needs: readonly string[] = []): Task {
   return {
     ...summarizeTask(task, Number.POSITIVE_INFINITY),
     job: task.jobId,
+    pool: task.pool,
+    env: task.env,
+    timeoutMs: task.timeoutMs,
+    ...(needs.length > 0 ? { needs: [...needs] } : {}),
     ...(task.cancel ? { cancelRequestedAt: task.cancel.at } : {}),
     attempts: task.attempts.map(({ leaseToken: _token, artifacts, ...attempt }, index) => ({
       attempt: index + 1,
       ...attempt,
-      ...(artifacts ? { artifacts: artifacts.map(({ key: _key, ...artifact }) => artifact) } : {}),
+      ...(artifacts ? { artifacts: artifacts.map(viewArtifact) } : {}),
     })),
   };
 }

@@ -12,6 +12,7 @@ import type {
 import type { TaskMetrics } from "../api/metric-schemas.ts";
 import type {
   ApiLogLine,
+  ArtifactFilePage,
   ArtifactList,
   Cancelled,
   EventPage,
@@ -95,6 +96,19 @@ export interface MetricQuery {
   points?: number | undefined;
 }
 
+/** What of an artifact to list: all of it, of the newest attempt, where nothing is said. */
+export interface ArtifactFileQuery {
+  attempt?: number | undefined;
+  /** Only paths that begin with this. */
+  prefix?: string | undefined;
+  /** Only paths that contain this, in any case. */
+  find?: string | undefined;
+  /** Only what lies right in this folder; empty for the top. */
+  folder?: string | undefined;
+  limit?: number | undefined;
+  cursor?: string | undefined;
+}
+
 /** How to follow a stream. */
 export interface FollowOptions extends CallOptions {
   onStatus?: ((status: StreamStatus) => void) | undefined;
@@ -172,6 +186,14 @@ export interface ApiClient {
     query?: { attempt?: number | undefined },
     options?: CallOptions,
   ): Promise<ArtifactList>;
+  /** A page of what is in an artifact. */
+  listArtifactFiles(
+    job: string,
+    task: string,
+    name: string,
+    query?: ArtifactFileQuery,
+    options?: CallOptions,
+  ): Promise<ArtifactFilePage>;
   /** What an attempt of a task used over time. */
   readMetrics(job: string, task: string, query?: MetricQuery, options?: CallOptions): Promise<TaskMetrics>;
   /** Asks for what a running task has written so far. */
@@ -314,6 +336,8 @@ export function createApiClient(options: TransportOptions): ApiClient {
       }
     },
     listArtifacts: (job, task, query = {}, call) => get(`${taskPath(job, task)}/artifacts`, { ...query }, call),
+    listArtifactFiles: (job, task, name, query = {}, call) =>
+      get(`${taskPath(job, task)}/artifacts/${encodeURIComponent(name)}/files`, { ...query }, call),
     readMetrics: (job, task, query = {}, call) => get(`${taskPath(job, task)}/metrics`, { ...query }, call),
     requestLiveArtifact: (job, task, call) => post(`${taskPath(job, task)}/artifacts/live`, {}, call),
     getLiveArtifact: (job, task, id, call) =>

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { fleetEventSchema, jobEventSchema } from "../../events/index.ts";
+import { memberKinds } from "../domain/artifact-list.ts";
 import { jobStates } from "../domain/job-state.ts";
 import { limits } from "../domain/limits.ts";
 import {
@@ -82,6 +83,12 @@ export const jobPageSchema = z
   .meta({ id: "JobPage" });
 export type JobPage = z.infer<typeof jobPageSchema>;
 
+/** An artifact as it is shown. `listed`: how many of its members are listed; absent where there is no list. */
+const shownArtifactSchema = artifactSchema
+  .omit({ key: true, list: true })
+  .extend({ listed: z.number().int().nonnegative().optional() });
+export type ShownArtifact = z.infer<typeof shownArtifactSchema>;
+
 const attemptSchema = z.object({
   attempt: z.number().int().min(1),
   workerId: z.string(),
@@ -92,7 +99,7 @@ const attemptSchema = z.object({
   outcome: attemptOutcomeSchema.partial({ state: true }).optional(),
   steps: z.array(stepResultSchema).optional(),
   logs: z.array(logSummarySchema).optional(),
-  artifacts: z.array(artifactSchema.omit({ key: true })).optional(),
+  artifacts: z.array(shownArtifactSchema).optional(),
   /** What it used, as its worker reported it; absent where it was over too soon to be sampled, or its worker died. */
   footprint: footprintSchema.optional(),
   /** What the control plane saw when it took the attempt from its worker; absent where the worker reported it. */
@@ -139,7 +146,17 @@ export const taskPageSchema = z
 export type TaskPage = z.infer<typeof taskPageSchema>;
 
 export const taskSchema = taskSummarySchema
-  .extend({ job: z.string(), cancelRequestedAt: z.string().optional(), attempts: z.array(attemptSchema) })
+  .extend({
+    job: z.string(),
+    pool: z.string(),
+    /** Variables of its own; the job's spec has those of all its tasks, and the names of secrets. */
+    env: z.record(z.string(), z.string()),
+    timeoutMs: z.number().int(),
+    /** Tasks that have to complete before it starts. */
+    needs: z.array(z.string()).optional(),
+    cancelRequestedAt: z.string().optional(),
+    attempts: z.array(attemptSchema),
+  })
   .meta({ id: "Task" });
 export type Task = z.infer<typeof taskSchema>;
 
@@ -225,7 +242,7 @@ export const logChunkPageSchema = z
   .meta({ id: "LogChunkPage" });
 export type LogChunkPage = z.infer<typeof logChunkPageSchema>;
 
-const linkedArtifactSchema = artifactSchema.omit({ key: true }).extend({ url: z.string(), expiresAt: z.string() });
+const linkedArtifactSchema = shownArtifactSchema.extend({ url: z.string(), expiresAt: z.string() });
 
 export const artifactListSchema = z
   .object({
@@ -234,10 +251,41 @@ export const artifactListSchema = z
     status: z.enum(taskStates),
     artifacts: z.array(linkedArtifactSchema),
     /** Those whose time is over (`keptUntil`): there are no links to them. */
-    expired: z.array(artifactSchema.omit({ key: true })),
+    expired: z.array(shownArtifactSchema),
   })
   .meta({ id: "ArtifactList" });
 export type ArtifactList = z.infer<typeof artifactListSchema>;
+
+/** Something in an artifact. Paths are relative to the task's output; bytes that are no UTF-8 stand there as `\xNN`. */
+const artifactFileSchema = z.object({
+  path: z.string(),
+  kind: z.enum(memberKinds),
+  size: z.number(),
+  /** Permission bits; absent of a folder that is none of the artifact's members, only on the way to them. */
+  mode: z.number().int().optional(),
+  mtime: z.string().optional(),
+  /** Where a link leads. */
+  target: z.string().optional(),
+  /** Of a folder, where a folder was asked for: files below it, and their bytes. */
+  files: z.number().int().optional(),
+  bytes: z.number().optional(),
+});
+export type ArtifactFile = z.infer<typeof artifactFileSchema>;
+
+/** A page of what is in an artifact. */
+export const artifactFilePageSchema = z
+  .object({
+    attempt: z.number().int(),
+    name: z.string(),
+    /** All that is in it. */
+    content: z.object({ members: z.number().int(), files: z.number().int(), bytes: z.number() }),
+    /** How many of its members are listed: fewer where there are too many. */
+    listed: z.number().int(),
+    files: z.array(artifactFileSchema),
+    cursor: z.string().optional(),
+  })
+  .meta({ id: "ArtifactFilePage" });
+export type ArtifactFilePage = z.infer<typeof artifactFilePageSchema>;
 
 /** A request for what a running task has written so far. What is not stored at `until` will not be. */
 export const liveRequestedSchema = z

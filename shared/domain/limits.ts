@@ -44,6 +44,9 @@ export const limits = {
   logPageLines: 5_000,
   /** Bytes of the text of one page of a log, as JSON. May be lowered; a page has one line at least. */
   logPageBytes: 2 * 1024 * 1024,
+  /** Files of one page of what is in an artifact, unless asked for fewer, and characters of their paths. */
+  artifactPage: 5_000,
+  artifactPageCharacters: 1024 * 1024,
   /** Points of each series of a task's metrics, unless asked for more or fewer, and at most. */
   defaultMetricPoints: 200,
   metricPoints: 2_000,

@@ -36,6 +36,16 @@ export const artifactSchema = storedObjectSchema.extend({
   keptUntil: z.string().optional(),
   /** What of the output it lacks and why, where something could not be read. */
   incomplete: z.string().optional(),
+  /** What is in it: all its members, the files among them, and their bytes. Absent where an earlier version stored it. */
+  content: z
+    .object({
+      members: z.number().int().nonnegative(),
+      files: z.number().int().nonnegative(),
+      bytes: z.number().int().nonnegative(),
+    })
+    .optional(),
+  /** The object that lists its members, or the first of them; absent where there is none. */
+  list: storedObjectSchema.extend({ members: z.number().int().nonnegative() }).optional(),
 });
 export type Artifact = z.infer<typeof artifactSchema>;
 

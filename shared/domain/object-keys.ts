@@ -16,6 +16,11 @@ export function artifactKey(jobId: string, task: string, attempt: number): strin
   return `${attemptPrefix(jobId, task, attempt)}artifact.tar.zst`;
 }
 
+/** Key of the list of what is in an attempt's artifact. */
+export function artifactListKey(jobId: string, task: string, attempt: number): string {
+  return `${attemptPrefix(jobId, task, attempt)}artifact.list.zst`;
+}
+
 /** Prefix of the metric snapshots of an attempt, and of their manifest. */
 export function metricsPrefix(jobId: string, task: string, attempt: number): string {
   return `${attemptPrefix(jobId, task, attempt)}metrics/`;

@@ -28,7 +28,7 @@ function move(seq: number, task: string, from: Task["status"], to: Task["status"
 function soundRecord() {
   const counts = { ...emptyCounts, completed: 1, failed: 1 };
   const common = { jobId, at, v: 1 as const };
-  const task = { job: jobId, slots: 1, createdAt: at, startedAt: at, endedAt: at };
+  const task = { job: jobId, pool: "p", env: {}, timeoutMs: 1, slots: 1, createdAt: at, startedAt: at, endedAt: at };
   const lost = { attempt: 1, workerId, claimedAt: at, endedAt: at, outcome: { reason: reasonFor("worker_lost", "") } };
   const failure = { state: "failed" as const, exitCode: 7, warning: false, reason: reasonFor("exit_code", "7") };
   const tasks: Task[] = [

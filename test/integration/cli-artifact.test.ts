@@ -95,6 +95,33 @@ describe("sluice artifact", () => {
     });
   });
 
+  it("lists what is in one without fetching it, hostile names as text, and says where the list was cut", async () => {
+    job.addArtifact("unit", createFakeArtifact("unit.tar.zst", Buffer.from("x")));
+    const file = { kind: "file" as const, size: 2_000, mode: 0o644, mtime: "2026-01-02T03:04:05.000Z" };
+    const files = [
+      { ...file, kind: "folder" as const, path: "a", mode: 0o755, size: 0 },
+      { ...file, path: "a/\u001b[31mred" },
+      { ...file, kind: "link" as const, path: "l", target: "a" },
+    ];
+    job.files.set("unit", files);
+    const { code, stdout, stderr } = await fetchArtifacts("unit", "--list");
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /^d0755 {6}0 B {2}2026-01-02 \S+ {2}a\/\n-0644 {3}2\.0 kB {2}\S+ \S+ {2}a\/·\[31mred\nl0644 .* l -> a\n… and 1 more: only the first are listed\n$/,
+    );
+    expect(stderr).toContain("unit.tar.zst  2 files of 4.0 kB");
+    expect(fake.requests.some(({ path }) => path.startsWith("/store/"))).toBe(false);
+    const asJson = JSON.parse((await fetchArtifacts("unit", "--list", "--json")).stdout) as unknown;
+    expect(asJson).toMatchObject({
+      job: job.id,
+      task: "unit",
+      artifacts: [{ name: "unit.tar.zst", listed: 3, files }],
+    });
+    expect((await fetchArtifacts("none", "--list")).code).toBe(5);
+    expect((await fetchArtifacts("--list")).code).toBe(2);
+    expect((await fetchArtifacts()).code).toBe(2);
+  });
+
   it("says so when a job has none", async () => {
     const { code, stdout } = await fetchArtifacts("-o", "out");
     expect({ code, stdout }).toEqual({ code: 0, stdout: `${job.id} has no artifacts\n` });

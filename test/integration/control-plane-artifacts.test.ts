@@ -1,8 +1,11 @@
+import { createHash } from "node:crypto";
+import { zstdCompressSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import type { ArtifactList, LiveArtifact, LiveRequested } from "../../shared/api/schemas.ts";
+import type { ArtifactFilePage, ArtifactList, LiveArtifact, LiveRequested } from "../../shared/api/schemas.ts";
 import type { ClaimedTask } from "../../shared/api/worker-schemas.ts";
+import { formatMember } from "../../shared/domain/artifact-list.ts";
 import { liveArtifactMs } from "../../shared/domain/live-artifact.ts";
-import { artifactKey, liveArtifactKey, liveReportKey } from "../../shared/domain/object-keys.ts";
+import { artifactKey, artifactListKey, liveArtifactKey, liveReportKey } from "../../shared/domain/object-keys.ts";
 import { timing } from "../../shared/domain/timing.ts";
 import { noopJob } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
@@ -69,6 +72,58 @@ describe("artifacts", () => {
       artifacts: [],
       expired: [{ name: "t.tar.zst", size: 6, sha256, keptUntil, incomplete: "'x': gone" }],
     });
+  });
+});
+
+describe("the list of what is in an artifact", () => {
+  it("is paged, found in, shown by folders, and gone with the artifact or damaged", async () => {
+    const running = await startTask();
+    const { claimed, worker, path } = running;
+    const [jobId, key] = [claimed.jobId, artifactKey(claimed.jobId, "t", 1)];
+    const paths = ["a/one.txt", "a/Two.txt", "b", ...Array.from({ length: 10 }, (_, at) => `c/${at}`)];
+    const common = { kind: "file", size: 2, mode: 0o644, mtimeMs: 1_000 } as const;
+    const packed = zstdCompressSync(paths.map((name) => formatMember({ ...common, path: name })).join(""));
+    const listKey = artifactListKey(jobId, "t", 1);
+    await plane().deps.objects.put(listKey, packed, "application/zstd");
+    const hash = createHash("sha256").update(packed).digest("hex");
+    const list = { key: listKey, size: packed.length, sha256: hash, members: 13 };
+    const content = { members: 20, files: 20, bytes: 40 };
+    const keptUntil = new Date(plane().clock.now() + 60_000).toISOString();
+    const artifact = { key, name: "t.tar.zst", size: 6, sha256, keptUntil, content };
+    const artifacts = [
+      { ...artifact, list },
+      { ...artifact, name: "old" },
+      { ...artifact, name: "damaged", list: { ...list, key, sha256 } },
+    ];
+    await worker.report(claimed, ended({ state: "completed", exitCode: 0 }, { artifacts }));
+    const read = (query: string, name = "t.tar.zst") =>
+      plane().call<ArtifactFilePage>(`${path}/${name}/files${query}`, { role: "viewer" });
+    const found = async (query: string) => (await read(query)).files.map((file) => file.path);
+
+    const [linked] = (await plane().call<ArtifactList>(path)).artifacts;
+    expect(linked).toMatchObject({ content, listed: 13 });
+    expect(linked).not.toHaveProperty("list");
+    const first = await read("?limit=7");
+    expect(first).toMatchObject({ attempt: 1, name: "t.tar.zst", content, listed: 13 });
+    expect(first.files[0]).toEqual({
+      ...{ kind: "file", path: "a/one.txt", size: 2, mode: 0o644, mtime: "1970-01-01T00:00:01.000Z" },
+    });
+    const second = await read(`?limit=7&cursor=${first.cursor}`);
+    expect([...first.files, ...second.files].map((file) => file.path)).toEqual(paths);
+    expect(second.cursor).toBeUndefined();
+    expect(await found("?prefix=a/")).toEqual(["a/one.txt", "a/Two.txt"]);
+    expect(await found("?find=TWO")).toEqual(["a/Two.txt"]);
+    expect((await read("?folder=")).files.map((file) => [file.path, file.files, file.bytes])).toEqual([
+      ["a", 2, 4],
+      ["b", undefined, undefined],
+      ["c", 10, 20],
+    ]);
+    expect(await found("?folder=c/&limit=2&cursor=1")).toEqual(["c/1", "c/2"]);
+    await expect(read("", "old")).rejects.toThrow("answered 404");
+    await expect(read("", "damaged")).rejects.toThrow("answered 404");
+    await expect(read("", "none")).rejects.toThrow("answered 404");
+    plane().clock.advance(60_000);
+    await expect(read("")).rejects.toThrow("answered 404");
   });
 });
 

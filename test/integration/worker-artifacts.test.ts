@@ -2,6 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { zstdDecompressSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import type { ObjectStore } from "../../shared/clients/object-store.ts";
+import { parseMembers } from "../../shared/domain/artifact-list.ts";
 import { type LiveReport, liveReportSchema } from "../../shared/domain/live-artifact.ts";
 import { artifactKey, liveArtifactKey, liveReportKey } from "../../shared/domain/object-keys.ts";
 import { openBench, readManifest, startWorker, step } from "../support/bench-worker.ts";
@@ -112,6 +113,11 @@ describe("output that cannot be kept", () => {
     });
     const [artifact] = (await readManifest(bench, "t")).artifacts;
     expect(artifact?.incomplete).toContain("nested deeper");
+    // What is kept is listed beside it, before the manifest says so.
+    const listed = (await bench.objects.get(artifact?.list?.key ?? "")) ?? new Uint8Array();
+    const members = parseMembers(zstdDecompressSync(listed).toString("utf8"));
+    expect(members.filter(({ kind }) => kind === "file")).toMatchObject([{ path: "x", size: 2 }]);
+    expect(artifact?.content).toEqual({ members: 251, files: 1, bytes: 2 });
     expect(await readTar(bench, artifactKey(benchJobId, "t", 1))).toContain("x\n");
   });
 

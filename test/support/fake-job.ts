@@ -1,7 +1,15 @@
 import { createHash } from "node:crypto";
 import { EventEmitter } from "node:events";
 import type { JobEvent } from "../../events/index.ts";
-import type { ApiLogLine, ArtifactList, Job, LiveArtifact, Task, TaskSummary } from "../../shared/api/schemas.ts";
+import type {
+  ApiLogLine,
+  ArtifactFile,
+  ArtifactList,
+  Job,
+  LiveArtifact,
+  Task,
+  TaskSummary,
+} from "../../shared/api/schemas.ts";
 import { newJobId } from "../../shared/domain/ids.ts";
 import { decideJobOutcome, isTerminalJobState } from "../../shared/domain/job-state.ts";
 import type { Reason } from "../../shared/domain/reason.ts";
@@ -32,6 +40,8 @@ export interface FakeJob {
   /** Emits `change` after each event, log line and end of a log. */
   readonly changes: EventEmitter;
   readonly artifacts: Map<string, FakeArtifact[]>;
+  /** What is listed of the artifacts of a task. */
+  readonly files: Map<string, ArtifactFile[]>;
   /** Artifacts by task whose time is over. */
   readonly expired: Map<string, ArtifactList["expired"]>;
   /** What looks at a request for a running task's output find, one after the other; the last one stays. */
@@ -71,7 +81,18 @@ export function createFakeJob(name: string, taskNames: readonly string[], submit
   };
   const tasks = new Map<string, Task>();
   for (const task of taskNames) {
-    tasks.set(task, { job: id, task, status: "queued", slots: 1, attempt: 0, createdAt, attempts: [] });
+    tasks.set(task, {
+      job: id,
+      task,
+      status: "queued",
+      slots: 1,
+      attempt: 0,
+      createdAt,
+      attempts: [],
+      pool: "default",
+      env: {},
+      timeoutMs: 1,
+    });
   }
 
   function append(body: EventBody): void {
@@ -100,6 +121,7 @@ export function createFakeJob(name: string, taskNames: readonly string[], submit
     events,
     changes,
     artifacts,
+    files: new Map(),
     expired,
     live,
     lines: (task) => logs.get(task) ?? [],

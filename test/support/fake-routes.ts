@@ -76,6 +76,7 @@ function answerTask(
   if (part === "logs") return readLog(job, task, request);
   if (part === "artifacts") {
     if (request.method === "POST") return requestLive(task);
+    if (request.path.endsWith("/files")) return listFiles(job, task, request);
     return request.path.includes("/live/") ? readLive(fake, job, task) : listArtifacts(fake, job, task);
   }
   if (part === "cancel") return cancelTask(job, task);
@@ -215,6 +216,17 @@ function listArtifacts(fake: FakeApi, job: FakeJob, task: Task): FakeAnswer {
   const artifacts = (job.artifacts.get(task.task) ?? []).map((artifact) => linkArtifact(fake, job, task, artifact));
   const expired = job.expired.get(task.task) ?? [];
   return json({ attempt: Math.max(1, task.attempt), status: task.status, artifacts, expired });
+}
+
+/** A file a page, and one that is not listed. */
+function listFiles(job: FakeJob, task: Task, request: RecordedRequest): FakeAnswer {
+  const files = job.files.get(task.task);
+  if (!files) throw new Refusal("not_found", "what is in it is not listed");
+  const at = Number(request.query.get("cursor") ?? 0);
+  const content = { members: files.length + 1, files: 2, bytes: 4_000 };
+  const name = job.artifacts.get(task.task)?.[0]?.name ?? "";
+  const page = { attempt: 1, name, content, listed: files.length, files: files.slice(at, at + 1) };
+  return json(at + 1 < files.length ? { ...page, cursor: String(at + 1) } : page);
 }
 
 function linkArtifact(fake: FakeApi, job: FakeJob, task: Task, { name, body, sha256 }: FakeArtifact) {

@@ -19,8 +19,10 @@ import { zstdDecompressSync } from "node:zlib";
 import { extract, type Header } from "tar-stream";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { ObjectStore, StreamOptions } from "../../shared/clients/object-store.ts";
+import { artifactListLimits, parseMembers } from "../../shared/domain/artifact-list.ts";
 import { removeTree } from "../workspace.ts";
 import { storeArtifact } from "./artifact.ts";
+import { MemberList } from "./member-list.ts";
 import { walkOutput } from "./output-files.ts";
 import { type OutputProblem, UnreadableOutput } from "./output-problem.ts";
 import type { OutputPatterns } from "./output-selector.ts";
@@ -64,10 +66,13 @@ async function store(outputDir: string, patterns: OutputPatterns = { paths: ["**
   const { objects, stored } = memoryBucket();
   const signal = new AbortController().signal;
   const mask = (text: string) => text.replaceAll("hunter2", "***");
-  const kept = await storeArtifact({ objects, key: "k", name: "t.tar.zst", outputDir, patterns, keepMs, mask, signal });
+  const place = { objects, key: "k", listKey: "l", name: "t.tar.zst", outputDir };
+  const kept = await storeArtifact({ ...place, patterns, keepMs, mask, signal });
   const { content, options } = stored.get("k") ?? {};
+  const list = stored.get("l");
+  const listed = list === undefined ? [] : parseMembers(zstdDecompressSync(list.content).toString("utf8"));
   const tar = content === undefined ? Buffer.alloc(0) : zstdDecompressSync(content);
-  return { ...kept, content, tags: options?.tags, tar, members: await unpack(tar) };
+  return { ...kept, content, list, listed, tags: options?.tags, tar, members: await unpack(tar) };
 }
 
 /** The members of an archive of a folder in which something happens between two reads. */
@@ -125,7 +130,7 @@ describe("storeArtifact", () => {
     await symlink(`/${"far/".repeat(60)}`, join(dir, "long-link"));
     const { artifact, content = Buffer.alloc(0), members, problems, tags } = await store(dir);
     const sha256 = createHash("sha256").update(content).digest("hex");
-    expect(artifact).toEqual({ key: "k", name: "t.tar.zst", size: content.length, sha256 });
+    expect(artifact).toMatchObject({ key: "k", name: "t.tar.zst", size: content.length, sha256 });
     expect({ problems, tags }).toEqual({ problems: [], tags: {} });
     expect(members.get("run.sh")?.header).toMatchObject({ mode: 0o755, mtime: new Date(1_234_567_890_000) });
     expect(members.get("large.bin")?.content.equals(large)).toBe(true);
@@ -284,5 +289,58 @@ describe("output that a job tampered with", () => {
     const { artifact, members } = await store(dir);
     expect(artifact?.incomplete).toMatch(/^'…[d/]+\*\*\*': it is nested deeper than 250 folders$/);
     expect(members.get("fine")?.content.toString()).toBe("fine");
+  });
+});
+
+describe("the list of what is in it", () => {
+  it("names each member as it was packed, hides secrets, and expires with the archive", async () => {
+    const large = Buffer.alloc(1_000_000);
+    const dir = await makeOutput({ "a/hunter2.txt": "abc", "large.bin": large });
+    await chmod(join(dir, "large.bin"), 0o640);
+    await utimes(join(dir, "large.bin"), 1, 1_234_567_890);
+    await symlink("../hunter2", join(dir, "link"));
+    const { artifact, list, listed } = await store(dir, { paths: ["**"] }, 60_000);
+    expect(artifact?.content).toEqual({ members: 4, files: 2, bytes: 1_000_003 });
+    const sha256 = createHash("sha256")
+      .update(list?.content ?? "")
+      .digest("hex");
+    expect(artifact?.list).toEqual({ key: "l", size: list?.content.length, sha256, members: 4 });
+    expect(list?.options.tags).toEqual({ "sluice-retention-days": "1" });
+    expect(listed.map(({ kind, path, size, target }) => ({ kind, path, size, target }))).toEqual([
+      { kind: "folder", path: "a", size: 0 },
+      { kind: "file", path: "a/***.txt", size: 3 },
+      { kind: "file", path: "large.bin", size: 1_000_000 },
+      { kind: "link", path: "link", size: 0, target: "../***" },
+    ]);
+    expect(listed[2]).toMatchObject({ mode: 0o640, mtimeMs: 1_234_567_890_000 });
+  });
+
+  it("leaves the artifact standing where it cannot be stored, and says so", async () => {
+    const dir = await makeOutput({ x: "x" });
+    const { objects } = memoryBucket();
+    const putStream: ObjectStore["putStream"] = (key, body, options) =>
+      key === "l" ? Promise.reject(new Error("refused")) : objects.putStream(key, body, options);
+    const told: string[] = [];
+    const { artifact } = await storeArtifact({
+      ...{ objects: { ...objects, putStream }, key: "k", listKey: "l", name: "t", outputDir: dir },
+      ...{ patterns: { paths: ["**"] }, mask: (text: string) => text, signal: new AbortController().signal },
+      onUnlisted: ({ message }) => told.push(message),
+    });
+    expect({ told, list: artifact?.list, files: artifact?.content?.files }).toEqual({
+      told: ["refused"],
+      list: undefined,
+      files: 1,
+    });
+  });
+
+  it("shows bytes that are no text, name by name, and ends where there are too many", () => {
+    const list = new MemberList((text) => text);
+    const add = (name: Buffer) => list.add({ kind: "file", name, mode: 0o100644, mtimeMs: Number.MAX_VALUE, size: 1 });
+    add(Buffer.concat([Buffer.from("ü/"), Buffer.from([0xff, 0x0a])]));
+    for (let count = 1; count < artifactListLimits.members + 5; count++) add(Buffer.from(`f${count}`));
+    expect(list.content).toEqual({ members: 100_005, files: 100_005, bytes: 100_005 });
+    const members = parseMembers(list.takeText().toString("utf8"));
+    expect(members).toHaveLength(artifactListLimits.members);
+    expect(members[0]).toEqual({ kind: "file", path: "ü/\\xff\\x0a", size: 1, mode: 0o644, mtimeMs: 8.64e15 });
   });
 });

@@ -1,9 +1,13 @@
 import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
-import type { ObjectStore } from "../../shared/clients/object-store.ts";
+import { promisify } from "node:util";
+import { zstdCompress } from "node:zlib";
+import { isPassingFault, type ObjectStore } from "../../shared/clients/object-store.ts";
 import type { Artifact } from "../../shared/domain/manifest.ts";
 import { retentionTags } from "../../shared/domain/retention.ts";
+import { retryWithBackoff } from "../retry.ts";
 import { compress } from "./compress.ts";
+import { MemberList } from "./member-list.ts";
 import { type OutputEntry, walkOutput } from "./output-files.ts";
 import { type OutputProblem, tellProblems } from "./output-problem.ts";
 import type { OutputPatterns } from "./output-selector.ts";
@@ -12,6 +16,8 @@ import { createTarArchive } from "./tar-archive.ts";
 export interface ArtifactOptions {
   objects: ObjectStore;
   key: string;
+  /** Where what is in it is listed; without it, it is not. */
+  listKey?: string | undefined;
   /** What the user's file is called. */
   name: string;
   outputDir: string;
@@ -20,6 +26,8 @@ export interface ArtifactOptions {
   keepMs?: number | undefined;
   /** Takes secrets out of what is told of the output's names. */
   mask: (text: string) => string;
+  /** What came in the way of the list; the artifact stands without it. */
+  onUnlisted?: ((error: Error) => void) | undefined;
   signal: AbortSignal;
 }
 
@@ -30,6 +38,9 @@ export interface StoredArtifact {
 }
 
 const contentType = "application/zstd";
+/** How long the bucket may fail while the list is stored. */
+const listPatienceMs = 10_000;
+const compressList = promisify(zstdCompress);
 
 /**
  * Archives a task's output and stores it. Size and checksum are computed on the way, so nothing is read twice and
@@ -46,7 +57,8 @@ export async function storeArtifact(options: ArtifactOptions): Promise<StoredArt
   const keptUntil = options.keepMs === undefined ? undefined : new Date(Date.now() + options.keepMs).toISOString();
   const hash = createHash("sha256");
   let size = 0;
-  const pieces = compress(createTarArchive(resume(first.value, entries), note));
+  const members = new MemberList(options.mask);
+  const pieces = compress(createTarArchive(resume(first.value, entries), note, (member) => members.add(member)));
   const body = Readable.from(
     (async function* () {
       for await (const piece of pieces) {
@@ -66,6 +78,7 @@ export async function storeArtifact(options: ArtifactOptions): Promise<StoredArt
     await pieces.return(undefined);
     await entries.return(undefined);
   }
+  const list = await storeList(options, members);
   const incomplete = tellProblems(problems);
   const artifact = {
     key: options.key,
@@ -74,8 +87,31 @@ export async function storeArtifact(options: ArtifactOptions): Promise<StoredArt
     sha256: hash.digest("hex"),
     ...(keptUntil === undefined ? {} : { keptUntil }),
     ...(incomplete === undefined ? {} : { incomplete: options.mask(incomplete) }),
+    content: members.content,
+    ...(list === undefined ? {} : { list }),
   };
   return { artifact, problems };
+}
+
+/** Stores the list, after what it lists. That it is missing is no reason to lose the artifact, or to pack it again. */
+async function storeList(options: ArtifactOptions, members: MemberList): Promise<Artifact["list"]> {
+  const { listKey: key, objects, keepMs, signal, onUnlisted } = options;
+  if (key === undefined) return undefined;
+  try {
+    const text = members.takeText();
+    const packed = await compressList(text);
+    const settings = { contentType, tags: retentionTags(keepMs), signal };
+    await retryWithBackoff(() => objects.putStream(key, Readable.from([packed], { objectMode: false }), settings), {
+      signal,
+      maxElapsedMs: listPatienceMs,
+      isRetryable: isPassingFault,
+    });
+    const sha256 = createHash("sha256").update(packed).digest("hex");
+    return { key, size: packed.length, sha256, members: members.listed };
+  } catch (error) {
+    onUnlisted?.(error instanceof Error ? error : new Error(String(error)));
+    return undefined;
+  }
 }
 
 async function* resume(first: OutputEntry, rest: AsyncGenerator<OutputEntry>): AsyncGenerator<OutputEntry> {

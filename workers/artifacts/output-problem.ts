@@ -1,3 +1,5 @@
+import { isUtf8 } from "node:buffer";
+
 /**
  * Something of a task's output that its artifact lacks: `unreadable` through the task's own doing, `changed` because it
  * was written to, replaced or removed while it was read.
@@ -31,12 +33,15 @@ export function tellProblems(problems: readonly OutputProblem[]): string | undef
 
 /** A name of any bytes as one line of text. */
 export function showName(name: Buffer): string {
-  const text = name.toString("utf8");
-  const isText = Buffer.from(text, "utf8").equals(name);
-  // Byte for byte where it is no text: what is shown then still tells two names apart.
-  const shown = (isText ? text : name.toString("latin1")).replace(
-    isText ? /[\p{Cc}\\]/gu : /[^ -[\]-~]/g,
-    (character) => `\\x${(character.codePointAt(0) ?? 0).toString(16).padStart(2, "0")}`,
-  );
+  const shown = isUtf8(name) ? name.toString("utf8").replace(/[\p{Cc}\\]/gu, escapeCharacter) : escapeBytes(name);
   return shown.length > nameLength ? `…${shown.slice(-nameLength)}` : shown;
+}
+
+/** Bytes that are no text, byte for byte: what is shown then still tells two names apart. */
+export function escapeBytes(bytes: Buffer): string {
+  return bytes.toString("latin1").replace(/[^ -[\]-~]/g, escapeCharacter);
+}
+
+function escapeCharacter(character: string): string {
+  return `\\x${(character.codePointAt(0) ?? 0).toString(16).padStart(2, "0")}`;
 }

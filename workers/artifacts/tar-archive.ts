@@ -14,7 +14,7 @@ import { setImmediate } from "node:timers/promises";
 import { promisify } from "node:util";
 import { describeProblem, type OutputEntry } from "./output-files.ts";
 import { type OutputProblem, showName } from "./output-problem.ts";
-import { encodeTarHeader, largestTarHeader, paddingBytes, tarEnd } from "./tar-header.ts";
+import { encodeTarHeader, largestTarHeader, paddingBytes, type TarMember, tarEnd } from "./tar-header.ts";
 
 const readAsync = promisify(read);
 const closeAsync = promisify(close);
@@ -33,6 +33,12 @@ const turnMs = 5;
 /** A link or a pipe that took a file's place since it was listed is neither followed nor waited for. */
 const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
+/** Who is told of what is packed: of each member as it is in the archive, and of what is missing there. */
+interface Listeners {
+  onProblem: (problem: OutputProblem) => void;
+  onMember: (member: TarMember) => void;
+}
+
 /** A file that is not read in one go. Whoever takes it closes it. */
 interface LargeFile {
   file: number;
@@ -47,7 +53,9 @@ interface LargeFile {
 export async function* createTarArchive(
   entries: AsyncIterable<OutputEntry>,
   onProblem: (problem: OutputProblem) => void,
+  onMember: (member: TarMember) => void = () => undefined,
 ): AsyncGenerator<Buffer> {
+  const listeners = { onProblem, onMember };
   const frame = new Frame();
   let turnAtMs = performance.now();
   for await (const entry of entries) {
@@ -57,8 +65,8 @@ export async function* createTarArchive(
     }
     // Headers and small files lie in one frame: what a file really had is known when it was read.
     if (frame.room < largestTarHeader(entry.name) + smallFileBytes) yield frame.take();
-    const large = addEntry(frame, entry, onProblem);
-    if (large !== undefined) yield* addLargeFile(frame, entry.name, large, onProblem);
+    const large = addEntry(frame, entry, listeners);
+    if (large !== undefined) yield* addLargeFile(frame, entry.name, large, listeners);
   }
   if (frame.room < tarEnd.length) yield frame.take();
   frame.add(tarEnd);
@@ -104,40 +112,36 @@ class Frame {
 }
 
 /** Adds all of a member, unless it is a large file. */
-function addEntry(
-  frame: Frame,
-  entry: OutputEntry,
-  onProblem: (problem: OutputProblem) => void,
-): LargeFile | undefined {
+function addEntry(frame: Frame, entry: OutputEntry, listeners: Listeners): LargeFile | undefined {
   const { name } = entry;
   if (entry.kind === "folder") {
-    frame.add(encodeTarHeader({ ...entry, size: 0 }));
+    addMember(frame, { ...entry, size: 0 }, listeners);
     return undefined;
   }
   const path = entry.folder.pathOf(entry.base);
   try {
-    if (entry.kind === "file") return addFile(frame, name, path, onProblem);
+    if (entry.kind === "file") return addFile(frame, name, path, listeners);
     const { mode, mtimeMs } = lstatSync(path);
     const target = readlinkSync(path, { encoding: "buffer" });
-    frame.add(encodeTarHeader({ kind: "link", name, mode, mtimeMs, size: 0, target }));
+    addMember(frame, { kind: "link", name, mode, mtimeMs, size: 0, target }, listeners);
   } catch (error) {
-    onProblem(describeProblem(name, error));
+    listeners.onProblem(describeProblem(name, error));
   }
   return undefined;
 }
 
-function addFile(
-  frame: Frame,
-  name: Buffer,
-  path: Buffer,
-  onProblem: (problem: OutputProblem) => void,
-): LargeFile | undefined {
+function addMember(frame: Frame, member: TarMember, { onMember }: Listeners): void {
+  frame.add(encodeTarHeader(member));
+  onMember(member);
+}
+
+function addFile(frame: Frame, name: Buffer, path: Buffer, listeners: Listeners): LargeFile | undefined {
   const file = openSync(path, readFlags);
   let isHandedOn = false;
   try {
     const stats = fstatSync(file);
     if (!stats.isFile()) {
-      onProblem({ kind: "changed", name: showName(name), why: "it is no longer a file" });
+      listeners.onProblem({ kind: "changed", name: showName(name), why: "it is no longer a file" });
       return undefined;
     }
     if (stats.size > smallFileBytes) {
@@ -154,6 +158,7 @@ function addFile(
     // Read at once, so that a file that became shorter is whole at its new size.
     if (size < stats.size) header = encodeTarHeader({ kind: "file", name, mode, mtimeMs, size });
     frame.add(header);
+    listeners.onMember({ kind: "file", name, mode, mtimeMs, size });
     frame.advance(size);
     frame.addZeros(paddingBytes(size));
     return undefined;
@@ -166,11 +171,11 @@ async function* addLargeFile(
   frame: Frame,
   name: Buffer,
   { file, stats }: LargeFile,
-  onProblem: (problem: OutputProblem) => void,
+  listeners: Listeners,
 ): AsyncGenerator<Buffer> {
   const { size, mode, mtimeMs } = stats;
   try {
-    frame.add(encodeTarHeader({ kind: "file", name, mode, mtimeMs, size }));
+    addMember(frame, { kind: "file", name, mode, mtimeMs, size }, listeners);
     // A file that still grows ends in the archive where it ended when it was opened.
     let left = size;
     while (left > 0) {
@@ -180,7 +185,7 @@ async function* addLargeFile(
       if (bytesRead instanceof Error || bytesRead === 0) {
         const why = bytesRead === 0 ? "it became shorter while it was archived" : bytesRead.message;
         const kind = bytesRead === 0 ? "changed" : "unreadable";
-        onProblem({ kind, name: showName(name), why: `${why}; its end is filled with zeros` });
+        listeners.onProblem({ kind, name: showName(name), why: `${why}; its end is filled with zeros` });
         break;
       }
       frame.advance(bytesRead);

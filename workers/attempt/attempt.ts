@@ -1,7 +1,7 @@
 import type { AttemptResult, LiveWish } from "../../shared/api/worker-schemas.ts";
 import type { ObjectStore } from "../../shared/clients/object-store.ts";
 import type { AttemptOutcome, LogSummary, StepResult } from "../../shared/domain/manifest.ts";
-import { artifactKey, serviceLogPrefix, stepLogPrefix } from "../../shared/domain/object-keys.ts";
+import { artifactKey, artifactListKey, serviceLogPrefix, stepLogPrefix } from "../../shared/domain/object-keys.ts";
 import { type Reason, reasonFor } from "../../shared/domain/reason.ts";
 import type { StepSpec } from "../../shared/jobfile/job-spec.ts";
 import type { Logger } from "../../shared/log.ts";
@@ -408,6 +408,7 @@ export class Attempt {
     return keepArtifact({
       ...options,
       key: artifactKey(jobId, task, attempt),
+      listKey: artifactListKey(jobId, task, attempt),
       keepMs: this.#claimed.artifacts.retentionMs,
       signal: this.#untilDeadline("keep"),
       deadlineMs: this.#deps.uploadDeadlineMs,

@@ -30,8 +30,9 @@ export async function keepArtifact(
   const { signal, deadlineMs, takeOutput, log } = options;
   let refusals = 0;
   try {
+    const onUnlisted = (error: Error) => log.warn({ reason: error.message }, "the list of an artifact was not stored");
     const store = () =>
-      retryWithBackoff(() => storeArtifact(options), {
+      retryWithBackoff(() => storeArtifact({ ...options, onUnlisted }), {
         signal,
         maxElapsedMs: deadlineMs,
         firstDelayMs: 500,

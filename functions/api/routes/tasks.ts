@@ -80,8 +80,9 @@ export function taskRoutes(deps: Deps) {
     })
     .openapi(getRoute, async (c) => {
       const { job, task: name } = c.req.valid("param");
-      const { task } = await findTask(deps, job, name);
-      return c.json(inOrder(taskSchema, viewTask(task)), 200);
+      const { digest, task } = await findTask(deps, job, name);
+      const needs = digest.graph ? (await deps.graphs.get(job)).needs.get(name) : undefined;
+      return c.json(inOrder(taskSchema, viewTask(task, needs)), 200);
     })
     .openapi(cancelRoute, async (c) => {
       const { job, task: name } = c.req.valid("param");
