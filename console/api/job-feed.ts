@@ -4,7 +4,7 @@ import { type ApiClient, ApiError } from "../../shared/api-client/index.ts";
 import { addTasks, applyEvent, type JobView, startView, type TaskView } from "../../shared/api-client/job-view.ts";
 import { isTerminalJobState } from "../../shared/domain/job-state.ts";
 import { limits } from "../../shared/domain/limits.ts";
-import { Live, type LiveRun, type LiveState } from "./live.ts";
+import { Live, type LiveRun } from "./live.ts";
 
 /** Newest events that are kept for the page; the API has them all. */
 const keptEvents = 500;
@@ -14,10 +14,9 @@ const partialListBackoff = { firstMs: 1_000, longestMs: 10_000 };
 const byName = new Intl.Collator("en", { numeric: true });
 
 /** A job as it changes: read once, then moved by its events. A run that was cut off is taken up where it was. */
-export class JobFeed {
+export class JobFeed extends Live {
   readonly jobId: string;
   readonly #api: ApiClient;
-  readonly #live: Live;
   view: JobView | undefined;
   /** Whether the list of tasks is whole. */
   hasAllTasks = false;
@@ -25,17 +24,9 @@ export class JobFeed {
   #names: string[] = [];
 
   constructor(api: ApiClient, jobId: string) {
+    super();
     this.#api = api;
     this.jobId = jobId;
-    this.#live = new Live({ follow: (run) => this.#follow(run) });
-  }
-
-  get state(): LiveState {
-    return this.#live.state;
-  }
-
-  get error(): Error | undefined {
-    return this.#live.error;
   }
 
   /** The tasks that are known so far, by name: `t2` before `t10`. */
@@ -46,12 +37,7 @@ export class JobFeed {
     return this.#names.flatMap((name) => tasks.get(name) ?? []);
   }
 
-  readonly getVersion = (): number => this.#live.getVersion();
-  readonly subscribe = (listener: () => void): (() => void) => this.#live.subscribe(listener);
-  /** Takes up what follows, such as after a retry of tasks of a job that had ended, or after a failure. */
-  readonly resume = (): void => this.#live.resume();
-
-  async #follow(run: LiveRun): Promise<void> {
+  protected override async follow(run: LiveRun): Promise<void> {
     this.view ??= startView(await this.#api.getJob(this.jobId, { signal: run.signal }), []);
     run.set("live");
     const { view } = this;
@@ -83,7 +69,7 @@ export class JobFeed {
       await this.#readTaskPages(view, signal);
       // Of a job that was cancelled at its start there may never be more.
       this.hasAllTasks = hadEnded || view.tasks.size >= view.total;
-      this.#live.tell();
+      this.tell();
       if (!this.hasAllTasks) await sleep(backoffMs(partialListBackoff, tries), signal);
     }
   }
@@ -94,7 +80,7 @@ export class JobFeed {
       const page = await this.#api.listTasks(this.jobId, { limit: limits.pageSize, cursor }, { signal });
       addTasks(view, page.tasks);
       cursor = page.cursor;
-      this.#live.tell();
+      this.tell();
     } while (cursor !== undefined);
   }
 
@@ -104,7 +90,7 @@ export class JobFeed {
       applyEvent(view, event);
       this.events.push(event);
       if (this.events.length > 2 * keptEvents) this.events.splice(0, keptEvents);
-      this.#live.tell();
+      this.tell();
     }
   }
 }

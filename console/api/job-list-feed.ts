@@ -5,9 +5,8 @@ import { Live, type LiveRun } from "./live.ts";
 const pageSize = 50;
 
 /** The jobs that are wanted: a page, then what changes of it and what is new; older ones when they are asked for. */
-export class JobListFeed {
+export class JobListFeed extends Live {
   readonly #api: ApiClient;
-  readonly #live: Live;
   #filter: JobQuery;
   /** What was wanted when `jobs` were read. */
   #readFor: JobQuery | undefined;
@@ -15,36 +14,30 @@ export class JobListFeed {
   /** Where the older ones begin; undefined where there are none. */
   older: string | undefined;
   isReading = true;
-  #olderError: Error | undefined;
+  /** Why the older ones could not be read. */
+  olderError: Error | undefined;
 
   constructor(api: ApiClient, filter: JobQuery) {
+    super();
     this.#api = api;
     this.#filter = filter;
-    this.#live = new Live({ follow: (run) => this.#follow(run), renew: true });
   }
 
-  get isStale(): boolean {
-    return this.#live.state === "stale";
+  protected override get renews(): boolean {
+    return true;
   }
-
-  get error(): Error | undefined {
-    return this.#live.error ?? this.#olderError;
-  }
-
-  readonly getVersion = (): number => this.#live.getVersion();
-  readonly subscribe = (listener: () => void): (() => void) => this.#live.subscribe(listener);
 
   /** Others are wanted: those before stay until they are there. */
   want(filter: JobQuery): void {
     if (filter === this.#filter) return;
     this.#filter = filter;
-    this.#live.resume();
+    this.resume();
   }
 
   /** Reads all of it again, such as after a failure. */
   readonly restart = (): void => {
     this.#readFor = undefined;
-    this.#live.resume();
+    this.resume();
   };
 
   readonly readOlder = async (): Promise<void> => {
@@ -54,18 +47,18 @@ export class JobListFeed {
       const page = await this.#api.listJobs({ ...filter, limit: pageSize, cursor: this.older });
       // Other jobs may be wanted by now.
       if (this.#readFor !== filter) return;
-      this.#olderError = undefined;
+      this.olderError = undefined;
       this.#change({ jobs: page.jobs.reduce(takeJob, this.jobs), older: page.cursor, isReading: false });
     } catch (error) {
       if (this.#readFor !== filter) return;
-      this.#olderError = error instanceof Error ? error : new Error(String(error));
+      this.olderError = error instanceof Error ? error : new Error(String(error));
       this.#change({ isReading: false });
     }
   };
 
-  async #follow({ signal, options }: LiveRun): Promise<void> {
+  protected override async follow({ signal, options }: LiveRun): Promise<void> {
     const filter = this.#filter;
-    this.#olderError = undefined;
+    this.olderError = undefined;
     this.#change({ isReading: true });
     try {
       const page = await this.#api.listJobs({ ...filter, limit: pageSize }, { signal });
@@ -86,7 +79,7 @@ export class JobListFeed {
 
   #change(part: Partial<Pick<JobListFeed, "jobs" | "older" | "isReading">>): void {
     Object.assign(this, part);
-    this.#live.tell();
+    this.tell();
   }
 }
 

@@ -29,20 +29,48 @@ function createPage() {
 }
 
 /** Follows without an end, and keeps what it was given. */
-function createFollowed({ renew }: { renew?: boolean } = {}) {
-  const runs: LiveRun[] = [];
-  const page = createPage();
-  const follow = (run: LiveRun) => {
-    runs.push(run);
+class Followed extends Live {
+  readonly runs: LiveRun[] = [];
+  readonly #renews: boolean;
+
+  constructor(page: PageView, renews: boolean) {
+    super(page);
+    this.#renews = renews;
+  }
+
+  protected override get renews(): boolean {
+    return this.#renews;
+  }
+
+  note(): void {
+    this.tell();
+  }
+
+  protected override follow(run: LiveRun): Promise<void> {
+    this.runs.push(run);
     return new Promise<void>((_resolve, reject) => {
       run.signal.addEventListener("abort", () => reject(run.signal.reason));
     });
-  };
-  const live = new Live({ follow, ...(renew === undefined ? {} : { renew }) }, page.view);
+  }
+}
+
+/** Is refused the first time, and has ended the second. */
+class Refused extends Live {
+  #tries = 0;
+
+  protected override async follow({ set }: LiveRun): Promise<void> {
+    if (++this.#tries === 1) throw new Error("refused");
+    set("ended");
+  }
+}
+
+function createFollowed(renews = false) {
+  const page = createPage();
+  const live = new Followed(page.view, renews);
   const cut = (run: LiveRun | undefined) =>
     run?.options.onStatus?.({ status: "lost", error: new Error("cut"), retryInMs: 1, lostForMs: 0 });
   const connect = (run: LiveRun | undefined) => run?.options.onStatus?.({ status: "connected" });
-  return { live, page, runs, cut, connect };
+  return { live, page, runs: live.runs, cut, connect };
 }
 
 describe("what is followed live", () => {
@@ -65,7 +93,7 @@ describe("what is followed live", () => {
     const { live, page } = createFollowed();
     let told = 0;
     const leave = live.subscribe(() => told++);
-    for (let count = 0; count < 50; count++) live.tell();
+    for (let count = 0; count < 50; count++) live.note();
     expect(told).toBe(0);
     const before = live.getVersion();
     page.draw();
@@ -106,7 +134,7 @@ describe("what is followed live", () => {
   });
 
   it("begins again, once, after contact was lost for long where that is asked for", () => {
-    const { live, runs, cut, connect } = createFollowed({ renew: true });
+    const { live, runs, cut, connect } = createFollowed(true);
     const leave = live.subscribe(() => undefined);
     cut(runs[0]);
     vi.advanceTimersByTime(3_000);
@@ -117,13 +145,7 @@ describe("what is followed live", () => {
   });
 
   it("keeps what went wrong until somebody asks again", async () => {
-    let tries = 0;
-    const page = createPage();
-    const follow = async ({ set }: LiveRun) => {
-      if (++tries === 1) throw new Error("refused");
-      set("ended");
-    };
-    const live = new Live({ follow }, page.view);
+    const live = new Refused(createPage().view);
     const leave = live.subscribe(() => undefined);
     await vi.waitFor(() => expect(live.state).toBe("failed"));
     expect(live.error?.message).toBe("refused");

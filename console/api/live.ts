@@ -37,21 +37,12 @@ export interface LiveRun {
   set(state: LiveState): void;
 }
 
-/** How to follow. */
-export interface LiveOptions {
-  /** Reads and follows, and tells what came of it; what it throws is the end of the run. */
-  follow: (run: LiveRun) => Promise<void>;
-  /** Begins again where contact was lost for so long that it was told: for what cannot tell what was missed. */
-  renew?: boolean;
-}
-
 /**
  * Follows something for as long as somebody listens and sees the page, and tells the listeners at most once a frame,
  * however much comes. In the background it lets go of its connections: a browser has six to one origin, and all its tabs
- * share them. For `useSyncExternalStore`: whoever keeps data beside it changes them and calls `tell`.
+ * share them. For `useSyncExternalStore`: who follows keeps what came, and calls `tell`.
  */
-export class Live {
-  readonly #options: LiveOptions;
+export abstract class Live {
   readonly #page: PageView;
   readonly #listeners = new Set<() => void>();
   #run: AbortController | undefined;
@@ -62,9 +53,16 @@ export class Live {
   state: LiveState = "loading";
   error: Error | undefined;
 
-  constructor(options: LiveOptions, page = browserPage) {
-    this.#options = options;
+  constructor(page: PageView = browserPage) {
     this.#page = page;
+  }
+
+  /** Reads and follows, and tells what came of it; what it throws is the end of the run. */
+  protected abstract follow(run: LiveRun): Promise<void>;
+
+  /** Whether to begin again where contact was lost for so long that it was told: for what cannot tell what was missed. */
+  protected get renews(): boolean {
+    return false;
   }
 
   /** Changes with everything that is told. */
@@ -92,7 +90,7 @@ export class Live {
   };
 
   /** Has the listeners look again, with the next frame. */
-  readonly tell = (): void => {
+  protected tell(): void {
     if (this.#isToldSoon) return;
     this.#isToldSoon = true;
     this.#page.nextFrame(() => {
@@ -100,7 +98,7 @@ export class Live {
       this.#version++;
       for (const listener of this.#listeners) listener();
     });
-  };
+  }
 
   #letGo(): void {
     clearTimeout(this.#staleTimer);
@@ -138,7 +136,7 @@ export class Live {
         if (!signal.aborted) this.#noteContact(status === "connected");
       },
     };
-    this.#options.follow({ signal, options, set }).catch((error: unknown) => {
+    this.follow({ signal, options, set }).catch((error: unknown) => {
       if (signal.aborted) return;
       this.#letGo();
       this.error = error instanceof Error ? error : new Error(String(error));
@@ -152,7 +150,7 @@ export class Live {
     else {
       const wasCut = this.state === "stale";
       this.#set("live");
-      if (wasCut && this.#options.renew) this.resume();
+      if (wasCut && this.renews) this.resume();
     }
   }
 

@@ -20,13 +20,14 @@ export function JobsPage() {
   useTitle("Jobs");
   const { status, search, by, within } = route.useSearch();
   const filter = useMemo(() => ({ status, search, by, since: sinceOf(within) }), [status, search, by, within]);
-  const { jobs, older, error, isStale, isReading, readOlder, restart } = useJobs(filter);
+  const { jobs, older, error: readError, olderError, state, isReading, readOlder, restart } = useJobs(filter);
+  const error = readError ?? olderError;
   const isFiltered = Object.values(filter).some((value) => value !== undefined);
   return (
     <>
       <div className="page-head">
         <h1>Jobs</h1>
-        {isStale ? <span className="badge badge-stale">contact lost, trying again</span> : null}
+        {state === "stale" ? <span className="badge badge-stale">contact lost, trying again</span> : null}
       </div>
       <Filters />
       {error ? <ErrorPanel title="The jobs could not be read" error={error} onRetry={restart} /> : null}
