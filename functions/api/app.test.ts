@@ -61,6 +61,7 @@ const roleByRoute: Record<string, Role> = {
   "GET /v1/jobs/x/spec": "viewer",
   "POST /v1/jobs/x/cancel": "submitter",
   "POST /v1/jobs/x/retry": "submitter",
+  "GET /v1/jobs/x/attempts": "viewer",
   "GET /v1/jobs/x/events": "viewer",
   "GET /v1/jobs/x/tasks": "viewer",
   "GET /v1/jobs/x/tasks/x": "viewer",

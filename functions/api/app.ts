@@ -5,11 +5,13 @@ import { version } from "../../shared/version.ts";
 import type { Deps } from "../deps.ts";
 import { logRequests } from "./access-log.ts";
 import { authenticate } from "./auth.ts";
+import { compress } from "./compress.ts";
 import { renderDocs } from "./docs-page.ts";
 import { answerMissingRoute } from "./missing-route.ts";
 import { answerError, answerProblem } from "./problem.ts";
 import { createRouter } from "./route.ts";
 import { artifactRoutes } from "./routes/artifacts.ts";
+import { attemptRoutes } from "./routes/attempts.ts";
 import { deadLetterRoutes } from "./routes/dead-letters.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -47,6 +49,7 @@ export function createApp(deps: Deps) {
     if (!c.res.headers.has("cache-control")) c.header("cache-control", "no-store");
   });
   app.use(logRequests(deps.log, deps.now));
+  app.use(compress());
   app.use(
     secureHeaders({ contentSecurityPolicy: { defaultSrc: ["'self'"], styleSrc: ["'self'", "'unsafe-inline'"] } }),
   );
@@ -71,6 +74,7 @@ export function createApp(deps: Deps) {
     sessionRoutes,
     jobRoutes,
     taskRoutes,
+    attemptRoutes,
     artifactRoutes,
     metricRoutes,
     eventRoutes,

@@ -14,6 +14,7 @@ import type {
   ApiLogLine,
   ArtifactFilePage,
   ArtifactList,
+  AttemptTimesPage,
   Cancelled,
   EventPage,
   FleetEventPage,
@@ -142,6 +143,12 @@ export interface ApiClient {
   /** All tasks of a job, page by page as they are taken. */
   eachTask(job: string, query?: { status?: TaskState }, options?: CallOptions): AsyncGenerator<TaskSummary>;
   getTask(job: string, task: string, options?: CallOptions): Promise<Task>;
+  /** When and where tasks ran: all, page by page, or those that are named (`limits.namedTasks` at most). */
+  listAttempts(
+    job: string,
+    query?: PageQuery & { tasks?: readonly string[] },
+    options?: CallOptions,
+  ): Promise<AttemptTimesPage>;
   /** Why a task waits, where it runs, or why it ended so. */
   explainTask(job: string, task: string, options?: CallOptions): Promise<Why>;
   /** A page of events after a sequence number. */
@@ -297,6 +304,8 @@ export function createApiClient(options: TransportOptions): ApiClient {
       for await (const page of pages) yield* page.tasks;
     },
     getTask: (job, task, call) => get(taskPath(job, task), {}, call),
+    listAttempts: (job, { tasks, ...page } = {}, call) =>
+      get(`${jobPath(job)}/attempts`, { ...page, tasks: tasks?.join(",") }, call),
     explainTask: (job, task, call) => get(`${taskPath(job, task)}/why`, {}, call),
     listEvents: (job, query = {}, call) => get(`${jobPath(job)}/events`, { ...query }, call),
     followEvents: async function* (job, after, follow = {}) {

@@ -12,9 +12,10 @@ import {
 } from "../domain/manifest.ts";
 import { footprintSchema } from "../domain/metric-sample.ts";
 import { poolStates } from "../domain/pool-state.ts";
+import { reasonCodes } from "../domain/reason.ts";
 import { roles } from "../domain/roles.ts";
 import { explainBadSecretValue } from "../domain/secret-rules.ts";
-import { taskStates } from "../domain/task-state.ts";
+import { taskStates, terminalTaskStates } from "../domain/task-state.ts";
 import { whyCodes, whyFactSchema } from "../domain/why-facts.ts";
 import { workerStates } from "../domain/worker-state.ts";
 import { jobSpecSchema } from "../jobfile/job-spec.ts";
@@ -113,6 +114,32 @@ const attemptSchema = z.object({
     .optional(),
 });
 export type Attempt = z.infer<typeof attemptSchema>;
+
+/** One attempt as a timeline shows it: on which worker, and how long each part of it took. */
+const attemptTimesSchema = z.object({
+  task: z.string(),
+  attempt: z.number().int().min(1),
+  workerId: z.string(),
+  claimedAt: z.string(),
+  /** How long the task had been queued then, in milliseconds, as all that follow. */
+  waitedMs: z.number().int().nonnegative().optional(),
+  /** From the claim until the first step began: images, networks and services. From the clocks of both sides. */
+  leaseMs: z.number().int().nonnegative().optional(),
+  /** From the beginning of the first step until the end of the last that ran; what remains is the upload. */
+  runMs: z.number().int().nonnegative().optional(),
+  /** From the claim until the end; absent while it goes on. */
+  totalMs: z.number().int().nonnegative().optional(),
+  /** Absent while it goes on, and where the task was given back to be tried again. */
+  state: z.enum(terminalTaskStates).optional(),
+  warning: z.literal(true).optional(),
+  reason: z.enum(reasonCodes).optional(),
+});
+export type AttemptTimes = z.infer<typeof attemptTimesSchema>;
+
+export const attemptTimesPageSchema = z
+  .object({ attempts: z.array(attemptTimesSchema), cursor: z.string().optional() })
+  .meta({ id: "AttemptTimesPage" });
+export type AttemptTimesPage = z.infer<typeof attemptTimesPageSchema>;
 
 /** A task without its attempts: what lists show. */
 export const taskSummarySchema = z

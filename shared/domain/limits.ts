@@ -38,6 +38,8 @@ export const limits = {
   resultsPerCall: 10,
   /** Items of one page of a list: tasks, events. May be lowered. */
   pageSize: 1000,
+  /** Tasks that may be named in one question for their attempts: an address has at most 8 KB. */
+  namedTasks: 50,
   /** Bytes of the events of one page, as JSON. May be lowered; a page has one event at least. */
   eventPageBytes: 1024 * 1024,
   /** Lines of one page of a log, and of its end. May be lowered. */

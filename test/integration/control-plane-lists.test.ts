@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Job, JobPage, Problem, TaskPage, WorkerPage } from "../../shared/api/schemas.ts";
+import type { AttemptTimesPage, Job, JobPage, Problem, TaskPage, WorkerPage } from "../../shared/api/schemas.ts";
 import { encodeCursor } from "../../shared/repository/cursors.ts";
 import { noopJob, taskNames } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
@@ -40,6 +40,25 @@ describe("the list of a job's tasks", () => {
     );
     expect(pages.every((page) => page.tasks.length <= 2)).toBe(true);
     expect(queries()).toBeLessThanOrEqual(pages.length + 1);
+  });
+});
+
+describe("the list of a job's attempts", () => {
+  it("shows every attempt once, page by page, and those of named tasks", async () => {
+    const jobId = await plane().submit(noopJob(taskNames(25)));
+    await plane()
+      .createWorker()
+      .runAll((claimed) => (claimed.task === "t0007" ? failedWith(7) : completed()));
+    const pages = await readPages<AttemptTimesPage>(`/v1/jobs/${jobId}/attempts?limit=10`);
+    expect(pages.map((page) => page.attempts.length)).toEqual([10, 10, 5]);
+    const attempts = pages.flatMap((page) => page.attempts);
+    expect(attempts.map(({ task }) => task)).toEqual(taskNames(25));
+    const failed = attempts.find(({ task }) => task === "t0007");
+    expect(failed).toMatchObject({ attempt: 1, waitedMs: 0, state: "failed", reason: "exit_code" });
+    const named = await plane().call<AttemptTimesPage>(`/v1/jobs/${jobId}/attempts?tasks=t0007,t0007,t9999`);
+    expect(named).toEqual({ attempts: [failed] });
+    const many = taskNames(51).join(",");
+    await expect(plane().call(`/v1/jobs/${jobId}/attempts?tasks=${many}`)).rejects.toThrow("400");
   });
 });
 
