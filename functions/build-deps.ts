@@ -1,8 +1,9 @@
 import { createObjectStore, type createS3Client } from "../shared/clients/object-store.ts";
-import { createQueue, type createSqsClient } from "../shared/clients/queue.ts";
+import { createQueue, createQueueGauge, type createSqsClient } from "../shared/clients/queue.ts";
 import { rememberSecrets } from "../shared/clients/remembering-secret-store.ts";
 import type { SecretStore } from "../shared/clients/secret-store.ts";
 import type { ConfiguredLimits } from "../shared/domain/limits.ts";
+import { nameDeadLetterQueue } from "../shared/infrastructure/queues.ts";
 import type { Logger } from "../shared/log.ts";
 import { createClaimReader } from "../shared/repository/claim-reads.ts";
 import { createDeadLetterRepository } from "../shared/repository/dead-letters.ts";
@@ -17,7 +18,7 @@ import { createTaskRepository } from "../shared/repository/tasks.ts";
 import { createTokenRepository } from "../shared/repository/tokens.ts";
 import { createWorkerRepository } from "../shared/repository/workers.ts";
 import { createArtifactListReader } from "./artifact-lists.ts";
-import type { Deps } from "./deps.ts";
+import type { Deps, Pool } from "./deps.ts";
 import { createGraphReader } from "./graph-reader.ts";
 import { createLogContents } from "./log-contents.ts";
 import { createJobGate } from "./operations/admission.ts";
@@ -43,9 +44,12 @@ export interface DepsSources {
 export function buildDeps(sources: DepsSources): Deps {
   const { dynamoDb, sqs, s3, tableName, bucketName, secrets, queueUrls, limits, log, now } = sources;
   const table = createTable(dynamoDb, tableName);
-  const pools = Object.entries(queueUrls).map(
-    ([name, queueUrl]) => [name, { name, queueUrl, queue: createQueue(sqs, queueUrl) }] as const,
-  );
+  const pools = Object.entries(queueUrls).map(([name, queueUrl]): [string, Pool] => {
+    const queue = createQueue(sqs, queueUrl);
+    const gauge = createQueueGauge(sqs, queueUrl);
+    const deadLetterGauge = createQueueGauge(sqs, nameDeadLetterQueue(queueUrl));
+    return [name, { name, queueUrl, queue, gauge, deadLetterGauge }];
+  });
   const objects = createObjectStore(s3, bucketName);
   const jobs = createJobRepository(table);
   return {

@@ -1,5 +1,5 @@
 import type { ObjectStore } from "../shared/clients/object-store.ts";
-import type { Queue } from "../shared/clients/queue.ts";
+import type { Queue, QueueGauge } from "../shared/clients/queue.ts";
 import type { SecretStore } from "../shared/clients/secret-store.ts";
 import type { ConfiguredLimits } from "../shared/domain/limits.ts";
 import type { Logger } from "../shared/log.ts";
@@ -26,6 +26,9 @@ export interface Pool {
   name: string;
   queueUrl: string;
   queue: Queue;
+  gauge: QueueGauge;
+  /** Of the queue of messages that were received too often. */
+  deadLetterGauge: QueueGauge;
 }
 
 /** Everything the control plane works with. Built once per process by `buildDeps`. */

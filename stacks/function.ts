@@ -95,6 +95,7 @@ function resolveTarget(
   if (target === "bucket") return [bucket.arn];
   if (target === "secrets") return [accountResource("ssm", `parameter${secretsPath(stage)}/*`)];
   if (target === "pool-queues") return pools.map(({ queue }) => queue.arn);
+  if (target === "dead-letter-queues") return pools.map(({ deadLetterQueue }) => deadLetterQueue.arn);
   if (target.startsWith("index:")) return [$interpolate`${table.arn}/index/${target.slice("index:".length)}`];
   return [$interpolate`${bucket.arn}/${target.slice("objects:".length)}*`];
 }

@@ -3,7 +3,7 @@ import type { FunctionName } from "../shared/infrastructure/functions.ts";
 
 /**
  * What a grant is given on: the table, one of its indexes, the bucket (to list it), a prefix in it, the pools'
- * queues, the parameters that are secrets of jobs; "account" for actions that know no resources.
+ * queues and their dead-letter queues, the parameters that are secrets of jobs; "account" for actions that know no resources.
  */
 export type GrantTarget =
   | "table"
@@ -11,6 +11,7 @@ export type GrantTarget =
   | "bucket"
   | `objects:${string}`
   | "pool-queues"
+  | "dead-letter-queues"
   | "secrets"
   | "account";
 
@@ -68,7 +69,8 @@ export const grants: Record<FunctionName, readonly Grant[]> = {
       actions: [...removeImages, "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"],
     },
     tellMissing,
-    { on: "pool-queues", actions: ["sqs:SendMessage"] },
+    { on: "pool-queues", actions: ["sqs:GetQueueAttributes", "sqs:SendMessage"] },
+    { on: "dead-letter-queues", actions: ["sqs:GetQueueAttributes"] },
     { on: "secrets", actions: ["ssm:DeleteParameter", "ssm:GetParameters", "ssm:PutParameter"] },
     // Names and dates of all parameters of the account, no values.
     { on: "account", actions: ["ssm:DescribeParameters"] },

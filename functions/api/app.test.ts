@@ -90,6 +90,7 @@ const roleByRoute: Record<string, Role> = {
   "DELETE /v1/secrets/x": "operator",
   "GET /v1/session": "viewer",
   "GET /v1/workers": "viewer",
+  "GET /v1/workers/x": "viewer",
   "POST /v1/workers": "worker",
   "POST /v1/workers/x/heartbeat": "worker",
   "POST /v1/workers/x/claims": "worker",
@@ -99,6 +100,7 @@ const roleByRoute: Record<string, Role> = {
   "PUT /v1/pools/x/desired": "operator",
   "POST /v1/admin/pools/x/forget": "admin",
   "GET /v1/history/events": "viewer",
+  "GET /v1/overview": "viewer",
   "POST /v1/attempts/x/result": "worker",
   "POST /v1/attempts/results": "worker",
 };

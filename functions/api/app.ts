@@ -20,6 +20,7 @@ import { jobRoutes } from "./routes/jobs.ts";
 import { logChunkRoutes } from "./routes/log-chunks.ts";
 import { logRoutes } from "./routes/logs.ts";
 import { metricRoutes } from "./routes/metrics.ts";
+import { overviewRoutes } from "./routes/overview.ts";
 import { poolRoutes } from "./routes/pools.ts";
 import { secretRoutes } from "./routes/secrets.ts";
 import { sessionDoors, sessionRoutes } from "./routes/session.ts";
@@ -82,6 +83,7 @@ export function createApp(deps: Deps) {
     logChunkRoutes,
     imageRoutes,
     secretRoutes,
+    overviewRoutes,
     workerRoutes,
     poolRoutes,
     deadLetterRoutes,

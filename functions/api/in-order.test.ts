@@ -25,6 +25,7 @@ const job = {
   submittedBy: "s",
   abort: "never",
   cancel: { cause: "user", detail: "d", at: "a" },
+  reasons: { exit_code: 1, cancelled: 2 },
   lastEvent: 2,
 } as const;
 const at = "2026-01-05T08:00:00.000Z";

@@ -52,6 +52,7 @@ describe("the view of a job", () => {
       startedAt: at,
       endedAt: at,
       cancel: { cause: "user", detail: "d", at },
+      reasons: { exit_code: 1 },
       timeoutAt: at,
     };
     expect(jobSchema.parse(viewJob(full))).toEqual(viewJob(full));

@@ -28,6 +28,7 @@ export function viewJob(digest: JobDigest): Job {
     submittedBy: digest.submittedBy,
     abort: digest.abort,
     ...(digest.cancel ? { cancel: digest.cancel } : {}),
+    reasons: digest.reasons ?? {},
     lastEvent: digest.seq,
   };
 }

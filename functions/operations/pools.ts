@@ -17,9 +17,13 @@ const namedWorkers = 3;
 
 /** All pools: those that jobs can be sent to, and those that workers were ever seen of. */
 export async function listPools(deps: Deps): Promise<Pool[]> {
+  return Promise.all((await listPoolNames(deps)).map((name) => describePool(deps, name)));
+}
+
+/** The names of all pools. */
+export async function listPoolNames(deps: Deps): Promise<string[]> {
   const seen = await deps.poolRecords.list();
-  const names = new Set([...deps.pools.keys(), ...seen.map(({ pool }) => pool)]);
-  return Promise.all([...names].sort().map((name) => describePool(deps, name)));
+  return [...new Set([...deps.pools.keys(), ...seen.map(({ pool }) => pool)])].sort();
 }
 
 /** One pool as it is now; that workers of it are lost is written down first, unless they are very many. */

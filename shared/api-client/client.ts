@@ -1,4 +1,4 @@
-import type { FleetEvent, FleetEventType, JobEvent } from "../../events/index.ts";
+import type { JobEvent } from "../../events/index.ts";
 import type {
   BlobUpload,
   CompleteBlob,
@@ -17,8 +17,6 @@ import type {
   AttemptTimesPage,
   Cancelled,
   EventPage,
-  FleetEventPage,
-  ForgottenPool,
   Job,
   JobPage,
   JobSpecAnswer,
@@ -26,8 +24,6 @@ import type {
   LiveRequested,
   LogChunkPage,
   LogPage,
-  Pool,
-  PoolList,
   Retried,
   SecretDescription,
   SecretPage,
@@ -37,27 +33,16 @@ import type {
   TaskPage,
   TaskSummary,
   Why,
-  Worker,
-  WorkerPage,
 } from "../api/schemas.ts";
 import type { JobState } from "../domain/job-state.ts";
 import { limits } from "../domain/limits.ts";
 import type { TaskState } from "../domain/task-state.ts";
 import type { JobSpecInput } from "../jobfile/job-spec.ts";
-import { ApiError, unexpectedAnswerCode } from "./errors.ts";
-import { readEventStream, type ServerSentEvent, type StreamPatience, type StreamStatus } from "./event-stream.ts";
-import { createTransport, type QueryValue, type TransportOptions } from "./transport.ts";
-
-/** What any call takes: a signal that ends it early. */
-export interface CallOptions {
-  signal?: AbortSignal | undefined;
-}
-
-/** Which part of a list to read. */
-export interface PageQuery {
-  limit?: number | undefined;
-  cursor?: string | undefined;
-}
+import type { CallOptions, FollowOptions, PageQuery } from "./call-options.ts";
+import { createCalls, eachPage } from "./calls.ts";
+import type { ServerSentEvent } from "./event-stream.ts";
+import { createFleetClient, type FleetClient } from "./fleet-client.ts";
+import { createTransport, type TransportOptions } from "./transport.ts";
 
 /** Which jobs to list. */
 export interface JobQuery {
@@ -110,17 +95,11 @@ export interface ArtifactFileQuery {
   cursor?: string | undefined;
 }
 
-/** How to follow a stream. */
-export interface FollowOptions extends CallOptions {
-  onStatus?: ((status: StreamStatus) => void) | undefined;
-  patience?: Partial<StreamPatience> | undefined;
-}
-
 /** A job that is new or has changed, or one that is no longer what was asked for. */
 export type JobChange = { kind: "job"; job: Job } | { kind: "left"; jobId: string };
 
 /** The API, typed. Every method throws ApiError where it is refused and ConnectionError where there is no answer. */
-export interface ApiClient {
+export interface ApiClient extends FleetClient {
   /** Origin of the control plane, without a slash at its end. */
   readonly url: string;
   /** Lets the browser that calls keep a token. */
@@ -225,24 +204,6 @@ export interface ApiClient {
   eachImageBlob(options?: CallOptions): AsyncGenerator<ListedImageBlob>;
   /** Removes images that were not used for long, or tells what would be removed. */
   pruneImages(wish: ImagePruneRequest, options?: CallOptions): Promise<ImagePrune>;
-  /** All workers on record, the newest first, page by page as they are taken. */
-  eachWorker(options?: CallOptions): AsyncGenerator<Worker>;
-  /** Asks a worker to drain, or to go on after all. */
-  askWorker(workerId: string, wish: "drain" | "undrain", options?: CallOptions): Promise<void>;
-  listPools(options?: CallOptions): Promise<PoolList>;
-  /** Says how many workers a pool should have; null: nobody says. */
-  desireWorkers(pool: string, desired: number | null, options?: CallOptions): Promise<Pool>;
-  /** Removes the records of a pool's past workers page by page, or tells which would be removed. */
-  eachForgotten(pool: string, apply: boolean, options?: CallOptions): AsyncGenerator<ForgottenPool>;
-  /** Events of pools and workers, the newest first, page by page as they are taken. */
-  eachFleetEvent(query?: FleetEventQuery, options?: CallOptions): AsyncGenerator<FleetEvent>;
-}
-
-/** Which events of pools and workers to read. */
-export interface FleetEventQuery {
-  pool?: string | undefined;
-  worker?: string | undefined;
-  type?: FleetEventType | undefined;
 }
 
 /** A line of a followed log and the cursor that resumes after it. */
@@ -254,30 +215,10 @@ export interface FollowedLine {
 /** Creates the client of one control plane. */
 export function createApiClient(options: TransportOptions): ApiClient {
   const transport = createTransport(options);
-  const get = <T>(path: string, query: Record<string, QueryValue>, call: CallOptions = {}): Promise<T> =>
-    transport.callJson<T>({ method: "GET", path, query, signal: call.signal });
-  const post = <T>(path: string, body: unknown, call: CallOptions = {}, headers: Record<string, string> = {}) =>
-    transport.callJson<T>({ method: "POST", path, body, headers, signal: call.signal });
-
-  async function* followStream(
-    path: string,
-    query: (lastEventId: string | undefined) => Record<string, QueryValue>,
-    follow: FollowOptions,
-    isLast?: (event: ServerSentEvent) => boolean,
-  ): AsyncGenerator<ServerSentEvent> {
-    yield* readEventStream({
-      ...follow,
-      url: transport.url,
-      isLast,
-      open: (lastEventId, signal) => {
-        const headers: Record<string, string> = { accept: "text/event-stream" };
-        if (lastEventId !== undefined) headers["last-event-id"] = lastEventId;
-        return transport.open({ method: "GET", path, query: query(lastEventId), headers, signal });
-      },
-    });
-  }
-
+  const calls = createCalls(transport);
+  const { get, post, followStream } = calls;
   const client: ApiClient = {
+    ...createFleetClient(calls),
     url: transport.url,
     openSession: (token, call) => post("/v1/session", { token }, call),
     getSession: (call) => get("/v1/session", {}, call),
@@ -374,29 +315,6 @@ export function createApiClient(options: TransportOptions): ApiClient {
       for await (const page of pages) yield* page.blobs;
     },
     pruneImages: (wish, call) => post("/v1/images/prune", wish, call),
-    eachWorker: async function* (call) {
-      const pages = eachPage((cursor) => get<WorkerPage>("/v1/workers", { limit: 100, cursor }, call));
-      for await (const page of pages) yield* page.workers;
-    },
-    askWorker: async (workerId, wish, call) => {
-      await post(`/v1/workers/${encodeURIComponent(workerId)}/${wish}`, {}, call);
-    },
-    listPools: (call) => get("/v1/pools", {}, call),
-    desireWorkers: (pool, desired, call = {}) =>
-      transport.callJson({
-        method: "PUT",
-        path: `/v1/pools/${encodeURIComponent(pool)}/desired`,
-        body: { desired },
-        signal: call.signal,
-      }),
-    eachForgotten: (pool, apply, call) =>
-      eachPage((cursor) =>
-        post<ForgottenPool>(`/v1/admin/pools/${encodeURIComponent(pool)}/forget`, { apply, cursor }, call),
-      ),
-    eachFleetEvent: async function* (query = {}, call) {
-      const pages = eachPage((cursor) => get<FleetEventPage>("/v1/history/events", { ...query, cursor }, call));
-      for await (const page of pages) yield* page.events;
-    },
   };
   return client;
 }
@@ -416,19 +334,4 @@ function uploadPath(digest: string): string {
 
 function taskPath(job: string, task: string): string {
   return `${jobPath(job)}/tasks/${encodeURIComponent(task)}`;
-}
-
-/** Reads pages until one has no cursor. A cursor that comes twice would loop for ever and is an error. */
-async function* eachPage<P extends { cursor?: string | undefined }>(
-  readPage: (cursor: string | undefined) => Promise<P>,
-): AsyncGenerator<P> {
-  let cursor: string | undefined;
-  do {
-    const page = await readPage(cursor);
-    yield page;
-    if (page.cursor !== undefined && page.cursor === cursor) {
-      throw new ApiError({ status: 200, code: unexpectedAnswerCode, detail: "the API answered the same page twice" });
-    }
-    cursor = page.cursor;
-  } while (cursor !== undefined);
 }

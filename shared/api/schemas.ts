@@ -12,7 +12,7 @@ import {
 } from "../domain/manifest.ts";
 import { footprintSchema } from "../domain/metric-sample.ts";
 import { poolStates } from "../domain/pool-state.ts";
-import { reasonCodes } from "../domain/reason.ts";
+import { type ReasonCode, reasonCodes } from "../domain/reason.ts";
 import { roles } from "../domain/roles.ts";
 import { explainBadSecretValue } from "../domain/secret-rules.ts";
 import { taskStates, terminalTaskStates } from "../domain/task-state.ts";
@@ -28,6 +28,16 @@ import { drainCauseSchema, hostUseSchema, workerHealthSchema } from "./worker-sc
 const taskCountsSchema = z
   .record(z.enum(taskStates), z.number().int().nonnegative())
   .meta({ description: "Number of tasks by state." });
+
+/** Each code by itself, for a record would keep the order of its keys as they come from the table. */
+const reasonCountsSchema = z
+  .object(
+    Object.fromEntries(reasonCodes.map((code) => [code, z.number().int().positive().optional()])) as Record<
+      ReasonCode,
+      z.ZodOptional<z.ZodNumber>
+    >,
+  )
+  .meta({ description: "Number of attempts by the reason they ended for." });
 
 /** An error body (RFC 9457) with a stable `code`; `problems` lists every mistake of an invalid job. */
 export const problemSchema = z
@@ -67,6 +77,8 @@ export const jobSchema = z
     cancel: z
       .object({ cause: z.enum(["user", "abort_policy", "job_timeout"]), detail: z.string(), at: z.string() })
       .optional(),
+    /** How many of its attempts ended for each reason, those included that were retried. */
+    reasons: reasonCountsSchema,
     /** Sequence number of the job's newest event: where a watcher that has read this resumes from. */
     lastEvent: z.number().int(),
   })

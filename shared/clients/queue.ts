@@ -1,6 +1,7 @@
 import {
   ChangeMessageVisibilityBatchCommand,
   DeleteMessageBatchCommand,
+  GetQueueAttributesCommand,
   type Message,
   ReceiveMessageCommand,
   SendMessageBatchCommand,
@@ -26,6 +27,22 @@ export interface OutgoingMessage {
   body: string;
   groupId: string;
   delaySeconds?: number;
+}
+
+/** How many messages a queue has, as SQS counts them: approximately. */
+export interface QueueDepth {
+  /** They can be received. */
+  visible: number;
+  /** Received, and neither deleted nor shown again. */
+  inFlight: number;
+  /** They cannot be received yet. */
+  delayed: number;
+}
+
+/** Tells how deep a queue is. */
+export interface QueueGauge {
+  /** Throws where SQS has not answered within `deadlineMs`, all tries included. */
+  measure(deadlineMs: number): Promise<QueueDepth>;
 }
 
 /** One pool's queue. All calls take any number of entries and split them into batches. */
@@ -88,6 +105,23 @@ export function createQueue(client: SQSClient, queueUrl: string): Queue {
         const Entries = batch.map((ReceiptHandle, index) => ({ Id: String(index), ReceiptHandle }));
         await client.send(new DeleteMessageBatchCommand({ QueueUrl: queueUrl, Entries }));
       }
+    },
+  };
+}
+
+/** The gauge of a queue behind its URL. */
+export function createQueueGauge(client: SQSClient, queueUrl: string): QueueGauge {
+  const names = {
+    visible: "ApproximateNumberOfMessages",
+    inFlight: "ApproximateNumberOfMessagesNotVisible",
+    delayed: "ApproximateNumberOfMessagesDelayed",
+  } as const;
+  return {
+    async measure(deadlineMs) {
+      const command = new GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: Object.values(names) });
+      const { Attributes } = await client.send(command, { abortSignal: AbortSignal.timeout(deadlineMs) });
+      const read = (name: keyof typeof names) => Number(Attributes?.[names[name]] ?? "0");
+      return { visible: read("visible"), inFlight: read("inFlight"), delayed: read("delayed") };
     },
   };
 }

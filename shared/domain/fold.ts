@@ -1,4 +1,5 @@
 import { decideJobOutcome, isTerminalJobState, type JobState } from "./job-state.ts";
+import type { ReasonCode } from "./reason.ts";
 import { countEnded, type TaskCounts } from "./task-counts.ts";
 import type { TaskState } from "./task-state.ts";
 
@@ -11,6 +12,8 @@ export interface FoldableDigest {
   startedAt?: string | undefined;
   endedAt?: string | undefined;
   cancel?: { cause: "user" | "abort_policy" | "job_timeout" } | undefined;
+  /** How many ends each reason had, see `countsReason`; absent where none had one. */
+  reasons?: Partial<Record<ReasonCode, number>> | undefined;
 }
 
 /** A move of one task as the fold counts it. */
@@ -20,6 +23,7 @@ export interface CountableMove {
   from: TaskState;
   to: TaskState;
   warning?: boolean | undefined;
+  reason?: { code: ReasonCode } | undefined;
 }
 
 /** What else happens to the job when a move is counted, in order. */
@@ -42,6 +46,10 @@ export function foldMoves<Digest extends FoldableDigest, Move extends CountableM
   for (const move of moves) {
     next.counts[move.from] -= 1;
     next.counts[move.to] += 1;
+    if (move.reason && countsReason(move)) {
+      const { code } = move.reason;
+      next.reasons = { ...next.reasons, [code]: (next.reasons?.[code] ?? 0) + 1 };
+    }
     effects.push({ kind: "moved", move });
     if (isTerminalJobState(next.state)) reopen(next);
     if (move.to === "running" && next.state === "queued") {
@@ -80,6 +88,14 @@ export function orderMoves<Move extends Pick<CountableMove, "at">>(perTask: read
   // Stable: moves of one task that now bear one time stay in their order.
   timed.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
   return timed.map(({ move }) => move);
+}
+
+/**
+ * A move out of `running` is the end of an attempt, whether the task is tried again or not. A task that failed without
+ * one, as a message that nobody could start does, counts too; what was skipped or cancelled before it ran does not.
+ */
+function countsReason({ from, to }: CountableMove): boolean {
+  return from === "running" || to === "failed" || to === "timed_out";
 }
 
 /** A task of an ended job moved again: it was retried, so the job runs again, or waits to. */

@@ -1,13 +1,13 @@
 import * as z from "zod";
 import { footprintSchema, metricSnapshotSchema } from "./metric-sample.ts";
-import { reasonCodes } from "./reason.ts";
+import { faults, reasonCodes } from "./reason.ts";
 import { terminalTaskStates } from "./task-state.ts";
 
 /** A reason as it is stored and sent. */
 export const reasonSchema = z.object({
   code: z.enum(reasonCodes),
   detail: z.string(),
-  fault: z.enum(["user", "infrastructure"]),
+  fault: z.enum(faults),
 });
 
 /** What became of one step: absent times mean that it did not get there. Times are ISO 8601 of the worker's clock. */

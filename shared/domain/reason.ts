@@ -18,7 +18,10 @@ export const reasonCodes = [
   "internal",
 ] as const;
 export type ReasonCode = (typeof reasonCodes)[number];
-export type Fault = "user" | "infrastructure";
+
+/** Who an ended attempt is put down to: the job, or what it ran on. */
+export const faults = ["user", "infrastructure"] as const;
+export type Fault = (typeof faults)[number];
 
 /** A reason as users see it: a stable code, a sentence, and whose fault it is. */
 export interface Reason {
@@ -44,6 +47,11 @@ const faultByCode: Record<ReasonCode, Fault> = {
   dead_lettered: "infrastructure",
   internal: "infrastructure",
 };
+
+/** Whose fault a code implies; single reasons may say otherwise. */
+export function faultOf(code: ReasonCode): Fault {
+  return faultByCode[code];
+}
 
 /** Longest detail kept on a task, in characters: items and events stay small whatever a program printed. */
 export const maxReasonDetailLength = 2000;

@@ -4,15 +4,22 @@ import { functionLimits } from "./functions.ts";
 /** The pool a job goes to that names none. */
 export const defaultPool = "default";
 
+const deadLetterSuffix = "-dead";
+
 /** Name of a pool's queue and of its dead-letter queue. */
 export function queueNames(stage: string, pool: string): { queue: string; deadLetterQueue: string } {
   const queue = `sluice-${stage}-${pool}`;
   return { queue, deadLetterQueue: nameDeadLetterQueue(queue) };
 }
 
-/** Name of the dead-letter queue that belongs to a pool's queue. */
+/** Name of the dead-letter queue that belongs to a pool's queue; of the queue's URL it makes the other's. */
 export function nameDeadLetterQueue(queue: string): string {
-  return `${queue}-dead`;
+  return `${queue}${deadLetterSuffix}`;
+}
+
+/** Tells by a queue's name or URL whether it is a dead-letter queue. */
+export function isDeadLetterQueue(queue: string): boolean {
+  return queue.endsWith(deadLetterSuffix);
 }
 
 /** Attributes of every pool queue, in SQS's own names and units; the redrive policy names the dead-letter queue. */

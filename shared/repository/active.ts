@@ -1,11 +1,11 @@
 import { QueryCommand } from "@aws-sdk/lib-dynamodb";
 import { jobUlid } from "../domain/ids.ts";
 import type { JobDigest } from "./items.ts";
-import { type ActiveEntry, activeJobEntry, activeWorkerEntry, type ItemKey } from "./keys.ts";
+import { type ActiveEntry, activeJobEntry, activeWorkerEntry, type ItemKey, parseDigestKey } from "./keys.ts";
 import { getItems, type Table } from "./table.ts";
 import type { WorkerItem } from "./workers.ts";
 
-/** Items of a pool that are active, the oldest first; `more` says that others follow. */
+/** What is active in a pool, the oldest first unless asked otherwise; `more` says that others follow. */
 export interface ActivePage<Item> {
   items: Item[];
   more: boolean;
@@ -20,8 +20,28 @@ export async function listJobsBefore(
   { pool, jobId }: { pool: string; jobId: string },
   limit: number,
 ): Promise<ActivePage<JobDigest>> {
-  const { keys, more } = await queryActive(table, activeJobEntry(pool, jobId).activePk, limit, jobUlid(jobId));
+  const { keys, more } = await queryActive(table, activeJobEntry(pool, jobId).activePk, limit, {
+    before: jobUlid(jobId),
+  });
   return { items: (await getItems(table, keys)) as unknown as JobDigest[], more };
+}
+
+/** Which jobs of a pool that have not ended to name. */
+export interface ActiveJobsQuery {
+  pool: string;
+  limit: number;
+  first: "newest" | "oldest";
+}
+
+/** Ids of jobs of a pool that have not ended, without reading them. The index may be a moment behind. */
+export async function listActiveJobIds(
+  table: Table,
+  { pool, limit, first }: ActiveJobsQuery,
+): Promise<ActivePage<string>> {
+  const { keys, more } = await queryActive(table, activeJobEntry(pool, "").activePk, limit, {
+    newestFirst: first === "newest",
+  });
+  return { items: keys.flatMap((key) => parseDigestKey(key) ?? []), more };
 }
 
 /** Workers of a pool that have not said that they stopped: those that live, and those that died without a word. */
@@ -56,7 +76,7 @@ async function queryActive(
   table: Table,
   activePk: ActiveEntry["activePk"],
   limit: number,
-  before?: ActiveEntry["activeSk"],
+  { before, newestFirst = false }: { before?: ActiveEntry["activeSk"]; newestFirst?: boolean } = {},
 ): Promise<{ keys: ItemKey[]; more: boolean }> {
   const keys: ItemKey[] = [];
   let after: Record<string, unknown> | undefined;
@@ -67,6 +87,7 @@ async function queryActive(
         IndexName: "byActive",
         KeyConditionExpression: before === undefined ? "activePk = :pk" : "activePk = :pk AND activeSk < :before",
         ExpressionAttributeValues: { ":pk": activePk, ...(before === undefined ? {} : { ":before": before }) },
+        ScanIndexForward: !newestFirst,
         Limit: limit - keys.length,
         ...(after ? { ExclusiveStartKey: after } : {}),
       }),

@@ -35,11 +35,9 @@ export interface DeadLetterRepository {
   /** Those of a pool that exist, in the order of the ids. */
   getMany(pool: string, messageIds: readonly string[]): Promise<DeadLetterItem[]>;
   /** One page of a pool's, the newest first. */
-  list(page: {
-    pool: string;
-    limit: number;
-    cursor?: string | undefined;
-  }): Promise<{ letters: DeadLetterItem[]; cursor?: string }>;
+  list(page: DeadLetterPage): Promise<{ letters: DeadLetterItem[]; cursor?: string }>;
+  /** How many of a pool's newest records, of this many at most, were not redriven; their bodies are not read. */
+  countOpen(pool: string, limit: number): Promise<number>;
   noteRedriven(letter: DeadLetterItem, nowMs: number): Promise<void>;
 }
 
@@ -70,6 +68,11 @@ export function createDeadLetterRepository(table: Table): DeadLetterRepository {
       );
     },
     list: (page) => listDeadLetters(table, page),
+    async countOpen(pool, limit) {
+      const { keys } = await queryDeadLetters(table, { pool, limit });
+      const letters = await getItems(table, keys, ["redrivenAt"]);
+      return letters.filter(({ redrivenAt }) => redrivenAt === undefined).length;
+    },
     async noteRedriven({ pool, messageId }, nowMs) {
       await updateItem(table, {
         Key: deadLetterKey(pool, messageId),
@@ -81,10 +84,24 @@ export function createDeadLetterRepository(table: Table): DeadLetterRepository {
   };
 }
 
+interface DeadLetterPage {
+  pool: string;
+  limit: number;
+  cursor?: string | undefined;
+}
+
 async function listDeadLetters(
   table: Table,
-  { pool, limit, cursor }: { pool: string; limit: number; cursor?: string | undefined },
+  page: DeadLetterPage,
 ): Promise<{ letters: DeadLetterItem[]; cursor?: string }> {
+  const { keys, ...more } = await queryDeadLetters(table, page);
+  return { letters: await readInOrder(table, keys), ...more };
+}
+
+async function queryDeadLetters(
+  table: Table,
+  { pool, limit, cursor }: DeadLetterPage,
+): Promise<{ keys: ItemKey[]; cursor?: string }> {
   const list = `dead letters ${pool}`;
   const after = decodeCursor(list, cursor, readPlace);
   const { listPk } = deadLetterListEntry(pool, "", "");
@@ -107,9 +124,8 @@ async function listDeadLetters(
     }),
   );
   const keys = (answer.Items ?? []).map((item): ItemKey => ({ pk: String(item.pk), sk: String(item.sk) }));
-  const letters = await readInOrder(table, keys);
   const last = answer.LastEvaluatedKey?.listSk;
-  return last === undefined ? { letters } : { letters, cursor: encodeCursor(list, String(last).split("#")) };
+  return last === undefined ? { keys } : { keys, cursor: encodeCursor(list, String(last).split("#")) };
 }
 
 interface Place {

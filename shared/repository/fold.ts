@@ -38,6 +38,7 @@ export interface FoldRepository {
 interface Move extends CountableMove, TaskTransition {
   task: string;
   at: string;
+  reason?: TaskTransition["reason"];
 }
 
 /**
@@ -159,6 +160,7 @@ function updateDigest(table: Table, seen: JobDigest, next: JobDigest): TransactI
     startedAt: next.startedAt,
     endedAt: next.endedAt,
     cancel: next.cancel,
+    reasons: next.reasons,
     // Each time, not only when a retry reopens the job: that also lists jobs which are older than this index.
     ...(ended ? {} : activeJobEntry(next.pool, next.jobId)),
     ...(isTerminalJobState(seen.state) && !ended ? digestDue(next) : {}),

@@ -4,6 +4,7 @@ import type { JobState } from "../domain/job-state.ts";
 import type { LiveRequest } from "../domain/live-artifact.ts";
 import type { Artifact, AttemptOutcome, LogSummary, StepResult } from "../domain/manifest.ts";
 import type { Footprint } from "../domain/metric-sample.ts";
+import type { ReasonCode } from "../domain/reason.ts";
 import type { UserRetryPolicy } from "../domain/retry-policy.ts";
 import type { TaskCounts } from "../domain/task-counts.ts";
 import type { TaskState } from "../domain/task-state.ts";
@@ -43,6 +44,8 @@ export interface JobDigest {
   startedAt?: string;
   endedAt?: string;
   cancel?: CancelRequest;
+  /** How many attempts ended for each reason; absent where none did, and of before this was counted. */
+  reasons?: Partial<Record<ReasonCode, number>>;
   timeoutAt?: string;
   /** What the job says about failures of its own: each of its tasks is created with it. */
   retry?: UserRetryPolicy;

@@ -2,7 +2,7 @@ import { PutCommand } from "@aws-sdk/lib-dynamodb";
 import { taskBucket, taskBucketCount } from "../domain/ids.ts";
 import { taskCounts } from "../domain/task-counts.ts";
 import type { JobSpec, TaskSpec } from "../jobfile/job-spec.ts";
-import { type ActivePage, countActiveJobs, listJobsBefore } from "./active.ts";
+import { type ActiveJobsQuery, type ActivePage, countActiveJobs, listActiveJobIds, listJobsBefore } from "./active.ts";
 import { bumpAdvance } from "./advance-chore.ts";
 import { deleteChore, endChore, moveAdvance, moveChore, restAdvance } from "./chore-moves.ts";
 import { digestAttributes, digestDue, noteJobDue, putChore } from "./digest-items.ts";
@@ -78,6 +78,8 @@ export interface JobRepository {
   list(page: JobListPage): Promise<{ jobs: JobDigest[]; cursor?: string }>;
   /** Unfinished jobs of the same pool that were submitted earlier, the oldest first. */
   listBefore(job: { pool: string; jobId: string }, limit: number): Promise<ActivePage<JobDigest>>;
+  /** Ids of unfinished jobs of a pool. */
+  listActiveIds(query: ActiveJobsQuery): Promise<ActivePage<string>>;
   /** How many jobs of a pool have not ended, counted up to `limit`. */
   countActive(pool: string, limit: number): Promise<number>;
   /** Asks for the end of a job: its event, the mark on the digest and the chore that does it, or none of them. */
@@ -125,6 +127,7 @@ export function createJobRepository(table: Table): JobRepository {
     getDigests: async (jobIds) => (await getItems(table, jobIds.map(digestKey))) as unknown as JobDigest[],
     list: (page) => listJobs(table, page),
     listBefore: (job, limit) => listJobsBefore(table, job, limit),
+    listActiveIds: (query) => listActiveJobIds(table, query),
     countActive: (pool, limit) => countActiveJobs(table, pool, limit),
     requestCancel: (digest, cancel) => requestCancel(table, digest, cancel),
     requestRetry: (retry) => requestRetry(table, retry),

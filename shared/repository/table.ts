@@ -104,13 +104,21 @@ export async function updateItem(table: Table, input: Omit<UpdateCommandInput, "
   }
 }
 
-/** Reads up to any number of items by key, consistently; those that do not exist are left out. */
-export async function getItems(table: Table, keys: readonly ItemKey[]): Promise<Record<string, unknown>[]> {
+/**
+ * Reads up to any number of items by key, consistently; those that do not exist are left out. Of items that may be large
+ * only the attributes named are sent, where any are.
+ */
+export async function getItems(
+  table: Table,
+  keys: readonly ItemKey[],
+  attributes?: readonly [string, ...string[]],
+): Promise<Record<string, unknown>[]> {
+  const projection = attributes ? { ProjectionExpression: ["pk", "sk", ...attributes].join(", ") } : {};
   const items: Record<string, unknown>[] = [];
   for (let start = 0; start < keys.length; start += maxBatchGetKeys) {
     let pending: Record<string, unknown>[] = keys.slice(start, start + maxBatchGetKeys);
     for (let tries = 1; pending.length > 0; tries++) {
-      const request = { [table.name]: { Keys: pending, ConsistentRead: true } };
+      const request = { [table.name]: { Keys: pending, ConsistentRead: true, ...projection } };
       const answer = await table.client.send(new BatchGetCommand({ RequestItems: request }));
       items.push(...(answer.Responses?.[table.name] ?? []));
       pending = answer.UnprocessedKeys?.[table.name]?.Keys ?? [];

@@ -63,6 +63,7 @@ function soundRecord() {
     createdAt: at,
     submittedBy: "x",
     abort: "never",
+    reasons: {},
     lastEvent: 9,
   };
   return { job, tasks, events } satisfies JobRecord;

@@ -108,7 +108,8 @@ describe("the grants of the functions", () => {
     for (const path of ["", "/tasks", "/events", "/tasks/a", "/tasks/a/why", "/tasks/a/logs", "/tasks/a/artifacts"]) {
       await api(`/v1/jobs/${small}${path}`);
     }
-    for (const path of ["/v1/jobs", "/v1/workers", "/v1/pools", "/v1/history/events"]) await api(path);
+    const lists = ["/v1/jobs", "/v1/workers", "/v1/pools", "/v1/history/events", "/v1/overview"];
+    for (const path of [...lists, `/v1/workers/${worker.workerId}`]) await api(path);
     await api("/v1/pools/default/desired", { desired: 1 }, "PUT");
 
     // A large one, with needs, that is expanded, cancelled, and tried again in part.

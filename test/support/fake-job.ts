@@ -77,7 +77,7 @@ export function createFakeJob(name: string, taskNames: readonly string[], submit
   const counts = taskCounts({ queued: total });
   const job: Job = {
     ...{ job: id, name, pool: "default", status: "queued", total, counts, createdAt, submittedBy },
-    ...{ abort: "never", lastEvent: 0 },
+    ...{ abort: "never", reasons: {}, lastEvent: 0 },
   };
   const tasks = new Map<string, Task>();
   for (const task of taskNames) {

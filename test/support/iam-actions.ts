@@ -1,4 +1,5 @@
 import { objectPrefixes } from "../../shared/domain/object-keys.ts";
+import { isDeadLetterQueue } from "../../shared/infrastructure/queues.ts";
 import type { GrantTarget } from "../../stacks/grants.ts";
 import type { CloudRequest } from "./control-plane-requests.ts";
 
@@ -28,9 +29,11 @@ export function listIamActions({ service, operation, input }: CloudRequest, miss
   switch (service) {
     case "dynamodb":
       return listDynamoDbActions(operation, input);
-    case "sqs":
+    case "sqs": {
+      const queues = isDeadLetterQueue(String(input.QueueUrl)) ? "dead-letter-queues" : "pool-queues";
       // IAM knows no batches.
-      return [`sqs:${operation.replace(/Batch$/, "")} on pool-queues`];
+      return [`sqs:${operation.replace(/Batch$/, "")} on ${queues}`];
+    }
     case "s3":
       return listS3Actions(operation, input, missing);
   }

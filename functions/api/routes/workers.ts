@@ -1,4 +1,6 @@
+import type { Context } from "hono";
 import * as z from "zod";
+import { workerDetailSchema } from "../../../shared/api/overview-schemas.ts";
 import { workerPageSchema } from "../../../shared/api/schemas.ts";
 import {
   attemptResultSchema,
@@ -14,14 +16,20 @@ import {
 } from "../../../shared/api/worker-schemas.ts";
 import { AppError } from "../../../shared/domain/errors.ts";
 import { timing } from "../../../shared/domain/timing.ts";
-import type { DrainWish } from "../../../shared/repository/workers.ts";
+import type { DrainWish, WorkerItem } from "../../../shared/repository/workers.ts";
 import type { Deps } from "../../deps.ts";
 import { claimTasks } from "../../operations/claim.ts";
 import { findPool } from "../../operations/dispatch.ts";
 import { acceptHeartbeat } from "../../operations/heartbeat.ts";
 import { mostNotedForAnswer, noteSilent } from "../../operations/liveness.ts";
 import { reportResult, reportResults } from "../../operations/report.ts";
+import { createWorkerReader } from "../../operations/watch-workers.ts";
+import { describeWorker } from "../../operations/worker-detail.ts";
+import type { ApiEnv } from "../auth.ts";
+import { inOrder } from "../in-order.ts";
+import { createNews } from "../news.ts";
 import { createRouter, jsonAnswer, jsonBody, pageQuery, securedRoute } from "../route.ts";
+import { streamPolls, wantsEventStream } from "../sse.ts";
 import { viewWorker } from "../views.ts";
 
 const workerParam = z.object({ worker: z.string().max(64) });
@@ -91,9 +99,24 @@ const undrainRoute = securedRoute("operator", {
 const listRoute = securedRoute("viewer", {
   method: "get",
   path: "/v1/workers",
-  summary: "List workers, the newest first",
+  summary: "List workers, the newest first, or follow them",
+  description:
+    "With `Accept: text/event-stream` a stream of those that live and that were heard of in the last 24 hours, at most 200: `worker` for each, and again whenever it has changed (when it was last seen is told every 15 seconds at most), `left` for one that is not among them any more.",
   request: { query: pageQuery(100, 50) },
-  responses: { 200: jsonAnswer(workerPageSchema, "A page of workers.") },
+  responses: {
+    200: {
+      ...jsonAnswer(workerPageSchema, "A page of workers."),
+      content: { "application/json": { schema: workerPageSchema }, "text/event-stream": { schema: z.string() } },
+    },
+  },
+});
+
+const getRoute = securedRoute("viewer", {
+  method: "get",
+  path: "/v1/workers/{worker}",
+  summary: "Read a worker, the tasks that it holds and its newest events",
+  request: { params: workerParam },
+  responses: { 200: jsonAnswer(workerDetailSchema, "The worker.") },
 });
 
 /** Only who is there and has not ended can be asked for anything. */
@@ -104,6 +127,7 @@ function checkWish(workerId: string, { status }: DrainWish): void {
 
 /** Routes for workers, and on them. */
 export function workerRoutes(deps: Deps) {
+  const readWorkers = createWorkerReader(deps);
   return createRouter()
     .openapi(registerRoute, async (c) => {
       const worker = c.req.valid("json");
@@ -125,9 +149,17 @@ export function workerRoutes(deps: Deps) {
       c.json({ results: await reportResults(deps, c.req.valid("json").results) }, 200),
     )
     .openapi(listRoute, async (c) => {
+      if (wantsEventStream(c)) return followWorkers(c, deps, readWorkers);
       const { workers, ...more } = await deps.workers.list(c.req.valid("query"));
       await noteSilent(deps, workers, { most: mostNotedForAnswer });
       return c.json({ workers: workers.map((worker) => viewWorker(worker, deps.now())), ...more }, 200);
+    })
+    .openapi(getRoute, async (c) => {
+      const workerId = c.req.valid("param").worker;
+      const found = await describeWorker(deps, workerId);
+      if (!found) throw new AppError("not_found", `there is no worker ${workerId}`);
+      const { worker, ...more } = found;
+      return c.json(inOrder(workerDetailSchema, { ...viewWorker(worker, deps.now()), ...more }), 200);
     })
     .openapi(drainRoute, async (c) => {
       const { worker } = c.req.valid("param");
@@ -145,4 +177,30 @@ export function workerRoutes(deps: Deps) {
       }
       return c.json({ workerId: worker, status: "undrained" as const }, 202);
     });
+}
+
+/** Looks are shared and remembered for almost two seconds, so that one who looks each second sees each look in time. */
+const pollMs = 1_000;
+
+/** The workers as they change; those that are not among them any more are told of once. */
+function followWorkers(c: Context<ApiEnv>, deps: Deps, readWorkers: () => Promise<WorkerItem[]>): Response {
+  const news = createNews(deps.now);
+  let seen: WorkerItem[] | undefined;
+  const poll = async () => {
+    const workers = await readWorkers();
+    if (workers === seen) return { messages: [], ended: false };
+    seen = workers;
+    const watched = new Set(workers.map(({ workerId }) => workerId));
+    const left = news.names().filter((workerId) => !watched.has(workerId));
+    for (const workerId of left) news.drop(workerId);
+    const changed = workers
+      .map((worker) => viewWorker(worker, deps.now()))
+      .filter((worker) => news.isNew(worker.workerId, worker));
+    const messages = [
+      ...left.map((workerId) => ({ id: workerId, event: "left", data: JSON.stringify({ workerId }) })),
+      ...changed.map((worker) => ({ id: worker.workerId, event: "worker", data: JSON.stringify(worker) })),
+    ];
+    return { messages, ended: false, settled: true };
+  };
+  return streamPolls(c, deps, poll, pollMs);
 }
