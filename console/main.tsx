@@ -15,7 +15,10 @@ applyTheme();
 
 const queries = new QueryClient({
   defaultOptions: {
+    // The local stack is there without a network, too: the browser's word on that is not asked.
+    mutations: { networkMode: "always" },
     queries: {
+      networkMode: "always",
       // The client of the API tries again by itself; what it gives up has to be told.
       retry: false,
       staleTime: 2_000,

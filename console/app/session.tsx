@@ -5,21 +5,53 @@ import { ApiError } from "../../shared/api-client/index.ts";
 import { type Role, roleIncludes } from "../../shared/domain/roles.ts";
 import { api } from "../api/client.ts";
 import { Button } from "../ui/button.tsx";
-import { ErrorPanel } from "../ui/error-panel.tsx";
+import { ErrorPanel, explainError } from "../ui/error-panel.tsx";
 
 const sessionKey = ["session"];
 const tokenMark = "#token=";
 
+/** The token of a link that nobody has answered yet: the address has it no more, and a second try needs it. */
+let linkToken: string | undefined;
+
 /** Takes the token out of the link that `sluice dev` printed: it is used once and stays in no history. */
 async function enter(): Promise<Session> {
   const { hash, pathname, search } = window.location;
-  if (!hash.startsWith(tokenMark)) return api.getSession();
-  window.history.replaceState(null, "", pathname + search);
-  return api.openSession(decodeURIComponent(hash.slice(tokenMark.length)));
+  if (hash.startsWith(tokenMark)) {
+    linkToken = hash.slice(tokenMark.length);
+    window.history.replaceState(null, "", pathname + search);
+  }
+  if (linkToken === undefined) return api.getSession();
+  try {
+    const session = await api.openSession(readToken(linkToken));
+    linkToken = undefined;
+    return session;
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    // A server that is not well, or is asked too often, may take it later.
+    if (error.status < 500 && error.status !== 429) linkToken = undefined;
+    throw error.status === 401 ? new RefusedLink(error) : error;
+  }
+}
+
+/** A link may have been cut or changed on its way; what is left of it is refused like any other wrong token. */
+function readToken(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded);
+  } catch (error) {
+    if (error instanceof URIError) return encoded;
+    throw error;
+  }
+}
+
+/** The token of the link that was opened is none. */
+class RefusedLink extends Error {
+  constructor(cause: Error) {
+    super("The token of this link is not known here. Open a newer link, or sign in by a token.", { cause });
+  }
 }
 
 function isSignedOut(error: Error): boolean {
-  return error instanceof ApiError && error.status === 401;
+  return error instanceof RefusedLink || (error instanceof ApiError && error.status === 401);
 }
 
 /** Who is signed in; below `SessionGate` there is always somebody. */
@@ -33,14 +65,14 @@ export function useMay(role: Role): boolean {
   return roleIncludes(useSession().role, role);
 }
 
-/** Ends the session of this browser. */
-export function useSignOut(): () => void {
+/** Ends the session of this browser; `error` while it could not be ended. */
+export function useSignOut(): { signOut: () => void; error: Error | null; forgive: () => void } {
   const queries = useQueryClient();
-  const { mutate } = useMutation({
+  const { mutate, error, reset } = useMutation({
     mutationFn: () => api.closeSession(),
     onSuccess: () => queries.resetQueries(),
   });
-  return mutate;
+  return { signOut: mutate, error, forgive: reset };
 }
 
 /** Shows the console to who is signed in, and the way in to everybody else. */
@@ -56,10 +88,17 @@ export function SessionGate({ children }: { children: ReactNode }) {
     );
   }
   if (!session.error) return <main className="door" aria-busy="true" aria-label="Signing in" />;
-  return <SignIn onSignedIn={(opened) => queries.setQueryData(sessionKey, opened)} />;
+  const notice = session.error instanceof RefusedLink ? session.error.message : undefined;
+  return <SignIn notice={notice} onSignedIn={(opened) => queries.setQueryData(sessionKey, opened)} />;
 }
 
-function SignIn({ onSignedIn }: { onSignedIn: (session: Session) => void }) {
+interface SignInProps {
+  /** Why the way in stands here. */
+  notice: string | undefined;
+  onSignedIn: (session: Session) => void;
+}
+
+function SignIn({ notice, onSignedIn }: SignInProps) {
   const [token, setToken] = useState("");
   const fieldId = useId();
   const opening = useMutation({ mutationFn: () => api.openSession(token.trim()), onSuccess: onSignedIn });
@@ -89,9 +128,9 @@ function SignIn({ onSignedIn }: { onSignedIn: (session: Session) => void }) {
           On a local stack, open the link that <code>sluice dev</code> prints. Elsewhere use the token that you were
           given; it is kept in a cookie that no script can read.
         </p>
-        {opening.error ? (
+        {opening.error || notice ? (
           <p role="alert" className="bad">
-            {isSignedOut(opening.error) ? "This token is not known here." : opening.error.message}
+            {opening.error ? explainRefusal(opening.error) : notice}
           </p>
         ) : null}
         <Button type="submit" kind="primary" disabled={token.trim() === "" || opening.isPending}>
@@ -100,4 +139,8 @@ function SignIn({ onSignedIn }: { onSignedIn: (session: Session) => void }) {
       </form>
     </main>
   );
+}
+
+function explainRefusal(error: Error): string {
+  return isSignedOut(error) ? "This token is not known here." : explainError(error);
 }

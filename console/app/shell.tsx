@@ -1,5 +1,7 @@
 import { Menu } from "@base-ui/react/menu";
 import { Link, Outlet } from "@tanstack/react-router";
+import { Button } from "../ui/button.tsx";
+import { explainError } from "../ui/error-panel.tsx";
 import { places } from "./places.ts";
 import { useSession, useSignOut } from "./session.tsx";
 import { ShortcutHelp, useShortcuts } from "./shortcuts.tsx";
@@ -8,6 +10,7 @@ import { themes, useTheme } from "./theme.ts";
 /** What is around every page. */
 export function Shell() {
   const shortcuts = useShortcuts();
+  const leaving = useSignOut();
   return (
     <div className="shell">
       <a className="skip" href="#page">
@@ -34,8 +37,17 @@ export function Shell() {
         >
           ?
         </button>
-        <UserMenu />
+        <UserMenu signOut={leaving.signOut} />
       </header>
+      {leaving.error ? (
+        <div className="shell-problem" role="alert">
+          <span>You are still signed in: {explainError(leaving.error)}</span>
+          <Button onClick={leaving.signOut}>Try again</Button>
+          <Button kind="quiet" onClick={leaving.forgive}>
+            Stay
+          </Button>
+        </div>
+      ) : null}
       <main id="page" className="page" tabIndex={-1}>
         <Outlet />
       </main>
@@ -44,9 +56,8 @@ export function Shell() {
   );
 }
 
-function UserMenu() {
+function UserMenu({ signOut }: { signOut: () => void }) {
   const { name, role } = useSession();
-  const signOut = useSignOut();
   const [theme, setTheme] = useTheme();
   return (
     <Menu.Root>

@@ -12,11 +12,12 @@ const help: readonly (readonly [string, string])[] = [
   ...places.map(({ key, label }) => [`g ${key}`, label.toLowerCase()] as const),
   ["j  k", "next, previous row"],
   ["Enter", "open the row"],
+  ["n  N", "next, previous match in a log"],
   ["?", "this help"],
 ];
 
 /** Whether the key is meant for a field, or for a dialog or menu, which have keys of their own. */
-function isTaken(target: EventTarget | null): boolean {
+export function isKeyTaken(target: EventTarget | null): boolean {
   return (
     target instanceof HTMLElement &&
     (target.isContentEditable ||
@@ -41,7 +42,7 @@ export function useShortcuts() {
   useEffect(() => {
     let pendingUntilMs = 0;
     const onKey = (event: KeyboardEvent) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || isTaken(event.target)) return;
+      if (event.ctrlKey || event.metaKey || event.altKey || isKeyTaken(event.target)) return;
       const follows = performance.now() < pendingUntilMs;
       pendingUntilMs = 0;
       const place = follows ? places.find(({ key }) => key === event.key) : undefined;

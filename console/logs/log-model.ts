@@ -4,7 +4,7 @@ import type { ApiClient } from "../../shared/api-client/index.ts";
 
 /** One log of an attempt: of a step or of a service. */
 export interface LogSection {
-  /** Unique among the logs of the attempt, as links to lines have it: `1`, `2`, `redis`. */
+  /** Unique among the logs of the attempt, as links to lines have it: `1`, `2`, `service.redis`. */
   key: string;
   title: string;
   choice: { step?: number; service?: string };
@@ -13,6 +13,11 @@ export interface LogSection {
   folded: boolean;
   /** What there is to say about the log as a whole: how long it took, how it ended. */
   notes: readonly string[];
+}
+
+/** The key of a log: services may be named with digits, as steps are counted. */
+export function logKey({ step, service }: { step?: number | undefined; service?: string | undefined }): string {
+  return service === undefined ? String(step) : `service.${service}`;
 }
 
 /** What a row of the viewer is: the head of a log, or one of its lines (0-based). */
@@ -29,6 +34,8 @@ const keptCharacters = 16 * 1024 * 1024;
 const pagesInView = 6;
 const parallelReads = 3;
 const backoff = { firstMs: 500, longestMs: 10_000 };
+
+type LineListener = (key: string, line: number, text: string) => void;
 
 interface LogPage {
   lines: ApiLogLine[];
@@ -49,6 +56,7 @@ export class LogModel {
   readonly #api: ApiClient;
   readonly #place: { job: string; task: string; attempt: number };
   readonly #listeners = new Set<() => void>();
+  readonly #lineListeners = new Set<LineListener>();
   /** Pages by `key/page`, in the order in which they were read. */
   readonly #pages = new Map<string, LogPage>();
   readonly #reading = new Set<string>();
@@ -121,13 +129,20 @@ export class LogModel {
 
   /** Takes a line that was followed. */
   addLine(line: ApiLogLine): void {
-    const key = line.service ?? String(line.step);
+    const key = logKey(line);
     const page = this.#pages.get(`${key}/${Math.floor(line.line / linesPerPage)}`);
     if (page) {
       page.lines[line.line % linesPerPage] = line;
       page.characters += line.text.length;
     }
     this.#change(key, (known) => ({ ...known, lines: Math.max(known.lines, line.line + 1) }));
+    for (const listener of this.#lineListeners) listener(key, line.line, line.text);
+  }
+
+  /** Tells of each line that is followed; answers how to end that. */
+  onLine(listener: LineListener): () => void {
+    this.#lineListeners.add(listener);
+    return () => this.#lineListeners.delete(listener);
   }
 
   /** A line, where it has been read. */
@@ -187,22 +202,28 @@ export class LogModel {
   }
 
   async #readPage(section: LogSection, page: number): Promise<LogPage> {
-    const { job, task, attempt } = this.#place;
     const first = page * linesPerPage;
-    const query = { attempt, ...section.choice, lines: `${first}-${first + linesPerPage - 1}`, limit: linesPerPage };
     const lines: ApiLogLine[] = [];
     let characters = 0;
-    // A part may have fewer lines than asked for: long ones make an answer full.
-    for (let cursor: string | undefined; ; ) {
-      const part = await this.#api.readLog(job, task, { ...query, cursor }, { signal: this.#stop.signal });
-      for (const line of part.lines) {
-        lines[line.line - first] = line;
-        characters += line.text.length;
-      }
-      if (part.complete || part.lines.length === 0) break;
-      cursor = part.cursor;
+    for await (const line of this.readLines(section.key, first, first + linesPerPage, this.#stop.signal)) {
+      lines[line.line - first] = line;
+      characters += line.text.length;
     }
     return { lines, characters, known: countOnPage(section, page) };
+  }
+
+  /** Lines of a log from `first` up to, but not including, `end`, as far as there are any. */
+  async *readLines(key: string, first: number, end: number, signal: AbortSignal): AsyncGenerator<ApiLogLine> {
+    const { job, task, attempt } = this.#place;
+    const choice = this.sections.find((section) => section.key === key)?.choice;
+    const query = { attempt, ...choice, lines: `${first}-${end - 1}`, limit: linesPerPage };
+    // A part may have fewer lines than asked for: long ones make an answer full.
+    for (let cursor: string | undefined; ; ) {
+      const part = await this.#api.readLog(job, task, { ...query, cursor }, { signal });
+      yield* part.lines;
+      if (part.complete || part.lines.length === 0) return;
+      cursor = part.cursor;
+    }
   }
 
   #keep(name: string, page: LogPage): void {

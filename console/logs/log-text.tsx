@@ -1,46 +1,50 @@
-import Anser from "anser";
-import { Fragment, memo } from "react";
+import { memo, type ReactNode } from "react";
+import { readLine, type TextStyle } from "./ansi.ts";
+import { findColors } from "./ansi-colors.ts";
+import type { TextFinder } from "./find-text.ts";
 
-/** What a terminal would show of a line that was written over: what came after the last return. */
-function overwrite(text: string): string {
-  const end = text.endsWith("\r") ? text.length - 1 : text.length;
-  return text.slice(text.lastIndexOf("\r", end - 1) + 1, end);
-}
+/** Of one line, so many places are marked. */
+const maxMarks = 500;
 
 /** The text of a line with the colours that its program chose; everything else in it is text. */
-export const LogText = memo(function LogText({ text, find }: { text: string; find: string }) {
-  const shown = overwrite(text);
-  if (!shown.includes("\u001b")) return <Marked text={shown} find={find} />;
-  const parts = Anser.ansiToJson(shown, { json: true, remove_empty: true, use_classes: true });
-  return parts.map((part, index) => {
-    const classes = [
-      part.fg && `${part.fg}-fg`,
-      part.bg && `${part.bg}-bg`,
-      ...(part.decorations ?? []).map((decoration) => `ansi-${decoration}`),
-    ].filter(Boolean);
-    const color = part.fg_truecolor ? `rgb(${part.fg_truecolor})` : undefined;
-    const background = part.bg_truecolor ? `rgb(${part.bg_truecolor})` : undefined;
+export const LogText = memo(function LogText({ text, finder }: { text: string; finder: TextFinder | undefined }) {
+  const runs = readLine(text);
+  const marks = finder?.places(runs.map((run) => run.text).join(""), maxMarks) ?? [];
+  let start = 0;
+  return runs.map((run) => {
+    const from = start;
+    start += run.text.length;
     return (
-      // biome-ignore lint/suspicious/noArrayIndexKey: the parts of a line never move
-      <span key={index} className={classes.join(" ")} style={{ color, background }}>
-        <Marked text={part.content} find={find} />
-      </span>
+      <Run key={from} style={run.style}>
+        {marks.length === 0 ? run.text : markPlaces(run.text, from, marks)}
+      </Run>
     );
   });
 });
 
-function Marked({ text, find }: { text: string; find: string }) {
-  if (find === "") return text;
-  const parts: { text: string; isMatch: boolean; at: number }[] = [];
-  const lower = text.toLowerCase();
+const classes = ["bold", "italic", "underline", "strike"] as const;
+
+function Run({ style, children }: { style: TextStyle | undefined; children: ReactNode }) {
+  if (!style) return children;
+  const names = classes.filter((name) => style[name]).map((name) => `ansi-${name}`);
+  return (
+    <span className={names.join(" ") || undefined} style={findColors(style)}>
+      {children}
+    </span>
+  );
+}
+
+/** A piece that begins at `offset` of its line, with what of the marked places is in it. */
+function markPlaces(text: string, offset: number, places: readonly [number, number][]): ReactNode[] {
+  const parts: ReactNode[] = [];
   let from = 0;
-  for (let at = lower.indexOf(find); at !== -1; at = lower.indexOf(find, from)) {
-    parts.push({ text: text.slice(from, at), isMatch: false, at: from });
-    parts.push({ text: text.slice(at, at + find.length), isMatch: true, at });
-    from = at + find.length;
+  for (const [start, end] of places) {
+    const first = Math.max(from, start - offset);
+    const last = Math.min(text.length, end - offset);
+    if (last <= first) continue;
+    parts.push(text.slice(from, first), <mark key={first}>{text.slice(first, last)}</mark>);
+    from = last;
   }
-  parts.push({ text: text.slice(from), isMatch: false, at: from });
-  return parts.map((part) => (
-    <Fragment key={`${part.at}${part.isMatch}`}>{part.isMatch ? <mark>{part.text}</mark> : part.text}</Fragment>
-  ));
+  parts.push(text.slice(from));
+  return parts;
 }

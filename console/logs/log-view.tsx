@@ -1,6 +1,6 @@
 import {
-  type KeyboardEvent,
   type RefObject,
+  useCallback,
   useEffect,
   useLayoutEffect,
   useMemo,
@@ -8,24 +8,18 @@ import {
   useState,
   useSyncExternalStore,
 } from "react";
-import type { ApiLogLine } from "../../shared/api/schemas.ts";
-import { plural } from "../../shared/domain/format.ts";
 import { api } from "../api/client.ts";
+import { useKept } from "../app/kept.ts";
 import { Button } from "../ui/button.tsx";
 import { explainError } from "../ui/error-panel.tsx";
+import { Downloads, LinkedChip, SearchField, Toggle } from "./log-bar.tsx";
+import { LogLine, SectionHead } from "./log-line.tsx";
+import { extendLink, formatLink, parseLink } from "./log-link.ts";
 import { LogModel, type LogRow, type LogSection } from "./log-model.ts";
-import { LogText } from "./log-text.tsx";
-import {
-  countInView,
-  type RowGeometry,
-  rowHeightPx,
-  scrollHeight,
-  topOf,
-  useScrollPlace,
-  windowAt,
-} from "./row-window.ts";
+import { countInView, type RowGeometry, rowHeightPx, scrollHeight, topOf, windowAt } from "./row-window.ts";
 import { useFollow } from "./use-follow.ts";
 import { useLogSearch } from "./use-log-search.ts";
+import { useRowScroll } from "./use-row-scroll.ts";
 import "./logs.css";
 
 const leastHeightPx = 120;
@@ -42,7 +36,7 @@ interface LogViewProps {
   isEndLost: boolean;
   /** The line that the address names, as `1:42`. */
   linked: string | undefined;
-  onLink: (place: string) => void;
+  onLink: (place: string | undefined) => void;
 }
 
 /** The logs of one attempt, in full: read as far as they are looked at. */
@@ -61,9 +55,9 @@ export function LogView({ job, task, attempt, sections, isRunning, isEndLost, li
   const shifted = useRef<HTMLDivElement>(null);
   const { rows } = model;
   const [isAtEnd, setAtEnd] = useState(isRunning && linked === undefined);
-  const [showsTimes, setShowsTimes] = useState(false);
-  const [wraps, setWraps] = useState(false);
-  const { topPx, heightPx } = useScrollPlace(scroller);
+  const [showsTimes, setShowsTimes] = useKept("log.times");
+  const [wraps, setWraps] = useKept("log.wrap");
+  const { topPx, heightPx } = useRowScroll(scroller, shifted, rows, wraps);
   const geometry: RowGeometry = { rows, heightPx, wraps };
   const view = windowAt(topPx, geometry);
   // Wrapped rows may need more room than there is: at the end the last of them are drawn, and stand at the bottom.
@@ -113,19 +107,38 @@ export function LogView({ job, task, attempt, sections, isRunning, isEndLost, li
     if (movedPx < -1 && !isAtBottom) setAtEnd(false);
     if (movedPx > 1 && isAtBottom && isRunning && !wraps) setAtEnd(true);
   };
+  /** A line that was pointed at is in view; the view stays as it is. */
+  const pointedAt = useRef<string>(undefined);
+  const latest = useRef({ linked, onLink });
+  latest.current = { linked, onLink };
   // biome-ignore lint/correctness/useExhaustiveDependencies: once for each link
   useEffect(() => {
-    const place = parseLink(linked);
-    if (place) goTo(place.key, place.line);
+    const lines = parseLink(linked);
+    if (lines && linked !== pointedAt.current) goTo(lines.key, lines.first);
   }, [linked]);
 
-  const search = useLogSearch(model, place, goTo);
-  const current = search.current ?? parseLink(linked);
+  const findTop = () => {
+    const top = model.locate(Math.ceil(topPx === 0 ? first : view.first + view.part));
+    return top && { key: top.section.key, line: top.line ?? 0 };
+  };
+  const search = useLogSearch(model, place, { findTop, goTo });
+  const found = search.current;
+  const marked = found ? { key: found.key, first: found.line, last: found.line } : parseLink(linked);
+  const point = useCallback((key: string, line: number, toExtend: boolean) => {
+    pointedAt.current = formatLink(extendLink(parseLink(latest.current.linked), key, line, toExtend));
+    latest.current.onLink(pointedAt.current);
+  }, []);
+  const link = (to: string | undefined) => {
+    pointedAt.current = to;
+    if (to === undefined) search.forget();
+    onLink(to);
+  };
   return (
     <section className="log" aria-label="Log">
       <div className="log-bar">
         <SearchField search={search} />
         <span className="grow" />
+        {marked ? <LinkedChip lines={marked} onLink={link} /> : null}
         <Toggle label="Times" pressed={showsTimes} onToggle={setShowsTimes} />
         <Toggle label="Wrap" pressed={wraps} onToggle={setWraps} />
         <Button onClick={() => setAtEnd(true)} aria-pressed={isAtEnd}>
@@ -163,16 +176,16 @@ export function LogView({ job, task, attempt, sections, isRunning, isEndLost, li
                     onFold={(folded) => model.fold(section.key, folded)}
                   />
                 ) : (
-                  <Line
+                  <LogLine
                     key={`${section.key}:${line}`}
                     attempt={attempt}
-                    place={`${section.key}:${line + 1}`}
+                    logKey={section.key}
+                    number={line}
                     line={model.lineAt(section, line)}
-                    number={line + 1}
                     showsTime={showsTimes}
-                    isCurrent={current?.key === section.key && current.line === line}
-                    find={search.wanted}
-                    onLink={onLink}
+                    isMarked={marked?.key === section.key && marked.first <= line && line <= marked.last}
+                    finder={search.finder}
+                    onPoint={point}
                   />
                 ),
               )}
@@ -197,126 +210,4 @@ function useShift(
     const shiftPx = isBottomUp ? Math.min(0, heightPx - element.offsetHeight) : -part * firstPx;
     element.style.setProperty("--shift", `${shiftPx}px`);
   });
-}
-
-/** A link names a log and a line as people count them, from 1. */
-function parseLink(linked: string | undefined): { key: string; line: number } | undefined {
-  const match = /^([\w-]+):(\d+)$/.exec(linked ?? "");
-  return match ? { key: match[1] ?? "", line: Number(match[2]) - 1 } : undefined;
-}
-
-function Toggle(props: { label: string; pressed: boolean; onToggle: (pressed: boolean) => void }) {
-  return (
-    <Button aria-pressed={props.pressed} onClick={() => props.onToggle(!props.pressed)}>
-      {props.label}
-    </Button>
-  );
-}
-
-function SearchField({ search }: { search: ReturnType<typeof useLogSearch> }) {
-  const onKey = (event: KeyboardEvent) => {
-    if (event.key !== "Enter") return;
-    event.preventDefault();
-    search.go(event.shiftKey ? -1 : 1);
-  };
-  return (
-    <search className="log-search">
-      <input
-        data-search
-        type="search"
-        placeholder="Search the log"
-        aria-label="Search the log"
-        value={search.text}
-        onChange={({ target }) => search.setText(target.value)}
-        onKeyDown={onKey}
-      />
-      <Button aria-label="Previous match" disabled={search.count === 0} onClick={() => search.go(-1)}>
-        ↑
-      </Button>
-      <Button aria-label="Next match" disabled={search.count === 0} onClick={() => search.go(1)}>
-        ↓
-      </Button>
-      <span className="dim number" role="status">
-        {search.says}
-      </span>
-    </search>
-  );
-}
-
-function Downloads({ job, task, attempt, sections }: Pick<LogViewProps, "job" | "task" | "attempt" | "sections">) {
-  const path = `/v1/jobs/${encodeURIComponent(job)}/tasks/${encodeURIComponent(task)}/logs`;
-  const written = sections.filter(({ lines }) => lines > 0);
-  if (written.length === 0) return null;
-  return (
-    <details className="log-downloads">
-      <summary className="button">Download</summary>
-      <ul>
-        {written.map(({ key, title, choice }) => {
-          const query = new URLSearchParams({ attempt: String(attempt), format: "text" });
-          if (choice.step !== undefined) query.set("step", String(choice.step));
-          if (choice.service !== undefined) query.set("service", choice.service);
-          return (
-            <li key={key}>
-              <a href={`${path}?${query}`} download>
-                {title}
-              </a>
-            </li>
-          );
-        })}
-      </ul>
-    </details>
-  );
-}
-
-function SectionHead({ section, onFold }: { section: LogSection; onFold: (folded: boolean) => void }) {
-  return (
-    <button
-      type="button"
-      className="log-head"
-      aria-expanded={!section.folded}
-      style={{ height: rowHeightPx }}
-      onClick={() => onFold(!section.folded)}
-    >
-      <span aria-hidden="true">{section.folded ? "▸" : "▾"}</span> {section.title}
-      <span className="dim">
-        {" "}
-        {[section.lines === 0 ? "printed nothing" : plural(section.lines, "line"), ...section.notes].join(", ")}
-      </span>
-    </button>
-  );
-}
-
-interface LineProps {
-  attempt: number;
-  place: string;
-  line: ApiLogLine | undefined;
-  number: number;
-  showsTime: boolean;
-  isCurrent: boolean;
-  find: string;
-  onLink: (place: string) => void;
-}
-
-function Line({ attempt, place, line, number, showsTime, isCurrent, find, onLink }: LineProps) {
-  const classes = ["log-line", isCurrent ? "log-current" : "", line?.stream === "stderr" ? "log-stderr" : ""];
-  return (
-    <div className={classes.join(" ")}>
-      <a
-        className="log-number"
-        href={`?attempt=${attempt}&line=${place}`}
-        onClick={(event) => {
-          event.preventDefault();
-          onLink(place);
-        }}
-      >
-        {number}
-      </a>
-      {showsTime && line ? (
-        <time className="log-time" dateTime={line.at} title={line.at}>
-          {new Date(line.at).toLocaleTimeString("sv-SE")}
-        </time>
-      ) : null}
-      <span className="log-text">{line ? <LogText text={line.text} find={find} /> : " "}</span>
-    </div>
-  );
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { rowHeightPx, scrollHeight, topOf, windowAt } from "./row-window.ts";
+import { isScaled, moveTop, rowHeightPx, scrollHeight, topOf, windowAt } from "./row-window.ts";
 
 describe("the part of a list of rows that is in view", () => {
   const end = (geometry: Parameters<typeof scrollHeight>[0]) => scrollHeight(geometry) - geometry.heightPx;
@@ -22,5 +22,20 @@ describe("the part of a list of rows that is in view", () => {
     expect(scrollHeight(geometry)).toBe(600);
     expect(windowAt(0, geometry)).toEqual({ first: 0, part: 0, count: 3 });
     expect(windowAt(0, { ...geometry, rows: 0 }).count).toBe(0);
+  });
+
+  it("moves by what is seen where the bar is too coarse for it", () => {
+    const long = { rows: 2_000_000, heightPx: 600, wraps: false };
+    expect(isScaled(long)).toBe(true);
+    expect(isScaled({ ...long, rows: 100_000 })).toBe(false);
+    const start = topOf(1_000, long, "top");
+    const moved = windowAt(moveTop(start, 5 * rowHeightPx, long, []), long);
+    expect(moved.first + moved.part).toBeCloseTo(1_005, 3);
+    expect(moveTop(start, -1e12, long, [])).toBe(0);
+    expect(moveTop(start, 1e12, long, [])).toBe(end(long));
+    const wrapped = { rows: 100, heightPx: 600, wraps: true };
+    // Through the second half of a row of 400 pixels, one of 20, and half of one of 100.
+    const place = windowAt(moveTop(topOf(10, wrapped, "top") + 10, 200 + 20 + 50, wrapped, [400, 20, 100]), wrapped);
+    expect(place.first + place.part).toBeCloseTo(12.5, 3);
   });
 });

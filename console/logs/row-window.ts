@@ -1,5 +1,3 @@
-import { type RefObject, useEffect, useState } from "react";
-
 /** The height of a row of text; a wrapped one is a multiple of it. */
 export const rowHeightPx = 20;
 /** Browsers draw nothing beyond some tens of millions of pixels; longer lists move more than a row a step. */
@@ -55,21 +53,35 @@ export function countInView(heightPx: number): number {
   return Math.ceil(heightPx / rowHeightPx) + overscanRows;
 }
 
-/** Where a scroller is, and its height. */
-export function useScrollPlace(scroller: RefObject<HTMLElement | null>): { topPx: number; heightPx: number } {
-  const [place, setPlace] = useState({ topPx: 0, heightPx: 0 });
-  useEffect(() => {
-    const element = scroller.current;
-    if (!element) return;
-    const look = () => setPlace({ topPx: element.scrollTop, heightPx: element.clientHeight });
-    look();
-    const observer = new ResizeObserver(look);
-    observer.observe(element);
-    element.addEventListener("scroll", look, { passive: true });
-    return () => {
-      observer.disconnect();
-      element.removeEventListener("scroll", look);
-    };
-  }, [scroller]);
-  return place;
+/** Whether the bar moves by anything but the rows that it passes: then a wheel or a key would pass over text. */
+export function isScaled(geometry: RowGeometry): boolean {
+  return geometry.wraps || lastTop(geometry) * rowHeightPx > maxScrollPx;
+}
+
+/** Where the bar has to be so that the rows move by so many pixels; `heights` are those of the rows from the first on. */
+export function moveTop(topPx: number, byPx: number, geometry: RowGeometry, heights: readonly number[]): number {
+  const last = lastTop(geometry);
+  if (last === 0) return 0;
+  const rangePx = scrollHeight(geometry) - geometry.heightPx;
+  const { part } = windowAt(topPx, geometry);
+  const moved = topPx + (passRows(byPx, part, geometry.wraps ? heights : []) / last) * rangePx;
+  return Math.max(0, Math.min(rangePx, moved));
+}
+
+/** How many rows lie within so many pixels of the place in the first row where its `part` is scrolled out. */
+function passRows(byPx: number, part: number, heights: readonly number[]): number {
+  const [firstPx = rowHeightPx] = heights;
+  let restPx = part * firstPx + byPx;
+  if (restPx < 0) {
+    // Those above have not been measured: they are taken to be like those below.
+    const typicalPx = heights.reduce((sum, height) => sum + height, 0) / heights.length || rowHeightPx;
+    return restPx / typicalPx - part;
+  }
+  let row = 0;
+  for (const heightPx of heights) {
+    if (restPx < heightPx) return row + restPx / heightPx - part;
+    restPx -= heightPx;
+    row++;
+  }
+  return row + restPx / rowHeightPx - part;
 }

@@ -3,7 +3,7 @@ import { useMemo } from "react";
 import type { Attempt, JobSpecAnswer, Task } from "../../shared/api/schemas.ts";
 import { formatBytes, formatDuration } from "../../shared/domain/format.ts";
 import { api } from "../api/client.ts";
-import type { LogSection } from "../logs/log-model.ts";
+import { type LogSection, logKey } from "../logs/log-model.ts";
 
 /** The logs of an attempt as far as they are known. */
 interface LogSections {
@@ -53,7 +53,7 @@ async function readLengths(
   const lengths = new Map<string, number>();
   for (const choice of choices) {
     const { lines } = await api.readLog(task.job, task.task, { attempt, ...choice, tail: 1 }, { signal });
-    lengths.set(choice.service ?? String(choice.step), (lines.at(-1)?.line ?? -1) + 1);
+    lengths.set(logKey(choice), (lines.at(-1)?.line ?? -1) + 1);
   }
   return lengths;
 }
@@ -63,10 +63,10 @@ function listSections({ spec }: JobSpecAnswer, record: Attempt, lengths: Readonl
   const steps = spec.steps.map((step, index): LogSection => {
     const summary = record.logs?.find((log) => log.step === index + 1);
     return {
-      key: String(index + 1),
+      key: logKey({ step: index + 1 }),
       title: `Step ${index + 1}: ${step.name}`,
       choice: { step: index + 1 },
-      lines: summary?.lines ?? lengths.get(String(index + 1)) ?? 0,
+      lines: summary?.lines ?? lengths.get(logKey({ step: index + 1 })) ?? 0,
       folded: record.endedAt !== undefined && index + 1 !== last,
       notes: [...describeStep(record, index + 1), ...describeDropped(summary?.droppedBytes)],
     };
@@ -74,10 +74,10 @@ function listSections({ spec }: JobSpecAnswer, record: Attempt, lengths: Readonl
   const services = Object.keys(spec.services).map((service): LogSection => {
     const summary = record.logs?.find((log) => log.service === service);
     return {
-      key: service,
+      key: logKey({ service }),
       title: `Service ${service}`,
       choice: { service },
-      lines: summary?.lines ?? lengths.get(service) ?? 0,
+      lines: summary?.lines ?? lengths.get(logKey({ service })) ?? 0,
       folded: true,
       notes: describeDropped(summary?.droppedBytes),
     };
