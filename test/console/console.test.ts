@@ -139,6 +139,7 @@ describe.skipIf(executable === undefined)("the console", () => {
     await page.keyboard.press("?");
     await page.getByRole("dialog").getByText("Keyboard").waitFor();
     await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
     await page.keyboard.press("g");
     await page.keyboard.press("j");
     await page.getByRole("link", { name: "long" }).waitFor();
