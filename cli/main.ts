@@ -12,6 +12,7 @@ const runtime: Runtime = {
   get stdin() {
     return process.stdin;
   },
+  stdoutStream: process.stdout,
   stderrStream: process.stderr,
   openOutputs: (colorFlag) => ({
     out: createOutput(process.stdout, decideColor(process.stdout, process.env, colorFlag)),
@@ -24,6 +25,12 @@ const runtime: Runtime = {
       for (const signal of interruptSignals) process.off(signal, onSignal);
     };
   },
+  onSignal: (signal, listener) => {
+    const onSignal = (): void => listener();
+    process.on(signal, onSignal);
+    return () => process.off(signal, onSignal);
+  },
+  suspend: () => process.kill(0, "SIGTSTP"),
 };
 
 const exitCode = await runCli(process.argv.slice(2), runtime);

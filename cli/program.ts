@@ -100,6 +100,10 @@ function addJobCommands(program: Command, act: Act): void {
     .option("-a, --all", "list all there are")
     .action((options) => act(async (context) => (await import("./commands/ps.ts")).ps(context, options)));
   program
+    .command("top")
+    .description("pools, workers and jobs on the whole terminal, as they change")
+    .action(() => act(async (context) => (await import("./commands/top.ts")).top(context)));
+  program
     .command("show <job> [task]")
     .description("everything about a job, or one of its tasks")
     .addOption(new Option("-s, --status <status>", "only tasks in this state").choices(taskStates))

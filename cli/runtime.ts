@@ -7,10 +7,15 @@ export interface Runtime {
   now(): number;
   /** Where values are typed or piped in. */
   readonly stdin: NodeJS.ReadStream;
-  /** The stream under stderr's output, for the live view. */
+  /** The streams under the outputs, for what draws in place. */
+  readonly stdoutStream: NodeJS.WriteStream;
   readonly stderrStream: NodeJS.WriteStream;
   /** Opens the two streams; colours are forbidden by `--no-color`. */
   openOutputs(colorFlag: boolean): { out: Output; err: Output };
   /** Calls the listener at each Ctrl-C (or SIGTERM) until the returned function is called; without one it ends the process. */
   onInterrupt(listener: () => void): () => void;
+  /** Calls the listener at each such signal, or as the process exits, until the returned function is called. */
+  onSignal(signal: "SIGHUP" | "SIGTSTP" | "SIGCONT" | "exit", listener: () => void): () => void;
+  /** Stops the process and those started with it, as Ctrl-Z does; it goes on with SIGCONT. */
+  suspend(): void;
 }

@@ -5,6 +5,7 @@ import { formatAge, formatLocalTime, plural } from "../../shared/domain/format.t
 import type { PoolState } from "../../shared/domain/pool-state.ts";
 import { type Context, withInterrupt } from "../context.ts";
 import { exitCodes } from "../errors.ts";
+import { describePoolNotes, poolColors } from "../show/fleet-notes.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import type { StyleName } from "../terminal/style.ts";
 import { type Cell, type Column, renderTable } from "../terminal/table.ts";
@@ -73,14 +74,6 @@ export function forgetPool(context: Context, pool: string, { apply = false }: { 
   });
 }
 
-const poolColors: Readonly<Record<PoolState, StyleName>> = {
-  alive: "green",
-  degraded: "yellow",
-  scaled_down: "dim",
-  crashed: "red",
-  unknown: "dim",
-};
-
 const columns: readonly Column[] = [
   { heading: "POOL", shrinkTo: 8 },
   { heading: "STATE" },
@@ -108,17 +101,8 @@ function poolRow(pool: Pool, nowMs: number): Cell[] {
     { text: `${pool.slots - pool.slotsFree}/${pool.slots}` },
     { text: String(pool.held) },
     { text: pool.lastSeenAt === undefined ? "never" : formatAge(nowMs - Date.parse(pool.lastSeenAt)), style: "dim" },
-    { text: oneLine(describeNotes(pool, nowMs)), style: "dim" },
+    { text: describePoolNotes(pool, nowMs), style: "dim" },
   ];
-}
-
-function describeNotes({ configured, losses, more }: Pool, nowMs: number): string {
-  const open = losses.filter(({ replaced }) => !replaced);
-  const last = losses.at(-1);
-  const lost = last && `${last.workerId} was lost ${formatAge(nowMs - Date.parse(last.at))}`;
-  const others = open.length > 1 ? ` (${open.length} without another in their place)` : "";
-  const notes = [lost && `${lost}${others}`, configured ? undefined : "not configured", more ? "and more" : undefined];
-  return notes.filter(Boolean).join("; ");
 }
 
 const toneStyles: Readonly<Record<FleetEventTone, StyleName | undefined>> = {

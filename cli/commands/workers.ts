@@ -1,10 +1,9 @@
 import type { Worker } from "../../shared/api/schemas.ts";
 import { formatAge, formatBytes, formatNumber, plural } from "../../shared/domain/format.ts";
-import type { WorkerState } from "../../shared/domain/worker-state.ts";
 import { type Context, withInterrupt } from "../context.ts";
 import { exitCodes } from "../errors.ts";
+import { describeWorkerNotes, workerColors } from "../show/fleet-notes.ts";
 import { oneLine } from "../terminal/one-line.ts";
-import type { StyleName } from "../terminal/style.ts";
 import { type Cell, type Column, renderTable } from "../terminal/table.ts";
 
 /** Options of `sluice workers`. */
@@ -53,15 +52,6 @@ function askWorkers(
   });
 }
 
-/** What a worker's state looks like. */
-const workerColors: Readonly<Record<WorkerState, StyleName>> = {
-  starting: "dim",
-  alive: "green",
-  draining: "yellow",
-  lost: "red",
-  stopped: "dim",
-};
-
 const columns: readonly Column[] = [
   { heading: "WORKER", shrinkTo: 10 },
   { heading: "POOL", shrinkTo: 8 },
@@ -101,26 +91,6 @@ function workerRow(worker: Worker, nowMs: number): Cell[] {
     ofUse(({ diskBytes: { free } }) => formatBytes(free)),
     { text: oneLine(worker.build === undefined ? worker.version : `${worker.version} (${worker.build})`) },
     { text: formatAge(nowMs - Date.parse(worker.lastSeenAt)), style: "dim" },
-    { text: describeNotes(worker, nowMs), style: "dim" },
+    { text: describeWorkerNotes(worker, nowMs), style: "dim" },
   ];
-}
-
-/** What is unusual about a worker. */
-function describeNotes(worker: Worker, nowMs: number): string {
-  const ago = (iso: string) => formatAge(nowMs - Date.parse(iso));
-  const { health, drainingSince, drainCause, drainRequestedAt, drainRequestedBy, abandoned = 0 } = worker;
-  const notes: string[] = [];
-  if (worker.instanceId !== undefined) notes.push(worker.instanceId);
-  if (drainingSince !== undefined && worker.state !== "stopped") {
-    const why = drainCause?.detail ?? drainCause?.kind;
-    notes.push(`draining since ${ago(drainingSince)}${why === undefined ? "" : ` (${why})`}`);
-  } else if (drainRequestedAt !== undefined && worker.state !== "stopped") {
-    notes.push(`asked to drain ${ago(drainRequestedAt)}${drainRequestedBy ? ` by ${drainRequestedBy}` : ""}`);
-  }
-  if (health !== undefined && health.state !== "healthy") {
-    const attempt = health.attempt === undefined ? "" : ` (attempt ${health.attempt})`;
-    notes.push(`${health.state.replaceAll("_", " ")}${attempt}${health.detail ? `: ${health.detail}` : ""}`);
-  }
-  if (abandoned > 0) notes.push(`left ${plural(abandoned, "attempt")} behind`);
-  return oneLine(notes.join("; "));
 }

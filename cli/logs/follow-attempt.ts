@@ -18,6 +18,8 @@ export interface FollowAttemptOptions {
   isOver: () => boolean | Promise<boolean>;
   onLine: (line: ApiLogLine) => void;
   onStatus?: (status: StreamStatus) => void;
+  /** How long the control plane may be away; as long as a stream waits for it if nothing is said. */
+  giveUpAfterMs?: number | undefined;
   /** How often `isOver` is asked, in milliseconds. */
   checkMs?: number;
 }
@@ -30,7 +32,7 @@ class LogIsOver extends Error {}
  * without one), it ends once the attempt is over and nothing more has come for a while, with one last look.
  */
 export async function followAttempt(api: ApiClient, options: FollowAttemptOptions): Promise<void> {
-  const { job, task, attempt, step, service, tail, since, signal, onLine, checkMs = 5_000 } = options;
+  const { job, task, attempt, step, service, tail, since, signal, onLine, giveUpAfterMs, checkMs = 5_000 } = options;
   const over = new AbortController();
   let { cursor } = options;
   const choice = { attempt, step, service };
@@ -50,7 +52,8 @@ export async function followAttempt(api: ApiClient, options: FollowAttemptOption
   const giveUp = (error: unknown) => isPassingAbsence(error) || over.abort(error);
   const timer = setInterval(() => check().catch(giveUp), checkMs);
   try {
-    const follow = { signal: AbortSignal.any([signal, over.signal]), onStatus: options.onStatus };
+    const patience = giveUpAfterMs === undefined ? {} : { giveUpAfterMs };
+    const follow = { signal: AbortSignal.any([signal, over.signal]), onStatus: options.onStatus, patience };
     for await (const followed of api.followLog(job, task, { ...choice, ...startOf() }, follow)) {
       onLine(followed.line);
       cursor = followed.cursor ?? cursor;
@@ -59,7 +62,11 @@ export async function followAttempt(api: ApiClient, options: FollowAttemptOption
   } catch (error) {
     if (!(error instanceof LogIsOver)) throw error;
     for (let query: LogQuery & PageQuery = startOf(), isLast = false; !isLast; ) {
-      const page = await outlast(() => api.readLog(job, task, { ...choice, ...query }, { signal }), signal);
+      const page = await outlast(
+        () => api.readLog(job, task, { ...choice, ...query }, { signal }),
+        signal,
+        giveUpAfterMs,
+      );
       page.lines.forEach(onLine);
       query = { cursor: page.cursor };
       isLast = page.complete || page.lines.length === 0;

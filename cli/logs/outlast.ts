@@ -9,14 +9,18 @@ export function isPassingAbsence(error: unknown): boolean {
   return error instanceof ConnectionError || (error instanceof ApiError && error.status >= 500);
 }
 
-/** Asks again through an absence of the control plane, for as long as a stream would wait for it. */
-export async function outlast<T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
+/** Asks again through an absence of the control plane, for as long as a stream would wait for it if nothing else is said. */
+export async function outlast<T>(
+  ask: () => Promise<T>,
+  signal: AbortSignal,
+  giveUpAfterMs = defaultPatience.giveUpAfterMs,
+): Promise<T> {
   const startedAtMs = performance.now();
   for (;;) {
     try {
       return await ask();
     } catch (error) {
-      if (!isPassingAbsence(error) || performance.now() - startedAtMs > defaultPatience.giveUpAfterMs) throw error;
+      if (!isPassingAbsence(error) || performance.now() - startedAtMs > giveUpAfterMs) throw error;
       await delay(againMs, undefined, { signal });
     }
   }

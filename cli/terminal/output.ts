@@ -30,8 +30,8 @@ export interface OutputStream {
 export function createOutput(stream: OutputStream, useColor: boolean): Output {
   let closed = false;
   stream.on("error", (error) => {
-    // A reader that went away is no fault of the command; how it ends is told by the exit code.
-    if (error.code !== "EPIPE") throw error;
+    // A reader or a terminal that went away is no fault of the command; how it ends is told by the exit code.
+    if (error.code !== "EPIPE" && !(error.code === "EIO" && stream.isTTY === true)) throw error;
     closed = true;
     release();
   });

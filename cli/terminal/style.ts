@@ -1,7 +1,7 @@
 import { styleText } from "node:util";
 
 /** What text can look like; meaning is never carried by it alone. */
-export type StyleName = "bold" | "dim" | "red" | "green" | "yellow" | "blue" | "magenta" | "cyan";
+export type StyleName = "bold" | "dim" | "inverse" | "red" | "green" | "yellow" | "blue" | "magenta" | "cyan";
 
 /** Dresses a text for a stream, or leaves it alone where the stream shows no colours. */
 export type Style = (names: StyleName | readonly StyleName[], text: string) => string;

@@ -1,0 +1,24 @@
+import type { StreamStatus } from "../../shared/api-client/index.ts";
+
+/** Streams are replaced from time to time; contact that is lost for longer makes what is shown out of date. */
+export const staleMs = 2_500;
+
+/** Whether what a stream tells is up to date. */
+export class Contact {
+  readonly #now: () => number;
+  #lostSinceMs: number | undefined;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** Since when there is none. */
+  get lostSinceMs(): number | undefined {
+    return this.#lostSinceMs;
+  }
+
+  readonly note = ({ status }: Pick<StreamStatus, "status">): void => {
+    if (status === "connected") this.#lostSinceMs = undefined;
+    else this.#lostSinceMs ??= this.#now();
+  };
+}

@@ -1,0 +1,160 @@
+import type { Task } from "../../shared/api/schemas.ts";
+import { sleep } from "../../shared/api-client/backoff.ts";
+import type { ApiClient } from "../../shared/api-client/index.ts";
+import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
+import { explainError } from "../errors.ts";
+import { followAttempt } from "../logs/follow-attempt.ts";
+import { outlast } from "../logs/outlast.ts";
+import { Contact } from "./contact.ts";
+import { LogBuffer } from "./log-buffer.ts";
+
+/** Lines that are read at the beginning, and each time somebody goes before the first. */
+const firstLines = 2_000;
+const earlierLines = 1_000;
+/** How often a task that has not started yet, and one that has ended (it may be run again), is looked at. */
+const waitMs = 1_000;
+const endedLookMs = 10_000;
+const forEver = Number.POSITIVE_INFINITY;
+
+/** Where the log of a task stands: `failed` = it cannot be read, see `failure`. */
+export type LogState = "loading" | "waiting" | "following" | "ended" | "failed";
+
+/** What a log is followed with. */
+export interface LogFeedOptions {
+  api: ApiClient;
+  job: string;
+  task: string;
+  now(): number;
+  onChange(): void;
+}
+
+/** The log of a task, its newest attempt first from near its end and then as it comes; further attempts follow it. */
+export class LogFeed {
+  readonly #options: LogFeedOptions;
+  readonly #run = new AbortController();
+  readonly contact: Contact;
+  readonly buffer = new LogBuffer();
+  state: LogState = "loading";
+  failure = "";
+  /** As it was looked at last. */
+  task: Task | undefined;
+  #wake: (() => void) | undefined;
+  #isReadingEarlier = false;
+
+  constructor(options: LogFeedOptions) {
+    this.#options = options;
+    this.contact = new Contact(options.now);
+    this.#follow(this.#run.signal).catch((error: unknown) => this.#fail(error));
+  }
+
+  close(): void {
+    this.#run.abort();
+  }
+
+  /** Looks at the task at once, such as after somebody had it run again. */
+  lookAgain(): void {
+    this.#wake?.();
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    const { api, job, task: name } = this.#options;
+    for (let shown = 0; ; ) {
+      const task = await outlast(() => api.getTask(job, name, { signal }), signal, forEver);
+      this.task = task;
+      if (task.attempt > shown) {
+        shown = task.attempt;
+        this.#set("following");
+        await this.#followAttempt(shown, signal);
+        continue;
+      }
+      const hasEnded = isTerminalTaskState(task.status);
+      this.#set(hasEnded ? "ended" : "waiting");
+      await this.#pause(hasEnded ? endedLookMs : waitMs, signal);
+    }
+  }
+
+  async #followAttempt(attempt: number, signal: AbortSignal): Promise<void> {
+    const { api, job, task, onChange } = this.#options;
+    await followAttempt(api, {
+      job,
+      task,
+      attempt,
+      signal,
+      tail: firstLines,
+      giveUpAfterMs: forEver,
+      onStatus: this.contact.note,
+      isOver: async () => {
+        const now = await api.getTask(job, task, { signal });
+        return isTerminalTaskState(now.status) || now.attempt > attempt || now.status === "queued";
+      },
+      onLine: (line) => {
+        this.buffer.push(attempt, line);
+        onChange();
+      },
+    });
+  }
+
+  /** Reads what is before the first line, where there is anything and room for it. */
+  readEarlier(): void {
+    const { first, isFull } = this.buffer;
+    if (this.#isReadingEarlier || isFull || first?.step === undefined) return;
+    const { attempt, step, line } = first;
+    if (line === 0 && step === 1) return;
+    this.#isReadingEarlier = true;
+    this.#readBefore({ attempt, step, line }, this.#run.signal).then(
+      () => {
+        this.#isReadingEarlier = false;
+        this.#options.onChange();
+      },
+      (error: unknown) => {
+        this.#isReadingEarlier = false;
+        // What is there stays; the next try may do better.
+        if (!this.#run.signal.aborted) this.failure = explainError(error).message;
+      },
+    );
+  }
+
+  async #readBefore(
+    { attempt, step, line }: { attempt: number; step: number; line: number },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { api, job, task } = this.#options;
+    if (line === 0) {
+      const page = await api.readLog(job, task, { attempt, step: step - 1, tail: earlierLines }, { signal });
+      return this.buffer.unshift(attempt, page.lines);
+    }
+    const lines = `${Math.max(0, line - earlierLines)}-${line - 1}`;
+    const read = [];
+    for (let cursor: string | undefined; ; ) {
+      const page = await api.readLog(job, task, { attempt, step, lines, cursor }, { signal });
+      read.push(...page.lines);
+      const last = page.lines.at(-1);
+      if (last === undefined || last.line >= line - 1 || page.cursor === cursor) break;
+      cursor = page.cursor;
+    }
+    this.buffer.unshift(attempt, read);
+  }
+
+  async #pause(ms: number, signal: AbortSignal): Promise<void> {
+    const woken = new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    const rest = new AbortController();
+    try {
+      await Promise.race([woken, sleep(ms, AbortSignal.any([signal, rest.signal]))]);
+    } finally {
+      rest.abort();
+    }
+  }
+
+  #set(state: LogState): void {
+    this.state = state;
+    this.#options.onChange();
+  }
+
+  #fail(error: unknown): void {
+    if (this.#run.signal.aborted) return;
+    this.failure = explainError(error).message;
+    this.#set("failed");
+  }
+}
