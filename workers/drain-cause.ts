@@ -12,6 +12,11 @@ export type DrainCause =
   | { kind: "unhealthy"; detail: string }
   | { kind: "outdated"; detail: string };
 
+/** Whether who began a drain for this cause may take it back; whatever else ends a worker goes on wanting that. */
+export function isRevocable({ kind }: DrainCause): boolean {
+  return kind === "requested";
+}
+
 /** The cause as a clause: what happens to the worker. */
 export function describeDrain(cause: DrainCause): string {
   switch (cause.kind) {

@@ -22,8 +22,8 @@ interface Appointment {
 }
 
 /**
- * The moments of a drain as signals: whoever must end by then holds one from the worker's start. They are set when a
- * drain begins; set again, they come earlier or as they would have.
+ * The moments of a drain as signals: whoever must end by then holds one from its own start. They are set when a drain
+ * begins; set again, they come earlier or as they would have. A drain that is undone resets them.
  */
 export class DrainClock {
   readonly #nowMs: () => number;
@@ -60,6 +60,17 @@ export class DrainClock {
   stop(): void {
     for (const { timer } of this.#appointments.values()) clearTimeout(timer);
     this.#appointments.clear();
+  }
+
+  /**
+   * Makes ready for another drain. A signal whose moment has come stays aborted for whoever holds it, and who begins now
+   * gets another; one whose moment has not come is the same for both, so that the next drain ends what is left of this.
+   */
+  reset(): void {
+    this.stop();
+    for (const [moment, { signal }] of this.#controllers) {
+      if (signal.aborted) this.#controllers.set(moment, new AbortController());
+    }
   }
 
   #bringForward(moment: DrainMoment, inMs: number): void {

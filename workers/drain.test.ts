@@ -10,6 +10,7 @@ const requested: DrainCause = { kind: "requested" };
 const signal: DrainCause = { kind: "signal", signal: "SIGTERM" };
 const never = () => new Promise<never>(() => undefined);
 const done = () => Promise.resolve(undefined);
+const gone = () => Promise.resolve(false);
 
 function setUp(cause: DrainCause, parts: Partial<DrainedWorker> = {}) {
   const nowMs = () => performance.now();
@@ -17,14 +18,17 @@ function setUp(cause: DrainCause, parts: Partial<DrainedWorker> = {}) {
   const lines: { message: string; phases?: PhaseRow[]; ms?: number }[] = [];
   const log = createLogger("test", { level: "info", destination: { write: (line) => lines.push(JSON.parse(line)) } });
   const giveBack = vi.fn();
+  const goOn = vi.fn();
+  const remove = vi.fn(done);
   const worker: DrainedWorker = {
     stopIntake: done,
     untilIdle: done,
     giveBack,
     settleMessages: done,
     cleanUp: done,
-    removals: () => [["workspaces", done]],
-    sayFarewell: done,
+    removals: () => [["workspaces", remove]],
+    sayFarewell: gone,
+    goOn,
     ...parts,
   };
   const drain = new Drain(cause, { worker, times, clock, phases: new DrainPhases(nowMs), nowMs, log });
@@ -32,7 +36,15 @@ function setUp(cause: DrainCause, parts: Partial<DrainedWorker> = {}) {
     Object.fromEntries(
       (lines.find(({ message }) => message === "stopped")?.phases ?? []).map((row) => [row.phase, row]),
     );
-  return { drain, clock, giveBack, table };
+  const begin = (anew: DrainCause) =>
+    new Drain(anew, { worker, times, clock, phases: new DrainPhases(nowMs), nowMs, log });
+  return { drain, clock, giveBack, goOn, remove, table, begin };
+}
+
+/** A promise that the test settles. */
+function gate<T = undefined>() {
+  const { promise, resolve } = Promise.withResolvers<T>();
+  return { wait: () => promise, open: resolve };
 }
 
 describe("a drain", () => {
@@ -96,30 +108,122 @@ describe("a drain", () => {
     ]);
   });
 
-  it("can be undone while tasks finish, if the control plane alone asked for it", async () => {
-    const { drain, clock, giveBack } = setUp(requested, { untilIdle: never });
-    const over = drain.run();
-    await vi.advanceTimersByTimeAsync(9_000);
-    expect(drain.undo()).toBe(true);
-    expect(await over).toBe(false);
-    await vi.advanceTimersByTimeAsync(60_000);
-    expect(giveBack).not.toHaveBeenCalled();
-    expect(clock.signal("finish").aborted).toBe(false);
+  describe.each([
+    ["while tasks finish", { untilIdle: never }, 9_000, false],
+    ["while tasks end", { untilIdle: never }, 12_000, true],
+    ["while messages are given back", { settleMessages: never }, 0, true],
+    ["while attempts are cleaned up", { cleanUp: never }, 0, true],
+    [
+      "while everything hangs",
+      { stopIntake: never, untilIdle: never, settleMessages: never, cleanUp: never },
+      24_400,
+      true,
+    ],
+  ] as const)("that was asked for is undone %s", (_name, parts, afterMs, gaveBack) => {
+    it("and the worker goes on with all it has", async () => {
+      const sayFarewell = vi.fn(gone);
+      const { drain, clock, giveBack, goOn, remove } = setUp(requested, { ...parts, sayFarewell });
+      const over = drain.run();
+      await vi.advanceTimersByTimeAsync(afterMs);
+      expect(drain.undo()).toBe(true);
+      expect(await over).toBe(false);
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(giveBack).toHaveBeenCalledTimes(gaveBack ? 1 : 0);
+      expect(goOn).toHaveBeenCalledOnce();
+      for (const final of [remove, sayFarewell]) expect(final).not.toHaveBeenCalled();
+      // Who begins now has a whole drain before it.
+      for (const moment of ["finish", "kill", "keep", "commit", "report"] as const) {
+        expect(clock.signal(moment).aborted).toBe(false);
+      }
+    });
+
+    it("and drains anew afterwards", async () => {
+      let hangs = true;
+      const hung = Object.fromEntries(Object.keys(parts).map((name) => [name, () => (hangs ? never() : done())]));
+      const { drain, remove, begin } = setUp(requested, hung);
+      const over = drain.run();
+      await vi.advanceTimersByTimeAsync(afterMs);
+      expect(drain.undo()).toBe(true);
+      expect(await over).toBe(false);
+      hangs = false;
+      expect(await begin(signal).run()).toBe(true);
+      expect(remove).toHaveBeenCalledOnce();
+    });
+
+    it("but not where a signal has joined it", async () => {
+      const { drain, goOn, remove } = setUp(requested, parts);
+      const over = drain.run();
+      await vi.advanceTimersByTimeAsync(afterMs);
+      drain.join(signal);
+      expect(drain.undo()).toBe(false);
+      await vi.advanceTimersByTimeAsync(25_000);
+      expect(await over).toBe(true);
+      expect(drain.cause).toEqual(signal);
+      expect(goOn).not.toHaveBeenCalled();
+      expect(remove).toHaveBeenCalledOnce();
+    });
   });
 
-  it.each([
-    ["a signal began it", signal, undefined, 0],
-    ["a signal joined it", requested, signal, 0],
-    ["tasks were told to end", requested, undefined, 10_000],
-  ] as const)("cannot be undone when %s", async (_name, cause, joined, afterMs) => {
-    const { drain, giveBack } = setUp(cause, { untilIdle: never });
+  it("that a signal began is not undone by whoever asked for it too", async () => {
+    const { drain } = setUp(signal, { untilIdle: never });
     const over = drain.run();
-    if (joined !== undefined) drain.join(joined);
-    await vi.advanceTimersByTimeAsync(afterMs);
+    drain.join(requested);
     expect(drain.undo()).toBe(false);
     await vi.advanceTimersByTimeAsync(25_000);
     expect(await over).toBe(true);
-    expect(giveBack).toHaveBeenCalledOnce();
+  });
+
+  it("ends what is left of one that was undone when the next one comes to it", async () => {
+    const { drain, clock, begin } = setUp(requested, { untilIdle: never });
+    const ended = clock.signal("finish");
+    const left = clock.signal("keep");
+    const over = drain.run();
+    await vi.advanceTimersByTimeAsync(12_000);
+    drain.undo();
+    await over;
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect([ended.aborted, left.aborted]).toEqual([true, false]);
+    const next = begin(signal).run();
+    await vi.advanceTimersByTimeAsync(22_500);
+    expect(left.aborted).toBe(true);
+    await vi.advanceTimersByTimeAsync(2_500);
+    expect(await next).toBe(true);
+  });
+
+  it("asks before it removes anything whether it was meant, and stays where it was not", async () => {
+    const answer = gate<boolean>();
+    const { drain, goOn, remove } = setUp(requested, { sayFarewell: answer.wait });
+    const over = drain.run();
+    await vi.advanceTimersByTimeAsync(0);
+    // The answer decides, not what an earlier heartbeat heard.
+    expect(drain.undo()).toBe(false);
+    expect([remove.mock.calls.length, goOn.mock.calls.length]).toEqual([0, 0]);
+    answer.open(true);
+    expect(await over).toBe(false);
+    expect([remove.mock.calls.length, goOn.mock.calls.length]).toEqual([0, 1]);
+  });
+
+  it("says its farewell again, for good, where a signal comes while it asks", async () => {
+    const answer = gate<boolean>();
+    const sayFarewell = vi.fn((mayStay: boolean) => (mayStay ? answer.wait() : gone()));
+    const { drain, goOn, remove } = setUp(requested, { sayFarewell });
+    const over = drain.run();
+    await vi.advanceTimersByTimeAsync(0);
+    drain.join(signal);
+    answer.open(true);
+    expect(await over).toBe(true);
+    expect(sayFarewell.mock.calls).toEqual([[true], [false]]);
+    expect([remove.mock.calls.length, goOn.mock.calls.length]).toEqual([1, 0]);
+  });
+
+  it("has no time to ask when its time is over", async () => {
+    const sayFarewell = vi.fn(gone);
+    const { drain, remove } = setUp(requested, { cleanUp: never, sayFarewell });
+    const over = drain.run();
+    await vi.advanceTimersByTimeAsync(25_000);
+    expect(await over).toBe(true);
+    expect(sayFarewell).toHaveBeenCalledExactlyOnceWith(false);
+    expect(remove).toHaveBeenCalledOnce();
   });
 
   it("is cut short by a machine that goes sooner, also while it drains, and says so to the tasks", async () => {

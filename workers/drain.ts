@@ -1,7 +1,7 @@
 import type { Reason } from "../shared/domain/reason.ts";
 import type { Logger } from "../shared/log.ts";
-import { type DrainCause, describeDrain, reasonOfDrain } from "./drain-cause.ts";
-import type { DrainClock } from "./drain-clock.ts";
+import { type DrainCause, describeDrain, isRevocable, reasonOfDrain } from "./drain-cause.ts";
+import type { DrainClock, DrainMoment } from "./drain-clock.ts";
 import type { DrainPhases } from "./drain-phases.ts";
 import { fitIntoNotice, planDrain } from "./drain-plan.ts";
 import { untilAborted } from "./retry.ts";
@@ -23,8 +23,13 @@ export interface DrainedWorker {
   cleanUp(): Promise<string | undefined>;
   /** What else is to be removed, by phase; each stands by itself. */
   removals(): [phase: string, remove: () => Promise<string | undefined>][];
-  /** The last word to the control plane: this worker has ended, and these attempts were not. */
-  sayFarewell(): Promise<void>;
+  /**
+   * The last word to the control plane: this worker has ended, and these attempts were not. With `mayStay` it holds only
+   * if nobody has taken the drain back meanwhile; true where somebody has, and the worker is not noted as ended.
+   */
+  sayFarewell(mayStay: boolean): Promise<boolean>;
+  /** Takes tasks again: the drain is undone. Attempts that were told to end go on ending. */
+  goOn(): void;
 }
 
 export interface DrainOptions {
@@ -39,15 +44,16 @@ export interface DrainOptions {
 }
 
 /**
- * One drain: `finishing ─► ending ─► over`. While tasks finish it can be undone, if nobody but the control plane asked
- * for it. It is over at its absolute deadline, whatever hangs.
+ * One drain: `finishing ─► ending ─► cleaning ─► leaving ─► over`. As long as nobody but the control plane asked for it,
+ * it can be undone until the control plane has taken the farewell: what cannot be made again is removed only then. It is
+ * over at its absolute deadline, whatever hangs.
  */
 export class Drain {
   readonly #options: DrainOptions;
   readonly #startedAtMs: number;
   readonly #causes: [DrainCause, ...DrainCause[]];
   readonly #undone = new AbortController();
-  #isEnding = false;
+  #isLeaving = false;
 
   constructor(cause: DrainCause, options: DrainOptions) {
     this.#options = options;
@@ -56,9 +62,15 @@ export class Drain {
     this.#setClock(cause);
   }
 
-  /** The cause that tells most: a machine that goes away, else what came first. */
+  /** The cause that tells most: a machine that goes away, else what came first of those that nobody takes back. */
   get cause(): DrainCause {
-    return this.#causes.find(({ kind }) => kind === "interrupted") ?? this.#causes[0];
+    const interrupted = this.#causes.find(({ kind }) => kind === "interrupted");
+    return interrupted ?? this.#causes.find((cause) => !isRevocable(cause)) ?? this.#causes[0];
+  }
+
+  /** Whether nobody but the control plane wants this worker to end. */
+  get isRevocable(): boolean {
+    return this.#causes.every(isRevocable);
   }
 
   /** Another cause while it drains: it may shorten the drain and make it final, but never begins it anew. */
@@ -70,32 +82,27 @@ export class Drain {
     this.#options.log.info({ why: describeDrain(cause) }, "draining for another cause, too");
   }
 
-  /** Takes the drain back; false where it is too late for that, or where something else wants this worker to end. */
+  /**
+   * Takes the drain back; false where something else wants this worker to end, or where it is saying its farewell: the
+   * answer to that one tells whether it stays.
+   */
   undo(): boolean {
-    if (this.#isEnding || this.#causes.some(({ kind }) => kind !== "requested")) return false;
-    this.#options.clock.stop();
-    this.#undone.abort(new Error("the drain was undone"));
+    if (this.#isLeaving || !this.isRevocable) return false;
+    this.#goOn();
     return true;
   }
 
   /** Drains. Never throws; false where it was undone. */
   async run(): Promise<boolean> {
     const { worker, clock, phases, log } = this.#options;
-    const intake = phases.run("intake", clock.signal("keep"), () => worker.stopIntake());
-    const finish = AbortSignal.any([clock.signal("finish"), this.#undone.signal]);
-    await phases.run("tasks", finish, () => worker.untilIdle());
-    if (this.#undone.signal.aborted) return false;
-    this.#isEnding = true;
+    const intake = phases.run("intake", this.#until("keep"), () => worker.stopIntake());
+    await phases.run("tasks", this.#until("finish"), () => worker.untilIdle());
+    if (this.#isUndone) return false;
     worker.giveBack(reasonOfDrain(this.cause));
     const over = intake.then(() => worker.untilIdle());
     over.catch((error: unknown) => log.error({ err: error }, "attempts could not be waited for"));
-    await untilAborted(over, clock.signal("settle")).catch(() => undefined);
-    const end = clock.signal("end");
-    await Promise.all([
-      phases.run("messages", end, () => worker.settleMessages()),
-      this.#remove(),
-      phases.run("farewell", end, () => worker.sayFarewell()),
-    ]);
+    await untilAborted(over, this.#until("settle")).catch(() => undefined);
+    if (this.#isUndone || !(await this.#leave())) return false;
     clock.stop();
     const ms = Math.round(this.#options.nowMs() - this.#startedAtMs);
     const causes = this.#causes.map(describeDrain);
@@ -103,11 +110,64 @@ export class Drain {
     return true;
   }
 
+  /** Removes everything and says farewell; false where the worker stays after all. */
+  async #leave(): Promise<boolean> {
+    const { worker, phases } = this.#options;
+    const messages = phases.run("messages", this.#until("end"), () => worker.settleMessages());
+    const cleanup = phases.run("cleanup", this.#until("settle"), () => worker.cleanUp());
+    // First what can be undone, then the word that makes it final.
+    if (this.#hasChoice) await untilAborted(Promise.all([messages, cleanup]), this.#until("settle"));
+    if (this.#isUndone) return false;
+    if (this.#hasChoice) {
+      if (!(await this.#sayFarewell(true))) {
+        await Promise.all([messages, this.#remove()]);
+        return true;
+      }
+      // Another cause may have come while the question was under way.
+      if (this.isRevocable) {
+        this.#goOn();
+        return false;
+      }
+    }
+    await Promise.all([messages, cleanup.then(() => this.#remove()), this.#sayFarewell(false)]);
+    return true;
+  }
+
+  /** A drain whose time is over has none left to ask whether it was meant. */
+  get #hasChoice(): boolean {
+    return this.isRevocable && !this.#options.clock.signal("settle").aborted;
+  }
+
+  /** Whether the worker is to stay. */
+  async #sayFarewell(mayStay: boolean): Promise<boolean> {
+    const { worker, phases } = this.#options;
+    this.#isLeaving = true;
+    let stays = false;
+    await phases.run("farewell", this.#until(mayStay ? "settle" : "end"), async () => {
+      stays = await worker.sayFarewell(mayStay);
+    });
+    return stays;
+  }
+
   async #remove(): Promise<void> {
-    const { worker, clock, phases } = this.#options;
-    await phases.run("cleanup", clock.signal("settle"), () => worker.cleanUp());
-    const end = clock.signal("end");
+    const { worker, phases } = this.#options;
+    const end = this.#until("end");
     await Promise.all(worker.removals().map(([phase, remove]) => phases.run(phase, end, remove)));
+  }
+
+  get #isUndone(): boolean {
+    return this.#undone.signal.aborted;
+  }
+
+  #goOn(): void {
+    const { worker, clock } = this.#options;
+    clock.reset();
+    this.#undone.abort(new Error("the drain was undone"));
+    worker.goOn();
+  }
+
+  #until(moment: DrainMoment): AbortSignal {
+    return AbortSignal.any([this.#options.clock.signal(moment), this.#undone.signal]);
   }
 
   #setClock(cause: DrainCause): void {

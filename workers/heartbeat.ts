@@ -11,6 +11,8 @@ export interface HeartbeatOptions {
   workerId: string;
   client: ControlPlaneClient;
   heartbeatMs: number;
+  /** From one beat to the next, asked for after each. */
+  intervalMs: () => number;
   /** A clock that only goes forward, in milliseconds. */
   nowMs: () => number;
   log: Logger;
@@ -47,8 +49,10 @@ export class HeartbeatLoop {
     this.#options = options;
   }
 
-  /** Begins with a beat at once: a worker counts as alive from its first one. */
+  /** Beats at once, and from now on in its rhythm; also where that has changed, and again after a stop. */
   start(): void {
+    this.stop();
+    this.#stopped = false;
     void this.beat();
     this.#schedule();
   }
@@ -68,27 +72,30 @@ export class HeartbeatLoop {
   }
 
   /**
-   * Sends one heartbeat now; tells whether it was answered. Its failure is no fault: the next one follows, and leases end
-   * by themselves.
+   * Sends one heartbeat now, which may tell more than others; undefined where it was not answered. That is no fault: the
+   * next one follows, and leases end by themselves.
    */
-  async beat(deadlineMs = this.#options.heartbeatMs): Promise<boolean> {
+  async beat(
+    deadlineMs = this.#options.heartbeatMs,
+    last: Pick<Heartbeat, "mayStay"> = {},
+  ): Promise<HeartbeatAnswer | undefined> {
     const { client, workerId, nowMs, log, state, slotsFree, describe } = this.#options;
     const held = [...this.#leases.values()];
     const attempts = held.map(({ attemptId, leaseToken }) => ({ attemptId, leaseToken }));
     const sentAtMs = nowMs();
     try {
-      const more = { ...describe(), number: ++this.#number };
+      const more = { ...describe(), ...last, number: ++this.#number };
       const heartbeat = { ...more, state: state(), slotsFree: slotsFree(), attempts };
       const answer = await client.beat(workerId, heartbeat, { deadlineMs });
       if (this.#failures > 0) log.info({ failures: this.#failures }, "the control plane answers heartbeats again");
       this.#failures = 0;
       this.#read(answer, sentAtMs);
-      return true;
+      return answer;
     } catch (error) {
       this.#failures++;
       log.warn({ reason: messageOf(error), failures: this.#failures }, "a heartbeat was not answered");
       if (error instanceof ControlPlaneError && error.status === 404) this.#options.onUnknown();
-      return false;
+      return undefined;
     }
   }
 
@@ -99,7 +106,7 @@ export class HeartbeatLoop {
       void this.beat();
       void this.#options.alongside();
       this.#schedule();
-    }, this.#options.heartbeatMs);
+    }, this.#options.intervalMs());
   }
 
   #read(answer: HeartbeatAnswer, sentAtMs: number): void {

@@ -12,8 +12,8 @@ export interface RegistrationOptions {
   version: string;
   build?: string | undefined;
   client: ControlPlaneClient;
-  /** Ends the waiting for a control plane that does not answer. */
-  giveUp: AbortSignal;
+  /** Ends the waiting for a control plane that does not answer; asked for at each registration. */
+  giveUp: () => AbortSignal;
   log: Logger;
 }
 
@@ -39,7 +39,8 @@ export class Registration {
 
   /** Waits for a control plane that is not there yet; undefined where the worker was told to stop before it answered. */
   async register(): Promise<WorkerSettings | undefined> {
-    const { workerId, config, client, version, build, giveUp: signal, log } = this.#options;
+    const { workerId, config, client, version, build, giveUp, log } = this.#options;
+    const signal = giveUp();
     const worker = {
       workerId,
       pool: config.pool,

@@ -40,8 +40,8 @@ export class RunningAttempts {
   readonly #attempts = new Map<string, RunningAttempt>();
   readonly #cleanups = new Set<Promise<string | undefined>>();
   readonly #work = new Set<{ phase: Phase; work: Promise<string | undefined> }>();
-  /** Attempts that have ended, and nobody could be told. */
-  readonly #unheard = new Set<string>();
+  /** Attempts that have ended, and nobody could be told: until when the control plane may take them for running ones. */
+  readonly #unheardUntilMs = new Map<string, number>();
   #phases: DrainPhases | undefined;
 
   constructor(options: RunningAttemptsOptions) {
@@ -55,7 +55,9 @@ export class RunningAttempts {
   /** The ids of attempts that the control plane takes for running ones: neither ended nor given back. */
   listOpen(): string[] {
     const open = [...this.#attempts].flatMap(([attemptId, { isSettled }]) => (isSettled ? [] : [attemptId]));
-    return [...open, ...this.#unheard];
+    const nowMs = this.#options.nowMs();
+    const unheard = [...this.#unheardUntilMs].flatMap(([attemptId, untilMs]) => (untilMs > nowMs ? [attemptId] : []));
+    return [...open, ...unheard];
   }
 
   get(attemptId: string): Attempt | undefined {
@@ -88,7 +90,7 @@ export class RunningAttempts {
     const letGo = () => heartbeats.remove(lease);
     const settle = (fate: MessageFate) => {
       running.isSettled = true;
-      if (fate.unheard) this.#unheard.add(attemptId);
+      if (fate.unheard) this.#unheardUntilMs.set(attemptId, nowMs() + leaseMs);
       this.#settleMessage(item, fate);
       letGo();
     };

@@ -50,6 +50,8 @@ export interface WorkerDeps {
 
 /** The last words to the control plane are not worth waiting for. */
 const farewellDeadlineMs = 1_000;
+/** So often a worker asks whether a drain that may be taken back still is wanted. */
+const revocableBeatMs = 1_000;
 /** Attempts that have ended have put their samples; what is left then is set aside for the next worker. */
 const samplesDeadlineMs = 1_000;
 
@@ -64,7 +66,7 @@ interface WorkerParts {
 
 /**
  * A worker from its registration to its end: `starting ─► alive ─► draining ─► stopped`. A drain that only the control
- * plane asked for can be undone for a time, see `Drain`.
+ * plane asked for can be undone until the farewell is taken, see `Drain`.
  */
 export class Worker {
   readonly workerId = newWorkerId(Date.now());
@@ -102,7 +104,7 @@ export class Worker {
     this.#registration = new Registration({
       ...deps,
       workerId: this.workerId,
-      giveUp: this.#clock.signal("report"),
+      giveUp: () => this.#clock.signal("report"),
       log: this.#log,
     });
   }
@@ -177,7 +179,7 @@ export class Worker {
    */
   async drain(cause: DrainCause): Promise<void> {
     if (this.#drain === undefined) this.#beginDrain(cause);
-    else this.#drain.join(cause);
+    else this.#joinDrain(this.#drain, cause);
     await this.ended;
   }
 
@@ -221,6 +223,7 @@ export class Worker {
       workerId,
       client,
       heartbeatMs,
+      intervalMs: () => (this.#drain?.isRevocable ? Math.min(heartbeatMs, revocableBeatMs) : heartbeatMs),
       nowMs,
       log,
       state: () => this.#state,
@@ -231,7 +234,7 @@ export class Worker {
         attempts.get(attemptId)?.interrupt({ kind: "cancelled", cause, detail }),
       onWatched: (attemptId, watched) => attempts.get(attemptId)?.noteWatched(watched),
       onLive: (attemptId, live) => attempts.get(attemptId)?.storeLive(live),
-      onDrain: (isWanted) => (isWanted ? void this.drain({ kind: "requested" }) : this.#undrain()),
+      onDrain: (isWanted) => (isWanted ? void this.drain({ kind: "requested" }) : this.#drain?.undo()),
       onRequiredVersion: (version) => this.#leaveIfOlder(version),
       // Of one that has said its farewell it is not to hear anew.
       onUnknown: () => !this.#hasStopped && this.#registration.registerAgain(),
@@ -324,7 +327,7 @@ export class Worker {
     this.#machine.goQuiet();
     clearTimeout(this.#idleTimer);
     this.#parts?.attempts.tellPhases(phases);
-    void this.#parts?.heartbeats.beat();
+    this.#parts?.heartbeats.start();
     this.#docker?.keepNothingReady();
     log.info({ why: describeDrain(cause), tasks: this.#parts?.attempts.size ?? 0, ...times }, "draining");
     void drain.run().then((isOver) => {
@@ -332,17 +335,24 @@ export class Worker {
     });
   }
 
-  /** Takes tasks again, where that is still possible; running tasks just go on. */
-  #undrain(): void {
-    if (!this.#drain?.undo()) return;
-    this.#log.info("the drain is undone: tasks are taken again");
+  #joinDrain(drain: Drain, cause: DrainCause): void {
+    const wasRevocable = drain.isRevocable;
+    drain.join(cause);
+    // Who would take the drain back is told at once that this changes nothing any more.
+    if (wasRevocable && !drain.isRevocable && !this.#hasStopped) this.#parts?.heartbeats.start();
+  }
+
+  /** Takes tasks again; running tasks just go on, and those that were told to end go on ending. */
+  #goOn(): void {
+    this.#log.info({ tasks: this.#parts?.attempts.size ?? 0 }, "the drain is undone: tasks are taken again");
     this.#drain = undefined;
+    this.#hasStopped = false;
     this.#docker?.keepReady();
     this.#parts?.attempts.tellPhases(undefined);
     this.#machine.resume();
     this.#holdOrResume();
     this.#parts?.intake.start();
-    void this.#parts?.heartbeats.beat();
+    this.#parts?.heartbeats.start();
     this.#waitIdly();
   }
 
@@ -370,7 +380,8 @@ export class Worker {
         ]),
         ["workspaces", () => this.#removeFolder()],
       ],
-      sayFarewell: () => this.#sayFarewell(),
+      sayFarewell: (mayStay) => this.#sayFarewell(mayStay),
+      goOn: () => this.#goOn(),
     };
   }
 
@@ -383,17 +394,20 @@ export class Worker {
     return "files of other users are left in the worker's folder: the next worker on this machine removes them";
   }
 
-  async #sayFarewell(): Promise<void> {
+  async #sayFarewell(mayStay: boolean): Promise<boolean> {
     this.#hasStopped = true;
     const { heartbeats } = this.#parts ?? {};
     heartbeats?.stop();
     if (heartbeats !== undefined) {
-      const isHeard = await heartbeats.beat(farewellDeadlineMs);
-      if (!isHeard) throw new Error("the control plane did not answer");
-    } else if (this.#registration.wasTried) {
+      const answer = await heartbeats.beat(farewellDeadlineMs, mayStay ? { mayStay } : {});
+      if (answer === undefined) throw new Error("the control plane did not answer");
+      return answer.stay ?? false;
+    }
+    if (this.#registration.wasTried) {
       const stopped = { state: "stopped" as const, slotsFree: 0, attempts: [] };
       await this.#deps.client.beat(this.workerId, stopped, { deadlineMs: farewellDeadlineMs });
     }
+    return false;
   }
 
   #end(cause: DrainCause): void {

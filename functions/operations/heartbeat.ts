@@ -13,7 +13,13 @@ export async function acceptHeartbeat(deps: Deps, workerId: string, beat: Heartb
   if (!worker) throw new AppError("not_found", `worker ${workerId} is not registered; register it again`);
   const { requiredWorkerVersion: requiredVersion } = deps;
   const drain = worker.drainRequestedAt !== undefined;
-  return { drain, attempts, ...(requiredVersion === undefined ? {} : { requiredVersion }) };
+  const stay = beat.mayStay === true && worker.state !== "stopped";
+  return {
+    drain,
+    attempts,
+    ...(stay && { stay }),
+    ...(requiredVersion === undefined ? {} : { requiredVersion }),
+  };
 }
 
 async function renewAttempt(

@@ -89,6 +89,8 @@ export const heartbeatSchema = z
     drainCause: drainCauseSchema.optional(),
     /** Of the last heartbeat: attempts that were neither ended nor given back. */
     abandoned: z.array(attemptIdSchema).max(maxHeldAttempts).optional(),
+    /** Of the last heartbeat: the worker stays where nobody wants it to drain any more; the answer tells. */
+    mayStay: z.boolean().optional(),
   })
   .meta({ id: "Heartbeat" });
 export type Heartbeat = z.infer<typeof heartbeatSchema>;
@@ -101,6 +103,8 @@ export const heartbeatAnswerSchema = z
   .object({
     /** Whether somebody asked the worker to drain; false again: it was asked to go on after all. */
     drain: z.boolean(),
+    /** The worker asked whether it may stay, and is to: it is not noted as stopped. */
+    stay: z.literal(true).optional(),
     /** A worker of an older version than this drains by itself. */
     requiredVersion: z.string().optional(),
     attempts: z.array(

@@ -49,10 +49,14 @@ export function isLate(worker: WorkerItem, beat: Heartbeat): boolean {
 /** What a heartbeat moves; undefined where it comes too late to say anything. */
 export function decideBeat(worker: WorkerItem, beat: Heartbeat, nowMs: number): WorkerMove | undefined {
   if (isLate(worker, beat)) return undefined;
-  const stopped = beat.state === "stopped" ? decideStop(worker, beat, nowMs) : decideLife(worker, beat, nowMs);
-  const { set, remove, ...rest } = stopped;
+  // By one condition with the wish itself: a drain that was taken back before the worker's end is none.
+  const stays = beat.mayStay === true && worker.drainRequestedAt === undefined;
+  const state = stays ? "draining" : beat.state;
+  const decision =
+    state === "stopped" ? decideStop(worker, beat, nowMs) : decideLife(worker, { ...beat, state }, nowMs);
+  const { set, remove, ...rest } = decision;
   const events = [...rest.events, ...tellHealth(worker, beat)];
-  return { ...rest, events, set: { ...recordOfBeat(beat, nowMs), state: beat.state, ...set }, remove: remove ?? [] };
+  return { ...rest, events, set: { ...recordOfBeat(beat, nowMs), state, ...set }, remove: remove ?? [] };
 }
 
 function decideLife(worker: WorkerItem, beat: Heartbeat, nowMs: number): WorkerMove {

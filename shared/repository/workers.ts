@@ -38,8 +38,11 @@ export interface WorkerItem extends RegisterWorker {
   abandoned?: number;
 }
 
-/** What became of a wish that a worker drains or goes on; `unchanged`: it was so before. */
-export type DrainWish = { status: "noted" | "unchanged" | "stopped" | "unknown" };
+/**
+ * What became of a wish that a worker drains or goes on. `unchanged`: it was so before. `final`: it drains for something
+ * that no wish takes back.
+ */
+export type DrainWish = { status: "noted" | "unchanged" | "stopped" | "unknown" } | { status: "final"; detail: string };
 
 /** Reads and writes worker records. */
 export interface WorkerRepository {
@@ -84,16 +87,7 @@ export function createWorkerRepository(table: Table): WorkerRepository {
           : undefined,
       );
     },
-    revokeDrain: (workerId, by, nowMs) =>
-      noteWish(table, workerId, nowMs, (worker) =>
-        worker.drainRequestedAt === undefined
-          ? undefined
-          : {
-              set: {},
-              remove: ["drainRequestedAt", "drainRequestedBy"],
-              events: [{ type: "undrain_requested", workerId, by }],
-            },
-      ),
+    revokeDrain: (workerId, by, nowMs) => revokeDrain(table, workerId, by, nowMs),
     list: (page) => listWorkers(table, page),
     async forget(workerId) {
       const outcome = await table.client
@@ -163,6 +157,23 @@ function writePlainBeat(table: Table, workerId: string, beat: Heartbeat, nowMs: 
     Key: workerKey(workerId),
     ...describeUpdate(set, [], { expression: conditions.join(" AND ") }),
   });
+}
+
+async function revokeDrain(table: Table, workerId: string, by: string, nowMs: number): Promise<DrainWish> {
+  let final: string | undefined;
+  const wish = await noteWish(table, workerId, nowMs, (worker) => {
+    const { state, drainCause, drainRequestedAt } = worker;
+    // A wish that the worker would not follow is not taken.
+    const isFinal = state === "draining" && drainCause !== undefined && drainCause.kind !== "requested";
+    final = isFinal ? (drainCause.detail ?? drainCause.kind) : undefined;
+    if (isFinal || drainRequestedAt === undefined) return undefined;
+    return {
+      set: {},
+      remove: ["drainRequestedAt", "drainRequestedBy"],
+      events: [{ type: "undrain_requested", workerId, by }],
+    };
+  });
+  return wish.status === "unchanged" && final !== undefined ? { status: "final", detail: final } : wish;
 }
 
 async function noteWish(

@@ -199,6 +199,49 @@ describe.concurrent("a worker that is told to stop", { timeout: 120_000 }, () =>
     await rig.expectCleanExit();
   });
 
+  it("takes tasks again also when its tasks have been told to end, which end and run again", async (test) => {
+    const rig = await Rig.open(test, {
+      SLUICE_DRAIN_FINISH_MS: "0",
+      SLUICE_KILL_GRACE_MS: "20000",
+      SLUICE_DRAIN_MS: "30000",
+    });
+    const marker = join(rig.bench.folder, "go");
+    const step = `trap 'echo told' TERM; echo up; while [ ! -e ${marker} ]; do sleep 0.1; done`;
+    await rig.run("t", hostStep(step));
+    rig.bench.plane.drainWorkers();
+    await eventually(async () => (await rig.bench.readLog("t")).length > 1, "the SIGTERM of the step");
+    rig.bench.plane.drainWorkers(false);
+    await rig.untilSaid("the drain is undone");
+    // Beside the one that still ends.
+    await rig.bench.send(rig.bench.plane.addTask("next", { steps: [hostStep("true")] }));
+    await eventually(() => rig.bench.plane.outcome("next"), "the next task");
+    const { attempts } = rig.bench.plane.task("t");
+    expect([attempts.length, attempts[0]?.result]).toEqual([1, undefined]);
+    await writeFile(marker, "");
+    await eventually(() => rig.bench.plane.outcome("t"), "the task that was given back");
+    expect(attempts).toMatchObject([
+      { result: { kind: "released", reason: { code: "drained" } } },
+      { result: { kind: "ended", outcome: { state: "completed" } } },
+    ]);
+    rig.bench.plane.drainWorkers();
+    expect(await rig.expectCleanExit()).toMatchObject({ workspaces: { outcome: "ok" } });
+    expect(await rig.bench.countMessages()).toMatchObject({ visible: 0, inFlight: 0 });
+    expect(rig.lastBeat).toMatchObject({ state: "stopped", abandoned: [] });
+  });
+
+  it("stays when its farewell is answered so, and ends for good when a signal comes meanwhile", async (test) => {
+    const rig = await Rig.open(test);
+    await rig.worker.ready;
+    rig.bench.plane.farewells = "kept";
+    rig.bench.plane.drainWorkers();
+    await rig.untilSaid("the drain is undone");
+    await rig.bench.send(rig.bench.plane.addTask("next", { steps: [hostStep("echo here")] }));
+    await eventually(() => rig.bench.plane.outcome("next"), "the next task");
+    rig.kill();
+    await rig.expectCleanExit();
+    expect(rig.lastBeat).not.toHaveProperty("mayStay");
+  });
+
   it("goes by itself when it has had no task for as long as it may wait for one", async (test) => {
     const rig = await Rig.open(test, { SLUICE_IDLE_TIMEOUT: "1s" });
     await rig.expectCleanExit();

@@ -446,10 +446,73 @@ describe("a worker that is asked to drain", () => {
     ]);
   });
 
+  it("stays where the drain was taken back before its farewell, and has stopped where it was not", async () => {
+    const worker = await startWorker();
+    const cause = { drainCause: { kind: "requested" } };
+    const leave = () => worker.beat([], "stopped", { ...cause, mayStay: true, abandoned: [] });
+    await ask(worker, "drain");
+    await worker.beat([], "draining", cause);
+    expect((await ask(worker, "undrain")).status).toBe(202);
+    expect(await leave()).toMatchObject({ drain: false, stay: true });
+    expect(await readStates()).toEqual({ [worker.workerId]: "draining" });
+    await worker.beat();
+    await ask(worker, "drain");
+    // Its farewell overtakes the heartbeat that tells of the drain.
+    expect(await leave()).not.toHaveProperty("stay");
+    const refusal = await ask(worker, "undrain");
+    expect([refusal.status, await refusal.text()]).toEqual([409, expect.stringContaining("has stopped")]);
+    expect((await readTypes()).slice(2)).toEqual([
+      "drain_requested",
+      "worker_draining",
+      "undrain_requested",
+      "worker_undrained",
+      "drain_requested",
+      "worker_stopped",
+      "scale_down",
+    ]);
+  });
+
+  it("either stays or has stopped on record, however its farewell and the change of mind meet", async () => {
+    const outcomes = new Set<string>();
+    // Which of two waiting requests goes first, as the bits of a number.
+    for (let order = 0; order < 16; order++) {
+      const worker = await startWorker();
+      await ask(worker, "drain");
+      await worker.beat([], "draining");
+      const interleaver = new Interleaver();
+      plane().requests.intercept(interleaver.intercept);
+      const got = { status: 0, stays: false };
+      let choices = 0;
+      await interleaver.run(
+        [
+          {
+            work: async () => {
+              got.status = (await ask(worker, "undrain")).status;
+            },
+          },
+          {
+            work: async () => {
+              got.stays = (await worker.beat([], "stopped", { mayStay: true })).stay ?? false;
+            },
+          },
+        ],
+        (waiting) => (waiting < 2 ? 0 : (order >> choices++) & 1),
+      );
+      plane().requests.intercept(undefined);
+      outcomes.add(`${got.status} ${got.stays}`);
+      expect((await readStates())[worker.workerId]).toBe(got.stays ? "draining" : "stopped");
+    }
+    expect([...outcomes].sort()).toEqual(["202 true", "409 false"]);
+  });
+
   it("is refused what makes no sense", async () => {
     const worker = await startWorker();
     const refusal = await ask(worker, "undrain");
     expect([refusal.status, await refusal.text()]).toEqual([409, expect.stringContaining("nobody has asked")]);
+    await ask(worker, "drain");
+    await worker.beat([], "draining", { drainCause: { kind: "signal", detail: "the worker is being stopped" } });
+    const final = await ask(worker, "undrain");
+    expect([final.status, await final.text()]).toEqual([409, expect.stringContaining("the worker is being stopped")]);
     await worker.beat([], "stopped");
     expect((await ask(worker, "drain")).status).toBe(409);
     expect((await ask(plane().createWorker(), "drain")).status).toBe(404);

@@ -67,6 +67,8 @@ export class FakeControlPlane {
   requiredVersion: string | undefined;
   /** Whether a task that the infrastructure failed is tried again, at once. */
   retriesInfrastructure = false;
+  /** `kept`: somebody takes a drain back just before the worker's farewell. */
+  farewells: "taken" | "kept" = "taken";
   /** How far its clock is behind, in milliseconds. */
   behindMs = 0;
 
@@ -195,7 +197,14 @@ export class FakeControlPlane {
       return { attemptId, lease, watched, ...(cancel && { cancel }), ...(live && { live }) };
     });
     const { requiredVersion } = this;
-    return { drain: this.#drain, attempts, ...(requiredVersion === undefined ? {} : { requiredVersion }) };
+    if (heartbeat.mayStay && this.farewells === "kept") this.#drain = false;
+    const stay = heartbeat.mayStay === true && !this.#drain;
+    return {
+      drain: this.#drain,
+      attempts,
+      ...(stay && { stay }),
+      ...(requiredVersion === undefined ? {} : { requiredVersion }),
+    };
   }
 
   #claim(workerId: string, claims: readonly TaskClaimRequest[]): ClaimAnswer {

@@ -92,8 +92,10 @@ export class Intake {
     this.#stop.abort(new Error("the intake has stopped"));
     this.#wake?.();
     for (const item of this.#placement.takeHeld()) this.#options.held.release(item.message, 0);
+    const { signal } = this.#stop;
     await this.#polling;
-    while (this.#claims.size > 0) await Promise.all(this.#claims);
+    // One that has begun anew has claims of its own.
+    while (this.#claims.size > 0 && signal === this.#stop.signal) await Promise.all(this.#claims);
   }
 
   /** Takes nothing until `resume`: what waits here, and what a poll under way still brings, is left to others. */

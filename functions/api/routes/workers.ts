@@ -91,7 +91,9 @@ const undrainRoute = securedRoute("operator", {
   method: "post",
   path: "/v1/workers/{worker}/undrain",
   summary: "Let a worker go on that was asked to drain",
-  description: "Refused (409) where nobody had asked it to drain. It works until the worker's process has ended.",
+  description:
+    "Refused (409) where nobody had asked it to drain, where it ends for something else too, and where it has stopped. " +
+    "A worker that has not stopped by then takes tasks again, also one that has given its tasks back already.",
   request: { params: workerParam },
   responses: { 202: jsonAnswer(undrainedSchema, "It hears of it at its next heartbeat.") },
 });
@@ -172,8 +174,10 @@ export function workerRoutes(deps: Deps) {
       const wish = await deps.workers.revokeDrain(worker, c.var.principal.name, deps.now());
       checkWish(worker, wish);
       if (wish.status === "unchanged") {
-        const what = "nobody has asked it to drain; one that drains by itself, or on a signal, ends";
-        throw new AppError("conflict", `worker ${worker} cannot be undrained: ${what}`);
+        throw new AppError("conflict", `worker ${worker} cannot be undrained: nobody has asked it to drain`);
+      }
+      if (wish.status === "final") {
+        throw new AppError("conflict", `worker ${worker} cannot be undrained, it ends anyway: ${wish.detail}`);
       }
       return c.json({ workerId: worker, status: "undrained" as const }, 202);
     });

@@ -26,7 +26,7 @@ export interface DaemonWatchOptions {
 export class DaemonWatch {
   readonly #options: DaemonWatchOptions;
   readonly #closing = new AbortController();
-  readonly #noMoreWaiting = new AbortController();
+  #noMoreWaiting = new AbortController();
   #session: AbortSignal = AbortSignal.abort(new Error("Docker was not there yet"));
   #there = Promise.withResolvers<void>();
   #events: Readable | undefined;
@@ -109,6 +109,11 @@ export class DaemonWatch {
   /** Ends every wait for a daemon that is away, also those to come. */
   stopWaiting(): void {
     this.#noMoreWaiting.abort(new Error("the worker is stopping"));
+  }
+
+  /** Lets those who come from now on wait again. */
+  waitAgain(): void {
+    this.#noMoreWaiting = new AbortController();
   }
 
   close(): void {

@@ -201,9 +201,8 @@ export class DockerExecutor implements Executor {
     // There is no time to wait for the daemon.
   }
 
-  /** From now on a Docker that is away is not waited for: the next start of a worker removes what is left there. */
+  /** A Docker that is away is not waited for, until `keepReady`: the next start of a worker removes what is left there. */
   stopWaiting(): void {
-    this.#closing.abort(new Error("the worker is stopping"));
     this.#daemon?.stopWaiting();
   }
 
@@ -212,12 +211,14 @@ export class DockerExecutor implements Executor {
     this.#pool?.keepNoneReady();
   }
 
-  /** Keeps ready again what the next task would wait for. */
+  /** Keeps ready again what the next task would wait for, and waits again for a Docker that is away. */
   keepReady(): void {
+    this.#daemon?.waitAgain();
     this.#pool?.keepReady();
   }
 
   async close(): Promise<string | undefined> {
+    this.#closing.abort(new Error("the worker is stopping"));
     this.stopWaiting();
     const connection = await this.#connection?.catch(() => undefined);
     if (connection === undefined) return undefined;
