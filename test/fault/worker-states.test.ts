@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { access, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -7,7 +7,7 @@ import type { Pool, PoolList, Task, Worker, WorkerPage } from "../../shared/api/
 import { timing } from "../../shared/domain/timing.ts";
 import { runCli } from "../support/cli.ts";
 import { eventually } from "../support/eventually.ts";
-import { callApi, step, submit } from "../support/jobs.ts";
+import { callApi, readTask, step, submit, waitForJob } from "../support/jobs.ts";
 import { type RunningStack, startLocalStack } from "../support/local-stack.ts";
 import { WorkerProcess } from "../support/worker-process.ts";
 
@@ -29,7 +29,10 @@ afterAll(async () => {
 });
 
 /** A worker of its own, whose clock is off. */
-async function startWorker(skewMs = 0): Promise<{ process: WorkerProcess; workerId: string }> {
+async function startWorker(
+  skewMs = 0,
+  env: Record<string, string> = {},
+): Promise<{ process: WorkerProcess; workerId: string }> {
   const skew = `const now = Date.now; Date.now = () => now() + ${skewMs};`;
   const process = new WorkerProcess({
     PATH: globalThis.process.env.PATH ?? "",
@@ -44,6 +47,7 @@ async function startWorker(skewMs = 0): Promise<{ process: WorkerProcess; worker
     AWS_REGION: stack.aws.region,
     AWS_ACCESS_KEY_ID: stack.aws.accessKeyId,
     AWS_SECRET_ACCESS_KEY: stack.aws.secretAccessKey,
+    ...env,
   });
   return { process, workerId: await process.ready };
 }
@@ -117,5 +121,44 @@ describe("workers, a minute ahead or behind", () => {
     expect(kinds.sort()).toEqual(["clean", "clean", "clean", "clean", "lost", "lost"]);
     const { workers } = await ask<{ workers: Worker[] }>("workers");
     expect(workers).toMatchObject([{ workerId: killed.workerId, state: "lost" }]);
+  });
+});
+
+describe("a worker whose drain is taken back when its task has been told to end", () => {
+  it("takes tasks again, loses and doubles nothing, and ends in order when it is to drain after all", async () => {
+    const env = { SLUICE_DRAIN_FINISH_MS: "0", SLUICE_KILL_GRACE_MS: "20000", SLUICE_DRAIN_MS: "30000" };
+    const { process, workerId } = await startWorker(0, env);
+    const told = join(folder, "told");
+    const go = join(folder, "go");
+    const run = `trap 'touch ${told}' TERM; echo here; while [ ! -e ${go} ]; do sleep 0.1; done`;
+    const jobId = await submit(stack, { name: "stubborn", steps: [step({ run })], tasks: [{ name: "t" }] });
+    await eventually(async () => (await readTask(stack, jobId, "t")).status === "running", "the task");
+    await ask("workers", "drain", workerId);
+    await eventually(() => access(told).then(() => true), "the SIGTERM of the step");
+    await ask("workers", "undrain", workerId);
+    await eventually(async () => (await readStates())[workerId] === "alive", "the worker that goes on");
+    await writeFile(go, "");
+    expect(await waitForJob(stack, jobId)).toMatchObject({ status: "completed" });
+    const { attempts } = await readTask(stack, jobId, "t");
+    expect(attempts).toMatchObject([
+      { workerId, outcome: { reason: { code: "drained" } } },
+      { workerId, outcome: { state: "completed" } },
+    ]);
+    await ask("workers", "drain", workerId);
+    expect(await process.exited).toEqual({ code: 0, signal: null });
+    expect((await readEvents("--worker", workerId)).map(({ type }) => type)).toEqual([
+      "worker_started",
+      "scale_up",
+      "drain_requested",
+      "worker_draining",
+      "undrain_requested",
+      "worker_undrained",
+      "drain_requested",
+      "worker_draining",
+      "worker_stopped",
+      "scale_down",
+    ]);
+    const refused = await runCli(stack, ["workers", "undrain", workerId]);
+    expect(refused.stderr).toContain(`worker ${workerId} has stopped`);
   });
 });
