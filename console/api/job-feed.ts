@@ -77,7 +77,7 @@ export class JobFeed extends Live {
   async #readTaskPages(view: JobView, signal: AbortSignal): Promise<void> {
     let cursor: string | undefined;
     do {
-      const page = await this.#api.listTasks(this.jobId, { limit: limits.pageSize, cursor }, { signal });
+      const page = await this.#api.listTaskBriefs(this.jobId, { limit: limits.briefsPage, cursor }, { signal });
       addTasks(view, page.tasks);
       cursor = page.cursor;
       this.tell();

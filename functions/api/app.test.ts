@@ -64,6 +64,7 @@ const roleByRoute: Record<string, Role> = {
   "GET /v1/jobs/x/attempts": "viewer",
   "GET /v1/jobs/x/events": "viewer",
   "GET /v1/jobs/x/tasks": "viewer",
+  "GET /v1/jobs/x/task-briefs": "viewer",
   "GET /v1/jobs/x/tasks/x": "viewer",
   "POST /v1/jobs/x/tasks/x/cancel": "submitter",
   "POST /v1/jobs/x/tasks/x/retry": "submitter",

@@ -4,7 +4,7 @@ import { taskCounts } from "../../shared/domain/task-counts.ts";
 import { timing } from "../../shared/domain/timing.ts";
 import type { JobDigest, TaskItem } from "../../shared/repository/items.ts";
 import type { WorkerItem } from "../../shared/repository/workers.ts";
-import { summarizeTask, viewJob, viewTask, viewWorker } from "./views.ts";
+import { briefTask, summarizeTask, viewJob, viewTask, viewWorker } from "./views.ts";
 
 const at = "2026-01-05T08:00:00.000Z";
 
@@ -43,6 +43,15 @@ const task: TaskItem = {
 
 /** Keys that the API's schema has: what a view shows beyond them would go out unannounced. */
 const keysOf = (schema: { shape: object }) => Object.keys(schema.shape);
+
+describe("a task in brief", () => {
+  it("tells no more of a long reason than a page of ten thousand can hold", () => {
+    const outcome = (detail: string) =>
+      ({ state: "failed", reason: { code: "internal", detail, fault: "user" } }) as const;
+    expect(briefTask({ ...task, outcome: outcome("x".repeat(200)) }).reason?.detail).toBe("x".repeat(200));
+    expect(briefTask({ ...task, outcome: outcome("x".repeat(201)) }).reason?.detail).toBe(`${"x".repeat(199)}…`);
+  });
+});
 
 describe("the view of a job", () => {
   it("shows what the API announces, and nothing of what the control plane keeps for itself", () => {

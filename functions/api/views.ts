@@ -3,6 +3,7 @@ import {
   type Job,
   type ShownArtifact,
   type Task,
+  type TaskBrief,
   type TaskSummary,
   type Worker,
   workerSchema,
@@ -36,29 +37,54 @@ export function viewJob(digest: JobDigest): Job {
 /** Needs that lists show of each pending task at most. */
 const listedNeeds = 10;
 
+/** Characters of a reason's detail in a brief view: ten thousand of them must fit into a page. */
+const briefDetailLength = 200;
+
+/** What of a task's item a brief view is made of. */
+export const briefAttributes = ["task", "state", "attempt", "startedAt", "endedAt", "outcome", "waitingFor"] as const;
+
+/** A task in brief. */
+export function briefTask(task: Pick<TaskItem, (typeof briefAttributes)[number]>): TaskBrief {
+  const { reason, ...brief } = viewStatus(task, listedNeeds);
+  if (!reason) return brief;
+  const { detail } = reason;
+  const cut = detail.length > briefDetailLength ? `${detail.slice(0, briefDetailLength - 1)}…` : detail;
+  return { ...brief, reason: { ...reason, detail: cut } };
+}
+
 /** A task as lists show it. */
 export function summarizeTask(task: TaskItem, maxNeeds = listedNeeds): TaskSummary {
   const last = task.attempts.at(-1);
   const artifacts = last?.artifacts?.map(({ name, size }) => ({ name, size }));
   return {
-    task: task.task,
-    status: task.state,
+    ...viewStatus(task, maxNeeds),
     slots: task.slots,
-    attempt: task.attempt,
     ...(last ? { workerId: last.workerId } : {}),
     createdAt: task.createdAt,
-    ...(task.startedAt ? { startedAt: task.startedAt } : {}),
-    ...(task.endedAt ? { endedAt: task.endedAt } : {}),
-    ...(task.outcome?.exitCode === undefined ? {} : { exitCode: task.outcome.exitCode }),
-    ...(task.outcome?.warning ? { warning: true } : {}),
-    ...(task.outcome?.reason ? { reason: task.outcome.reason } : {}),
-    ...viewNeeds(task, maxNeeds),
     ...(artifacts && artifacts.length > 0 ? { artifacts } : {}),
     ...(last?.footprint ? { footprint: last.footprint } : {}),
   };
 }
 
-function viewNeeds({ waitingFor }: TaskItem, maxNeeds: number): Pick<TaskSummary, "waitingFor" | "waitingForCount"> {
+function viewStatus(task: Parameters<typeof briefTask>[0], maxNeeds: number): TaskBrief {
+  const { outcome } = task;
+  return {
+    task: task.task,
+    status: task.state,
+    attempt: task.attempt,
+    ...(task.startedAt ? { startedAt: task.startedAt } : {}),
+    ...(task.endedAt ? { endedAt: task.endedAt } : {}),
+    ...(outcome?.exitCode === undefined ? {} : { exitCode: outcome.exitCode }),
+    ...(outcome?.warning ? { warning: true } : {}),
+    ...(outcome?.reason ? { reason: outcome.reason } : {}),
+    ...viewNeeds(task, maxNeeds),
+  };
+}
+
+function viewNeeds(
+  { waitingFor }: Pick<TaskItem, "waitingFor">,
+  maxNeeds: number,
+): Pick<TaskSummary, "waitingFor" | "waitingForCount"> {
   if (!waitingFor) return {};
   return { waitingFor: [...waitingFor].sort().slice(0, maxNeeds), waitingForCount: waitingFor.size };
 }

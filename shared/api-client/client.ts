@@ -30,6 +30,7 @@ import type {
   Session,
   SubmittedJob,
   Task,
+  TaskBriefPage,
   TaskPage,
   TaskSummary,
   Why,
@@ -119,6 +120,8 @@ export interface ApiClient extends FleetClient {
   /** What a job was submitted as, but for its tasks. */
   getJobSpec(job: string, options?: CallOptions): Promise<JobSpecAnswer>;
   listTasks(job: string, query?: { status?: TaskState } & PageQuery, options?: CallOptions): Promise<TaskPage>;
+  /** The same in brief, for who watches the whole job: up to `limits.briefsPage` at once. */
+  listTaskBriefs(job: string, query?: PageQuery, options?: CallOptions): Promise<TaskBriefPage>;
   /** All tasks of a job, page by page as they are taken. */
   eachTask(job: string, query?: { status?: TaskState }, options?: CallOptions): AsyncGenerator<TaskSummary>;
   getTask(job: string, task: string, options?: CallOptions): Promise<Task>;
@@ -239,6 +242,7 @@ export function createApiClient(options: TransportOptions): ApiClient {
     getJob: (job, call) => get(jobPath(job), {}, call),
     getJobSpec: (job, call) => get(`${jobPath(job)}/spec`, {}, call),
     listTasks: (job, query = {}, call) => get(`${jobPath(job)}/tasks`, { ...query }, call),
+    listTaskBriefs: (job, query = {}, call) => get(`${jobPath(job)}/task-briefs`, { ...query }, call),
     eachTask: async function* (job, query = {}, call) {
       const limit = limits.pageSize;
       const pages = eachPage((cursor) => client.listTasks(job, { ...query, limit, cursor }, call));

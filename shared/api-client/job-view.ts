@@ -1,5 +1,5 @@
 import type { JobEvent, TaskTransitionEvent } from "../../events/index.ts";
-import type { Job, TaskSummary } from "../api/schemas.ts";
+import type { Job, TaskBrief, TaskSummary } from "../api/schemas.ts";
 import type { JobState } from "../domain/job-state.ts";
 import { type TaskCounts, taskCounts } from "../domain/task-counts.ts";
 import { isTerminalTaskState, type TaskState } from "../domain/task-state.ts";
@@ -20,6 +20,9 @@ export interface TaskView {
   artifactCount: number;
   artifactBytes: number;
 }
+
+/** A task as a list shows it: how much of it depends on the list. */
+type ListedTask = TaskBrief & Partial<Pick<TaskSummary, "workerId" | "artifacts">>;
 
 /** What a watcher knows about a job. `applyEvent` changes it in place: a job has tens of thousands of events. */
 export interface JobView {
@@ -49,7 +52,7 @@ export interface JobView {
 export const recentLength = 100;
 
 /** The view as the API tells it at one moment: counts exact as of `job.lastEvent`, tasks possibly a little newer. */
-export function startView(job: Job, tasks: Iterable<TaskSummary>): JobView {
+export function startView(job: Job, tasks: Iterable<ListedTask>): JobView {
   const view: JobView = {
     job: job.job,
     name: job.name,
@@ -77,7 +80,7 @@ export function startView(job: Job, tasks: Iterable<TaskSummary>): JobView {
 }
 
 /** A task as a list of tasks shows it, as a watcher's knowledge. */
-export function viewTask(summary: TaskSummary): TaskView {
+export function viewTask(summary: ListedTask): TaskView {
   return {
     task: summary.task,
     status: summary.status,
@@ -97,7 +100,7 @@ export function viewTask(summary: TaskSummary): TaskView {
 }
 
 /** Takes a later part of the list of tasks into the view; where events have told of a task they know better. */
-export function addTasks(view: JobView, tasks: Iterable<TaskSummary>): void {
+export function addTasks(view: JobView, tasks: Iterable<ListedTask>): void {
   for (const summary of tasks) {
     const listed = viewTask(summary);
     const known = view.tasks.get(summary.task);

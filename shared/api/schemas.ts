@@ -179,6 +179,28 @@ export const taskSummarySchema = z
   .meta({ id: "TaskSummary" });
 export type TaskSummary = z.infer<typeof taskSummarySchema>;
 
+/** As much of a task as a watcher of a whole job needs; long details are cut. */
+const taskBriefSchema = taskSummarySchema
+  .pick({
+    task: true,
+    status: true,
+    attempt: true,
+    startedAt: true,
+    endedAt: true,
+    exitCode: true,
+    warning: true,
+    reason: true,
+    waitingFor: true,
+    waitingForCount: true,
+  })
+  .meta({ id: "TaskBrief" });
+export type TaskBrief = z.infer<typeof taskBriefSchema>;
+
+export const taskBriefPageSchema = z
+  .object({ tasks: z.array(taskBriefSchema), cursor: z.string().optional() })
+  .meta({ id: "TaskBriefPage" });
+export type TaskBriefPage = z.infer<typeof taskBriefPageSchema>;
+
 export const taskPageSchema = z
   .object({ tasks: z.array(taskSummarySchema), cursor: z.string().optional() })
   .meta({ id: "TaskPage" });

@@ -38,6 +38,8 @@ export const limits = {
   resultsPerCall: 10,
   /** Items of one page of a list: tasks, events. May be lowered. */
   pageSize: 1000,
+  /** Tasks of one page of the list that has them in brief. */
+  briefsPage: 2_500,
   /** Tasks that may be named in one question for their attempts: an address has at most 8 KB. */
   namedTasks: 50,
   /** Bytes of the events of one page, as JSON. May be lowered; a page has one event at least. */

@@ -13,6 +13,9 @@ export interface TaskListPage {
   state?: TaskState;
 }
 
+/** What of each task to read: less is faster to read and to answer, though the table charges for all of it. */
+export type TaskAttribute = Extract<keyof TaskItem, string>;
+
 /** Where a list goes on: in a bucket, after a task (or at its beginning). */
 interface TaskPlace {
   bucket: number;
@@ -23,11 +26,15 @@ interface TaskPlace {
 const filteredRead = 500;
 const filteredReads = 40;
 
-/** One page of a job's tasks, bucket by bucket and by name within each. With a filter it may be short though more follow. */
+/**
+ * One page of a job's tasks, bucket by bucket and by name within each. With a filter it may be short though more follow.
+ * Where attributes are named, tasks have no others.
+ */
 export async function listTasks(
   table: Table,
   job: { jobId: string; bucketCount: number },
   { limit, cursor, state }: TaskListPage,
+  attributes?: readonly TaskAttribute[],
 ): Promise<{ tasks: TaskItem[]; cursor?: string }> {
   const list = `tasks ${job.jobId}`;
   let place = decodeCursor(list, cursor, (parts) => readPlace(parts, job.bucketCount)) ?? { bucket: 0 };
@@ -36,7 +43,7 @@ export async function listTasks(
     if (tasks.length >= limit || (state && reads >= filteredReads)) {
       return { tasks, cursor: encodeCursor(list, [place.bucket, place.after ?? ""]) };
     }
-    const read = await readBucket(table, job.jobId, place, { limit: limit - tasks.length, state });
+    const read = await readBucket(table, job.jobId, place, { limit: limit - tasks.length, state, attributes });
     tasks.push(...read.tasks);
     place = read.after === undefined ? { bucket: place.bucket + 1 } : { bucket: place.bucket, after: read.after };
   }
@@ -47,7 +54,11 @@ async function readBucket(
   table: Table,
   jobId: string,
   place: TaskPlace,
-  { limit, state }: { limit: number; state: TaskState | undefined },
+  {
+    limit,
+    state,
+    attributes,
+  }: { limit: number; state: TaskState | undefined; attributes: readonly TaskAttribute[] | undefined },
 ): Promise<{ tasks: TaskItem[]; after?: string }> {
   const answer = await table.client.send(
     new QueryCommand({
@@ -57,7 +68,9 @@ async function readBucket(
         ":pk": taskPartition(jobId, place.bucket),
         ...(state ? { ":state": state } : {}),
       },
-      ...(state ? { FilterExpression: "#state = :state", ExpressionAttributeNames: { "#state": "state" } } : {}),
+      ...(state ? { FilterExpression: "#state = :state" } : {}),
+      ...(attributes ? { ProjectionExpression: attributes.map((name) => `#${name}`).join(",") } : {}),
+      ...nameAttributes(state, attributes),
       Limit: state ? Math.max(limit, filteredRead) : limit,
       ConsistentRead: true,
       ...(place.after === undefined ? {} : { ExclusiveStartKey: taskKey(jobId, place.bucket, place.after) }),
@@ -67,6 +80,14 @@ async function readBucket(
   const tasks = found.slice(0, limit);
   const last = found.length > limit ? tasks.at(-1)?.task : answer.LastEvaluatedKey?.sk;
   return last === undefined ? { tasks } : { tasks, after: String(last) };
+}
+
+/** Any name may be one of the many words that the table keeps for itself. */
+function nameAttributes(state: TaskState | undefined, attributes: readonly TaskAttribute[] = []) {
+  const names = [...attributes, ...(state ? (["state"] as const) : [])];
+  return names.length === 0
+    ? {}
+    : { ExpressionAttributeNames: Object.fromEntries(names.map((name) => [`#${name}`, name])) };
 }
 
 function readPlace([bucket, after]: readonly unknown[], bucketCount: number): TaskPlace | undefined {

@@ -12,7 +12,7 @@ import { dueEntry, taskKey } from "./keys.ts";
 import { requestLive } from "./live-requests.ts";
 import { foldDueMs, type TaskAddress, type TaskMove } from "./move-task.ts";
 import { getItems, type Table } from "./table.ts";
-import { listTasks, type TaskListPage } from "./task-list.ts";
+import { listTasks, type TaskAttribute, type TaskListPage } from "./task-list.ts";
 import {
   type AttemptEnd,
   claimTask,
@@ -43,6 +43,12 @@ export interface TaskRepository {
     job: { jobId: string; bucketCount: number },
     page: TaskListPage,
   ): Promise<{ tasks: TaskItem[]; cursor?: string }>;
+  /** The same, only with what is named of each: `task` always belongs to it. */
+  listPart<Attribute extends TaskAttribute>(
+    job: { jobId: string; bucketCount: number },
+    page: TaskListPage,
+    attributes: readonly (Attribute | "task")[],
+  ): Promise<{ tasks: Pick<TaskItem, Attribute | "task">[]; cursor?: string }>;
   /** Tasks that a worker claimed between two times and still holds, as far as the sweep has not looked at them yet. */
   listClaimedBetween(workerId: string, fromMs: number, toMs: number): Promise<TaskItem[]>;
   /** Gives a queued task, or one whose lease has run out, to a worker as its next attempt. */
@@ -130,6 +136,7 @@ export function createTaskRepository(table: Table): TaskRepository {
       return items as unknown as TaskItem[];
     },
     list: (job, page) => listTasks(table, job, page),
+    listPart: (job, page, attributes) => listTasks(table, job, page, attributes),
     listClaimedBetween: (workerId, fromMs, toMs) => listClaimedBetween(table, workerId, fromMs, toMs),
     claim: (task, claim) => claimTask(table, task, claim),
     renewLease: (key, leaseToken, nowMs) => renewLease(table, key, leaseToken, nowMs),

@@ -1,5 +1,13 @@
 import { describe, expect, it } from "vitest";
-import type { AttemptTimesPage, Job, JobPage, Problem, TaskPage, WorkerPage } from "../../shared/api/schemas.ts";
+import type {
+  AttemptTimesPage,
+  Job,
+  JobPage,
+  Problem,
+  TaskBriefPage,
+  TaskPage,
+  WorkerPage,
+} from "../../shared/api/schemas.ts";
 import { encodeCursor } from "../../shared/repository/cursors.ts";
 import { noopJob, taskNames } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
@@ -26,6 +34,25 @@ describe("the list of a job's tasks", () => {
     const pages = await readPages<TaskPage>(`/v1/jobs/${jobId}/tasks?limit=10`);
     expect(pages.map((page) => page.tasks.length)).toEqual([10, 10, 5]);
     expect(pages.flatMap((page) => page.tasks.map(({ task }) => task))).toEqual(taskNames(25));
+  });
+
+  it("shows them in brief, as far as they are known", async () => {
+    const jobId = await plane().submit({
+      ...noopJob(["a", "b", "c"]),
+      tasks: [{ name: "a" }, { name: "b" }, { name: "c", needs: ["a", "b"] }],
+    });
+    await plane()
+      .createWorker()
+      .runAll((claimed) => (claimed.task === "a" ? completed() : failedWith(7)));
+    const path = `/v1/jobs/${jobId}/task-briefs`;
+    const pages = await readPages<TaskBriefPage>(`${path}?limit=2`);
+    expect(pages.map((page) => page.tasks.length)).toEqual([2, 1]);
+    const briefs = pages.flatMap((page) => page.tasks);
+    const { tasks } = await plane().call<TaskPage>(`/v1/jobs/${jobId}/tasks`);
+    for (const [index, { slots, workerId, createdAt, artifacts, footprint, ...brief }] of tasks.entries()) {
+      expect(briefs[index]).toEqual(brief);
+    }
+    expect(briefs.map(({ status }) => status)).toEqual(["completed", "failed", "pending"]);
   });
 
   it("finds tasks by status, each once, with few reads however small the page", async () => {

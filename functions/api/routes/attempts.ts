@@ -35,7 +35,10 @@ export function attemptRoutes(deps: Deps) {
     const digest = await findJob(deps, c.req.valid("param").job);
     const page = names
       ? { tasks: await readNamed(deps, digest, names) }
-      : await deps.tasks.list(digest, { limit: Math.min(limit, deps.limits.taskPage), cursor });
+      : await deps.tasks.listPart(digest, { limit: Math.min(limit, deps.limits.taskPage), cursor }, [
+          "task",
+          "attempts",
+        ]);
     const { tasks, ...more } = page;
     return c.json(inOrder(attemptTimesPageSchema, { attempts: tasks.flatMap(timeAttempts), ...more }), 200);
   });

@@ -1,5 +1,12 @@
 import * as z from "zod";
-import { cancelledSchema, retriedSchema, taskPageSchema, taskSchema, whySchema } from "../../../shared/api/schemas.ts";
+import {
+  cancelledSchema,
+  retriedSchema,
+  taskBriefPageSchema,
+  taskPageSchema,
+  taskSchema,
+  whySchema,
+} from "../../../shared/api/schemas.ts";
 import { limits } from "../../../shared/domain/limits.ts";
 import { taskStates } from "../../../shared/domain/task-state.ts";
 import type { Deps } from "../../deps.ts";
@@ -17,7 +24,7 @@ import {
   securedRoute,
   taskParam,
 } from "../route.ts";
-import { summarizeTask, viewTask } from "../views.ts";
+import { briefAttributes, briefTask, summarizeTask, viewTask } from "../views.ts";
 
 const listRoute = securedRoute("viewer", {
   method: "get",
@@ -28,6 +35,15 @@ const listRoute = securedRoute("viewer", {
     query: pageQuery(limits.pageSize, 200).extend({ status: z.enum(taskStates).optional() }),
   },
   responses: { 200: jsonAnswer(taskPageSchema, "A page of tasks.") },
+});
+
+const briefRoute = securedRoute("viewer", {
+  method: "get",
+  path: "/v1/jobs/{job}/task-briefs",
+  summary: "List a job's tasks in brief",
+  description: "For who watches the whole job: less of each task, in larger pages. Long details of reasons are cut.",
+  request: { params: jobParam, query: pageQuery(limits.briefsPage, 1_000) },
+  responses: { 200: jsonAnswer(taskBriefPageSchema, "A page of tasks.") },
 });
 
 const getRoute = securedRoute("viewer", {
@@ -64,7 +80,7 @@ const retryRoute = securedRoute("submitter", {
   responses: { 202: jsonAnswer(retriedSchema, "It is being queued, or waits for what it needs.") },
 });
 
-/** Routes on tasks: read, cancel, retry. */
+/** Routes on tasks: list, read, cancel, retry. */
 export function taskRoutes(deps: Deps) {
   return createRouter()
     .openapi(listRoute, async (c) => {
@@ -77,6 +93,12 @@ export function taskRoutes(deps: Deps) {
       });
       const page = { tasks: tasks.map((task) => summarizeTask(task)), ...more };
       return c.json(inOrder(taskPageSchema, page), 200);
+    })
+    .openapi(briefRoute, async (c) => {
+      const page = c.req.valid("query");
+      const digest = await findJob(deps, c.req.valid("param").job);
+      const { tasks, ...more } = await deps.tasks.listPart(digest, page, briefAttributes);
+      return c.json(inOrder(taskBriefPageSchema, { tasks: tasks.map(briefTask), ...more }), 200);
     })
     .openapi(getRoute, async (c) => {
       const { job, task: name } = c.req.valid("param");
