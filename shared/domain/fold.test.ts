@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type CountableMove, type FoldableDigest, foldMoves, orderMoves } from "./fold.ts";
+import type { ReasonCode } from "./reason.ts";
 import { taskCounts } from "./task-counts.ts";
 
 const at = "2026-01-05T08:00:00.000Z";
@@ -25,6 +26,23 @@ describe("counting moves", () => {
     expect(kindsOf(fold)).toEqual(["moved", "started", "moved", "moved", "moved", "ended"]);
     expect(fold.digest).toMatchObject({ state: "completed", startedAt: at, endedAt: at });
     expect(fold.digest.counts).toEqual(taskCounts({ completed: 2 }));
+  });
+
+  it("counts why attempts ended, also where they are tried again, but no task that never started for it", () => {
+    const ended = (task: string, from: CountableMove["from"], to: CountableMove["to"], code: ReasonCode) => ({
+      ...move(task, from, to),
+      reason: { code },
+    });
+    const { digest } = foldMoves(digestOf(4), [
+      move("a", "queued", "running"),
+      ended("a", "running", "queued", "worker_lost"),
+      move("a", "queued", "running"),
+      ended("a", "running", "failed", "exit_code"),
+      ended("b", "queued", "failed", "dead_lettered"),
+      ended("c", "queued", "skipped", "dependency_failed"),
+    ]);
+    expect(digest.reasons).toEqual({ worker_lost: 1, exit_code: 1, dead_lettered: 1 });
+    expect(foldMoves(digest, [ended("d", "queued", "aborted", "cancelled")]).digest.reasons).toEqual(digest.reasons);
   });
 
   it("leaves the digest it was given as it was", () => {

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type CountableMove, type FoldableDigest, foldMoves, orderMoves } from "../../shared/domain/fold.ts";
 import { decideJobOutcome } from "../../shared/domain/job-state.ts";
+import { reasonCodes } from "../../shared/domain/reason.ts";
 import { countAll, countEnded, type TaskCounts, taskCounts } from "../../shared/domain/task-counts.ts";
 import { canTransition, isTerminalTaskState, type TaskState, taskStates } from "../../shared/domain/task-state.ts";
 import { propertyRun } from "../support/property-run.ts";
@@ -14,6 +15,7 @@ const stepArbitrary = fc.record({
   task: fc.nat(7),
   edge: fc.nat(20),
   warning: fc.boolean(),
+  reason: fc.option(fc.constantFrom(...reasonCodes), { nil: undefined }),
   skewMs: fc.integer({ min: -50, max: 50 }),
 });
 const historyArbitrary = fc.record({
@@ -29,7 +31,7 @@ type History = typeof historyArbitrary extends fc.Arbitrary<infer T> ? T : never
 function playHistory({ total, steps }: History): { moves: CountableMove[]; states: TaskState[] } {
   const states: TaskState[] = Array.from({ length: total }, () => "queued");
   const moves: CountableMove[] = [];
-  steps.forEach(({ task, edge, warning, skewMs }, index) => {
+  steps.forEach(({ task, edge, warning, reason, skewMs }, index) => {
     const slot = task % total;
     const from = states[slot] ?? "queued";
     const edges = taskStates.filter((to) => canTransition(from, to));
@@ -42,6 +44,7 @@ function playHistory({ total, steps }: History): { moves: CountableMove[]; state
       from,
       to,
       warning: to === "failed" ? warning : undefined,
+      reason: reason && { code: reason },
     });
   });
   return { moves, states };
@@ -57,6 +60,14 @@ function countBruteForce(states: readonly TaskState[]): TaskCounts {
   return counts;
 }
 
+/** Attempts that ended with a reason, whatever came after them, and failures without an attempt. */
+function countReasons(moves: readonly CountableMove[]): FoldableDigest["reasons"] {
+  const ends = moves.filter(({ from, to }) => from === "running" || to === "failed" || to === "timed_out");
+  const codes = ends.flatMap(({ reason }) => reason?.code ?? []);
+  if (codes.length === 0) return undefined;
+  return Object.fromEntries(codes.map((code) => [code, codes.filter((other) => other === code).length]));
+}
+
 describe("counting moves", () => {
   it("comes to what counting the tasks comes to, whatever happened and however it is cut", () => {
     propertyRun(
@@ -67,6 +78,7 @@ describe("counting moves", () => {
         for (const [index, from] of cuts.entries())
           digest = foldMoves(digest, moves.slice(from, cuts[index + 1])).digest;
         expect(digest.counts).toEqual(countBruteForce(states));
+        expect(digest.reasons).toEqual(countReasons(moves));
         expect(digest).toEqual(foldMoves(newDigest(history), moves).digest);
       }),
     );
@@ -151,6 +163,7 @@ describe("the order of moves of several tasks", () => {
           .map(({ own }) => own);
         const { digest } = foldMoves(newDigest(history), orderMoves(shuffled));
         expect(digest.counts).toEqual(countBruteForce(states));
+        expect(digest.reasons).toEqual(countReasons(moves));
         const allEnded = states.every(isTerminalTaskState);
         expect(["queued", "running"].includes(digest.state)).toBe(!allEnded);
       }),

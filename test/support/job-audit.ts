@@ -1,6 +1,7 @@
 import { expect } from "vitest";
 import type { JobEvent } from "../../events/index.ts";
 import { decideJobOutcome, isTerminalJobState } from "../../shared/domain/job-state.ts";
+import type { ReasonCode } from "../../shared/domain/reason.ts";
 import { countEnded, taskCounts } from "../../shared/domain/task-counts.ts";
 import { canTransition, isTerminalTaskState, type TaskState } from "../../shared/domain/task-state.ts";
 import type { JobDigest, TaskItem } from "../../shared/repository/items.ts";
@@ -72,6 +73,7 @@ export function auditJob(records: JobRecords): void {
     const isDue = due.some(({ pk, sk }) => pk.startsWith("TASKS#") && sk === task.task);
     if (task.announce) expect(isDue, `${task.task}: its announcement is due`).toBe(true);
   }
+  expect(digest.reasons ?? {}, "reasons").toEqual(countReasons(tasks, events));
   auditOutcome(records);
   if (chores.length === 0) auditGraph(records);
   const ran = tasks.some((task) => task.attempt > 0);
@@ -89,6 +91,18 @@ export function auditJob(records: JobRecords): void {
   if (!isTerminalJobState(digest.state)) return;
   expect(due, "due").toEqual([]);
   expect(chores, "chores").toEqual([]);
+}
+
+/** Each attempt that ended with a reason, as its task tells, and each failure without one, of which only events tell. */
+function countReasons(tasks: readonly TaskItem[], events: readonly JobEvent[]): Partial<Record<ReasonCode, number>> {
+  const counts: Partial<Record<ReasonCode, number>> = {};
+  const ofAttempts = tasks.flatMap(({ attempts }) => attempts.flatMap(({ outcome }) => outcome?.reason ?? []));
+  const unclaimed = events.flatMap((event) => {
+    if (event.type !== "task.transition" || event.from === "running") return [];
+    return (event.to === "failed" || event.to === "timed_out") && event.reason ? [event.reason] : [];
+  });
+  for (const { code } of [...ofAttempts, ...unclaimed]) counts[code] = (counts[code] ?? 0) + 1;
+  return counts;
 }
 
 function auditTask(task: TaskItem, events: readonly JobEvent[], needs: JobRecords["needs"]): void {
