@@ -4,6 +4,7 @@ import type { Attempt, JobSpecAnswer, Task } from "../../shared/api/schemas.ts";
 import { formatBytes, formatDuration } from "../../shared/domain/format.ts";
 import { api } from "../api/client.ts";
 import { type LogSection, logKey } from "../logs/log-model.ts";
+import { useSpec } from "./use-spec.ts";
 
 /** The logs of an attempt as far as they are known. */
 interface LogSections {
@@ -16,11 +17,7 @@ interface LogSections {
 
 /** The logs of an attempt, and how long they are. */
 export function useLogSections(task: Task, attempt: number): LogSections {
-  const spec = useQuery({
-    queryKey: ["spec", task.job],
-    queryFn: ({ signal }) => api.getJobSpec(task.job, { signal }),
-    staleTime: Number.POSITIVE_INFINITY,
-  });
+  const spec = useSpec(task.job);
   const record = task.attempts[attempt - 1];
   const isCounted = record?.logs !== undefined;
   const lengths = useQuery({
