@@ -8,8 +8,10 @@ import type { Worker } from "./worker.ts";
 
 /** Exit code for a configuration that cannot work. */
 const usageExitCode = 2;
-/** Exit code of a worker that was told twice to end (128 + SIGTERM). */
-const abortedExitCode = 143;
+/** Exit codes of a worker that was told twice to end: 128 and the number of the second signal. */
+const abortedExitCodes = { SIGTERM: 143, SIGINT: 130 } as const;
+/** Another signal so soon is the same request: a Ctrl-C reaches this process and a parent that ends it in its own way. */
+const sameRequestMs = 1_000;
 
 const { version } = packageJson;
 const command = parseCommandLine(process.argv.slice(2));
@@ -28,19 +30,19 @@ if (command.kind === "version") {
 
 let worker: Worker | undefined;
 if (command.kind === "run") {
-  // Told once: drain. Told the same again: end at once. SIGINT and SIGTERM together are one request: a terminal's
-  // Ctrl-C reaches this process and a parent that passes it on.
+  // Told once: drain. Told again: end at once.
+  let first: { signal: NodeJS.Signals; atMs: number } | undefined;
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    let told = false;
     process.on(signal, () => {
       // Nothing has begun that would have to be ended.
       if (worker === undefined) process.exit(0);
-      if (told) {
+      if (first === undefined) {
+        first = { signal, atMs: performance.now() };
+        void worker.drain({ kind: "signal", signal });
+      } else if (signal === first.signal || performance.now() - first.atMs > sameRequestMs) {
         worker.killAllNow();
-        process.exit(abortedExitCode);
+        process.exit(abortedExitCodes[signal]);
       }
-      told = true;
-      void worker.drain({ kind: "signal", signal });
     });
   }
   // The parent is gone without a word (`kill -9`): nobody is left to drain for. What stays in Docker is removed by the

@@ -33,7 +33,7 @@ export function drainWorkers(context: Context, workerIds: readonly string[]): Pr
 
 /** `sluice workers undrain ID…`: lets workers go on that were asked to drain. */
 export function undrainWorkers(context: Context, workerIds: readonly string[]): Promise<number> {
-  return askWorkers(context, workerIds, "undrain", "goes on, unless it has ended meanwhile");
+  return askWorkers(context, workerIds, "undrain", "goes on: it takes tasks again");
 }
 
 function askWorkers(

@@ -34,7 +34,7 @@ export function askToDrain(app: App, { workerId, state, held, drainRequestedAt }
   if (drainRequestedAt !== undefined) {
     app.confirm(`let ${workerId} go on?`, async () => {
       await app.api.askWorker(workerId, "undrain");
-      app.say(`${workerId} goes on, unless it has ended meanwhile`, "green");
+      app.say(`${workerId} goes on: it takes tasks again`, "green");
     });
     return;
   }

@@ -298,6 +298,22 @@ describe.concurrent("a worker that is told to stop twice", { timeout: 120_000 },
     expect(await rig.worker.exited).toEqual({ code: 143, signal: null });
     expect(rig.worker.lines.some(({ message }) => message === "stopped")).toBe(false);
   });
+
+  it("goes at once also when the signals differ, but not when one request brings both", async (test) => {
+    const rig = await Rig.open(test, { SLUICE_DRAIN_MS: "20000" });
+    await rig.run("t", hostStep(stubborn));
+    rig.kill("SIGTERM");
+    rig.kill("SIGINT");
+    await rig.untilSaid("draining");
+    // It still answers: its heartbeats go on.
+    const beats = rig.bench.plane.heartbeats.length;
+    await eventually(() => rig.bench.plane.heartbeats.length > beats + 5, "heartbeats for more than a second");
+    await eventually(() => {
+      rig.kill("SIGINT");
+      return rig.worker.child.exitCode !== null;
+    }, "the end");
+    expect(await rig.worker.exited).toEqual({ code: 130, signal: null });
+  });
 });
 
 /** A socket in front of Docker's that stops answering when it is told to. */
