@@ -83,7 +83,7 @@ export default {
         pathNot: [
           "^cli/",
           "^shared/(api-client|domain|jobfile|api)/",
-          "^shared/(version|log-chunk|read-ahead)\\.ts$",
+          "^shared/(version|log-chunk|read-ahead|make-folder)\\.ts$",
           "^local/main\\.ts$",
         ],
       },

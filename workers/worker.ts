@@ -3,6 +3,7 @@ import type { EcrClient } from "../shared/clients/ecr.ts";
 import type { ObjectStore } from "../shared/clients/object-store.ts";
 import type { Queue } from "../shared/clients/queue.ts";
 import { newWorkerId } from "../shared/domain/ids.ts";
+import { type Reason, reasonFor } from "../shared/domain/reason.ts";
 import { timing } from "../shared/domain/timing.ts";
 import { isOlderVersion } from "../shared/domain/version-order.ts";
 import type { Logger } from "../shared/log.ts";
@@ -205,9 +206,7 @@ export class Worker {
       receiveWaitSeconds: timing.receiveWaitSeconds,
       nowMs,
       log,
-      // Claimed while the worker was told to stop: given back before its first step.
-      startTask: (claimed, item, claimedAtMs) =>
-        attempts.start(claimed, item, claimedAtMs, this.#drain && reasonOfDrain(this.#drain.cause)),
+      startTask: (claimed, item, claimedAtMs) => attempts.start(claimed, item, claimedAtMs, this.#explainRefusal()),
     });
     const objects = openBucket(settings.bucket);
     const metrics = new MetricRecorder({
@@ -259,6 +258,13 @@ export class Worker {
     intake.start();
     this.#waitIdly();
     log.info({ pool: config.pool, slots: config.slots, executors: config.executors }, "the worker takes tasks");
+  }
+
+  /** What was claimed just before the worker stopped taking tasks is given back before its first step. */
+  #explainRefusal(): Reason | undefined {
+    if (this.#drain !== undefined) return reasonOfDrain(this.#drain.cause);
+    if (this.#machine.takesTasks) return undefined;
+    return reasonFor("drained", "the worker had just stopped taking tasks: the task starts again elsewhere");
   }
 
   #attemptDeps(

@@ -1,7 +1,7 @@
 import { chmod, lstat, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { hasCode } from "./error-code.ts";
-import { makeFolder } from "./make-folder.ts";
+import { hasCode } from "../shared/error-code.ts";
+import { makeFolder } from "../shared/make-folder.ts";
 import { checkOwner, formatOwner, type Owner, type OwnerState, parseOwner } from "./owner.ts";
 import { removeDeepTree } from "./remove-deep-tree.ts";
 import { messageOf } from "./retry.ts";

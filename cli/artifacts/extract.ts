@@ -1,9 +1,10 @@
 import { once } from "node:events";
 import { createReadStream } from "node:fs";
-import { mkdir } from "node:fs/promises";
+
 import { isAbsolute } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { ReadEntry } from "tar";
+import { makeFolder } from "../../shared/make-folder.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import { decompress } from "./decompress.ts";
 import { HoleWriter } from "./hole-writer.ts";
@@ -40,7 +41,7 @@ function explainRefusal({ type, linkpath = "" }: Pick<ReadEntry, "type" | "linkp
  */
 export async function extractArchive(archive: string, folder: string, signal: AbortSignal): Promise<Extracted> {
   const tar = await import("tar");
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder, 0o777);
   const extracted: Extracted = { files: 0, refused: [], renamed: [] };
   let failure: unknown;
   const unclear = new Set<string>();

@@ -1,8 +1,9 @@
-import { mkdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import pLimit from "p-limit";
 import type { ArtifactList } from "../../shared/api/schemas.ts";
 import type { ApiClient } from "../../shared/api-client/index.ts";
+import { makeFolder } from "../../shared/make-folder.ts";
 import { CliError, exitCodes } from "../errors.ts";
 import { oneLine } from "../terminal/one-line.ts";
 import { fetchFile } from "../transfer/fetch-file.ts";
@@ -82,7 +83,7 @@ const parallelDownloads = 4;
  * so far. The first that fails ends it.
  */
 export async function fetchArtifacts(api: ApiClient, given: FetchArtifactsOptions): Promise<FetchedArtifacts> {
-  await makeFolder(given.folder);
+  await makeTarget(given.folder);
   const limit = pLimit(parallelDownloads);
   const stop = new AbortController();
   const options = { ...given, signal: AbortSignal.any([given.signal, stop.signal]) };
@@ -189,9 +190,9 @@ function checkFileName(name: string): string {
   throw new CliError(exitCodes.failed, `an artifact is called '${oneLine(name)}', which is no file name; not fetched`);
 }
 
-async function makeFolder(folder: string): Promise<void> {
+async function makeTarget(folder: string): Promise<void> {
   try {
-    await mkdir(resolve(folder), { recursive: true });
+    await makeFolder(resolve(folder), 0o777);
   } catch (error) {
     explainDisk(error);
   }
@@ -205,6 +206,7 @@ function explainDisk(error: unknown): never {
     EACCES: "you may not write there",
     EPERM: "you may not write there",
     EROFS: "the file system is read-only",
+    ENOENT: "no folder can be made there",
     EEXIST: "a file is in the way",
     ENOTDIR: "a file is in the way",
     EISDIR: "a folder is in the way",

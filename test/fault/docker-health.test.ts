@@ -51,7 +51,7 @@ describe("a worker whose Docker daemon is frozen, full, stopped", () => {
     await send("frozen", "true");
     await eventually(isCompleted("frozen"), "a task elsewhere");
     expect(plane.task("frozen").attempts.map((attempt) => attempt.workerId)).toEqual([other.workerId]);
-    await other.drain({ kind: "requested" });
+    await other.drain({ kind: "signal", signal: "SIGTERM" });
     await docker.signalDaemon("SIGCONT");
     await writeFile(restarted, "");
     await eventually(isWell, "the thawed daemon's worker");

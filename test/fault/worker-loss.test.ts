@@ -74,8 +74,8 @@ describe("a worker that gets SIGTERM in the middle of a task", () => {
   it("gives the task back, which goes on elsewhere, as often as it happens", { timeout: 240_000 }, async () => {
     // More often than infrastructure may fail under a task: what a drain ends does not count.
     const drains = 6;
-    // Short drains, as a task has to sit through each: without Docker, which on a busy machine takes its time to let go.
-    const env = { SLUICE_DRAIN_MS: "4000", SLUICE_KILL_GRACE_MS: "300", DOCKER_HOST: "unix:///none/docker.sock" };
+    // A task has to sit through each: without Docker, which on a busy machine takes its time to let go.
+    const env = { SLUICE_DRAIN_FINISH_MS: "0", SLUICE_KILL_GRACE_MS: "300", DOCKER_HOST: "unix:///none/docker.sock" };
     const running = await startStack({ workers: 2, slots: 1, env });
     const plan = planCompleting("drained", [step({ run: stayUntilAttempt(drains + 1) })], ["t"]);
     const jobId = await running.submit(plan);

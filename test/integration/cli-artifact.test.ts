@@ -213,6 +213,12 @@ describe("sluice artifact", () => {
     expect(stderr).toContain("a file is in the way");
   });
 
+  it.runIf(process.platform === "linux")("says so where the system lets nobody make a folder", async () => {
+    const { code, stderr } = await fetchArtifacts("-o", "/proc/sluice-none/out");
+    expect(code).toBe(1);
+    expect(stderr).toContain("no folder can be made there (no folder can be made in /proc)");
+  });
+
   it("writes nothing outside its folder, whatever an artifact is called", async () => {
     job.addArtifact("unit", createFakeArtifact("../escape.tar.zst", Buffer.from("x")));
     const { code, stderr } = await fetchArtifacts("-o", "out");

@@ -56,7 +56,7 @@ describe("a worker on a machine that is not well", () => {
     expect(new Set(attempts.map(({ workerId }) => workerId))).toEqual(
       new Set([dead, ...alive].map((one) => one.workerId)),
     );
-    await Promise.all([dead, ...alive].map((worker) => worker.drain({ kind: "requested" })));
+    await Promise.all([dead, ...alive].map((worker) => worker.drain({ kind: "signal", signal: "SIGTERM" })));
   });
 
   it("asks to be replaced once tasks go on failing under it, and says why", async () => {
@@ -75,16 +75,23 @@ describe("a worker on a machine that is not well", () => {
 
   it("waits with a clock that is wrong until it is set, where it is told to wait", async () => {
     const bench = await openBench();
-    bench.plane.behindMs = 600_000;
     await startWorker(bench, { env: { ...often, SLUICE_UNHEALTHY: "wait" } });
+    const answer = bench.plane.hold("claims");
+    await bench.send(bench.plane.addTask("claimed", { steps: [step("true")] }));
+    await eventually(() => bench.plane.task("claimed").attempts.length === 1, "the claim");
+    bench.plane.behindMs = 600_000;
     await untilHeld(bench);
+    // What was claimed before does not start on it.
+    answer();
+    await eventually(() => bench.plane.task("claimed").attempts[0]?.result, "the task that is given back");
+    expect(bench.plane.task("claimed").attempts[0]?.result).toMatchObject({ kind: "released" });
     await bench.send(bench.plane.addTask("t", { steps: [step("true")] }));
     const hasFailed = () => bench.plane.heartbeats.at(-1)?.health?.state === "recovery_failed";
     await eventually(hasFailed, "the end of the recovery");
     expect(bench.plane.heartbeats.at(-1)?.health?.detail).toContain("s ahead of the control plane's");
     expect(bench.plane.task("t").attempts).toEqual([]);
     bench.plane.behindMs = 0;
-    await eventually(() => bench.plane.outcome("t"), "the task");
+    for (const name of ["t", "claimed"]) await eventually(() => bench.plane.outcome(name), "the tasks");
   });
 
   it("takes no tasks while its disk is full, and goes on when there is room", async (context) => {
@@ -103,6 +110,6 @@ describe("a worker on a machine that is not well", () => {
     await rm(big);
     await eventually(() => bench.plane.outcome("after"), "a task that waited");
     expect(bench.plane.outcome("after")).toMatchObject({ state: "completed" });
-    await worker.drain({ kind: "requested" });
+    await worker.drain({ kind: "signal", signal: "SIGTERM" });
   });
 });

@@ -1,5 +1,5 @@
 import { closeSync, constants, type Dirent, fstatSync, openSync, readdirSync } from "node:fs";
-import { hasCode } from "../error-code.ts";
+import { hasCode } from "../../shared/error-code.ts";
 import { messageOf } from "../retry.ts";
 import { type OutputProblem, showName, UnreadableOutput } from "./output-problem.ts";
 import { createSelector, type OutputPatterns } from "./output-selector.ts";

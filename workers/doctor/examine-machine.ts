@@ -3,8 +3,8 @@ import { access, constants, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import type { Finding } from "../../shared/domain/finding.ts";
+import { makeFolder } from "../../shared/make-folder.ts";
 import { stopMarginMs } from "../drain-plan.ts";
-import { makeFolder } from "../make-folder.ts";
 import { messageOf } from "../retry.ts";
 import { parseTimespan } from "../service-manager.ts";
 

@@ -1,6 +1,6 @@
 import { statfs } from "node:fs/promises";
 import { freemem, totalmem } from "node:os";
-import { hasCode } from "../error-code.ts";
+import { hasCode } from "../../shared/error-code.ts";
 import { withDeadline } from "../retry.ts";
 import type { HealthProblem } from "./health-state.ts";
 

@@ -1,11 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, readdir, rename, rm, stat, utimes } from "node:fs/promises";
+import { readdir, rename, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createZstdDecompress } from "node:zlib";
 import type { Logger } from "../../shared/log.ts";
+import { makeFolder } from "../../shared/make-folder.ts";
 import { messageOf, retryWithBackoff } from "../retry.ts";
 import { BlobDamaged, checkDigest, isDamage, isDiskFull, shortenDigest } from "./blob-content.ts";
 import type { CacheItem } from "./expiry.ts";
@@ -115,7 +116,7 @@ export class BlobCache {
 
   async #fetch(digest: string, url: string | undefined, signal: AbortSignal): Promise<CachedBlob> {
     if (url === undefined) throw new BlobUnavailable(`its part ${shortenDigest(digest)} was not shipped with the job`);
-    await mkdir(this.#options.folder, { recursive: true, mode: 0o700 });
+    await makeFolder(this.#options.folder, 0o700);
     const part = join(this.#options.scratchFolder, `blob-${randomUUID()}`);
     const bytes = await this.#fetchInto(part, digest, url, signal);
     const file = join(this.#options.folder, `${digest.replace("sha256:", "")}.${bytes}.zst`);

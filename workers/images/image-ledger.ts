@@ -1,7 +1,8 @@
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { makeFolder } from "../../shared/make-folder.ts";
 import { parseJson } from "../../shared/parse-json.ts";
 import { ignoreMissing } from "./missing-file.ts";
 
@@ -40,7 +41,7 @@ export class ImageLedger {
 
   /** Notes that an image was brought; `imageId` is the daemon's. */
   async add(record: { name: string; imageId: string; bytes: number }): Promise<void> {
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    await makeFolder(this.#folder, 0o700);
     const file = this.#fileOf(record.name);
     const part = `${file}.${randomUUID()}`;
     await writeFile(part, JSON.stringify(record), { mode: 0o600 });

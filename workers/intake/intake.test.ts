@@ -7,7 +7,7 @@ import { ControlPlaneError } from "../control-plane-call.ts";
 import type { ControlPlaneClient } from "../control-plane-client.ts";
 import type { WorkerClaim } from "../worker-claim.ts";
 import { HeldMessages } from "./held-messages.ts";
-import { Intake } from "./intake.ts";
+import { Intake, type IntakeOptions } from "./intake.ts";
 
 type Receive = () => ReceivedMessage[] | Error;
 
@@ -15,7 +15,11 @@ let intake: Intake | undefined;
 afterEach(() => intake?.stop());
 
 /** An intake whose polls bring what is given, one after the other, and then wait until they are ended. */
-function startIntake(receives: readonly Receive[], claim: ControlPlaneClient["claim"]) {
+function startIntake(
+  receives: readonly Receive[],
+  claim: ControlPlaneClient["claim"],
+  more: Pick<IntakeOptions, "lastClaimsMs"> = {},
+) {
   const released: string[] = [];
   const lines: Record<string, unknown>[] = [];
   const drained = Promise.withResolvers<void>();
@@ -52,6 +56,7 @@ function startIntake(receives: readonly Receive[], claim: ControlPlaneClient["cl
     nowMs,
     log,
     startTask: () => undefined,
+    ...more,
   });
   intake.start();
   return { released, lines, held, drained: drained.promise };
@@ -112,6 +117,32 @@ describe("an intake", () => {
     await untilNextTurn();
     answer.reject(new ControlPlaneError("503", { retryable: true }));
     await Promise.all([stopped, claimedAgain.promise]);
+  });
+
+  it("gives back what it has claimed without an answer when it stops, and claims with one when it begins anew", async () => {
+    const claimed = Promise.withResolvers<void>();
+    const again = Promise.withResolvers<void>();
+    const { released, held } = startIntake(
+      [() => [message("a", 1)], () => [message("b", 1)]],
+      async (_workerId, [claim], { signal }) => {
+        if (claim?.task === "b") {
+          expect(signal?.aborted).toBe(false);
+          again.resolve();
+          return [{ status: "drop", detail: "it is over" }];
+        }
+        claimed.resolve();
+        return new Promise((_resolve, reject) =>
+          signal?.addEventListener("abort", () => reject(signal.reason), { once: true }),
+        );
+      },
+      { lastClaimsMs: 0 },
+    );
+    await claimed.promise;
+    await intake?.stop();
+    await held.settle();
+    expect(released).toEqual(["a 0"]);
+    intake?.start();
+    await again.promise;
   });
 
   it("puts a message off for ever longer that comes again and again, for each receive is one of its last", async () => {

@@ -28,6 +28,8 @@ export interface IntakeOptions {
   receiveWaitSeconds: number;
   nowMs: () => number;
   log: Logger;
+  /** Once it has stopped, claims without an answer are broken off after this time. */
+  lastClaimsMs?: number;
   /** Runs a claimed task; `claimedAtMs` is when the claim was sent. Its slots are given back by `taskEnded`. */
   startTask: (claimed: WorkerTask, item: IntakeItem, claimedAtMs: number) => void;
 }
@@ -36,6 +38,11 @@ export interface IntakeOptions {
 const maxHeld = 10;
 const passWindowMs = 15_000;
 const claimDeadlineMs = 10_000;
+/**
+ * A worker that ends does not wait longer for an answer. A claim that is granted all the same costs its task the time of a
+ * lease, so a control plane that is only slow gets the time of a cold start.
+ */
+const lastClaimsMs = 5_000;
 /** A message that this worker can never run goes back for this long, so that workers with more slots find it. */
 const oversizedDelaySeconds = 300;
 /** A message that finds no room here goes back; not at once, or it would come straight back. */
@@ -57,6 +64,8 @@ export class Intake {
   readonly #options: IntakeOptions;
   readonly #placement: SlotPlacement<IntakeItem>;
   #stop = new AbortController();
+  /** Breaks claims off that are under way. */
+  #lastCall = new AbortController();
   readonly #claims = new Set<Promise<void>>();
   #polling: Promise<void> | undefined;
   #wake: (() => void) | undefined;
@@ -84,6 +93,7 @@ export class Intake {
   /** Begins to take tasks, also again after a stop. */
   start(): void {
     if (this.#stop.signal.aborted) this.#stop = new AbortController();
+    if (this.#lastCall.signal.aborted) this.#lastCall = new AbortController();
     this.#polling = Promise.all([this.#polling, this.#poll(this.#stop.signal)]).then(() => undefined);
   }
 
@@ -95,7 +105,11 @@ export class Intake {
     const { signal } = this.#stop;
     await this.#polling;
     // One that has begun anew has claims of its own.
-    while (this.#claims.size > 0 && signal === this.#stop.signal) await Promise.all(this.#claims);
+    const isLast = () => signal === this.#stop.signal;
+    const giveUp = () => isLast() && this.#lastCall.abort(new Error("the intake has stopped"));
+    const timer = setTimeout(giveUp, this.#options.lastClaimsMs ?? lastClaimsMs);
+    while (this.#claims.size > 0 && isLast()) await Promise.all(this.#claims);
+    clearTimeout(timer);
   }
 
   /** Takes nothing until `resume`: what waits here, and what a poll under way still brings, is left to others. */
@@ -208,6 +222,7 @@ export class Intake {
 
   async #claimBatch(items: readonly IntakeItem[]): Promise<void> {
     const { signal } = this.#stop;
+    const options = { deadlineMs: claimDeadlineMs, signal: this.#lastCall.signal };
     const claims = items.map(({ task: { jobId, task, bucket } }) => {
       return { jobId, task, bucket, leaseToken: randomUUID() };
     });
@@ -218,7 +233,7 @@ export class Intake {
       await retryWithBackoff(
         async () => {
           sentAtMs = this.#options.nowMs();
-          answer = await this.#options.client.claim(this.#options.workerId, claims, { deadlineMs: claimDeadlineMs });
+          answer = await this.#options.client.claim(this.#options.workerId, claims, options);
         },
         {
           signal,

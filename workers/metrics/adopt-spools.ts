@@ -1,8 +1,8 @@
 import { readFile, rm, stat } from "node:fs/promises";
 import type { ObjectStore } from "../../shared/clients/object-store.ts";
 import { FootprintCounter, type MetricSample } from "../../shared/domain/metric-sample.ts";
+import { hasCode } from "../../shared/error-code.ts";
 import type { Logger } from "../../shared/log.ts";
-import { hasCode } from "../error-code.ts";
 import { messageOf } from "../retry.ts";
 import { describeSnapshot, type PutOptions, putMetricsManifest, putSnapshot } from "./snapshots.ts";
 import { listSpoolsAside } from "./spool-files.ts";

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { hasCode } from "../error-code.ts";
+import { hasCode } from "../../shared/error-code.ts";
 import type { Usage } from "./usage.ts";
 
 /**

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import { hasCode } from "../error-code.ts";
+import { hasCode } from "../../shared/error-code.ts";
 import { type CgroupController, type CgroupPlace, cgroupControllers } from "./cgroup-files.ts";
 
 /** Where a machine has its cgroups; in a mixed set-up version 1 holds the controllers. */

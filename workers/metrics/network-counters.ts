@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { hasCode } from "../error-code.ts";
+import { hasCode } from "../../shared/error-code.ts";
 
 /** Traffic of a network namespace since it was made. */
 export interface NetworkCounters {

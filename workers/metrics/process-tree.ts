@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as yieldToOthers } from "node:timers/promises";
-import { hasCode } from "../error-code.ts";
+import { hasCode } from "../../shared/error-code.ts";
 import type { Usage, UsageSource } from "./usage.ts";
 
 /** Clock ticks a second, and bytes of a page, as /proc counts them on Linux. */

@@ -1,6 +1,6 @@
 import { readdir, rename } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { hasCode } from "../error-code.ts";
+import { hasCode } from "../../shared/error-code.ts";
 
 const suffix = ".wal";
 

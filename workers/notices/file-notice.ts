@@ -1,8 +1,8 @@
 import { readFile, stat } from "node:fs/promises";
 import * as z from "zod";
+import { hasCode } from "../../shared/error-code.ts";
 import { parseJson } from "../../shared/parse-json.ts";
 import { spotNoticeMs } from "../drain-plan.ts";
-import { hasCode } from "../error-code.ts";
 import { messageOf } from "../retry.ts";
 import type { Notice, NoticeReading, NoticeSource } from "./notice.ts";
 

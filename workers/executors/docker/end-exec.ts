@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import type Docker from "dockerode";
-import { hasCode } from "../../error-code.ts";
+import { hasCode } from "../../../shared/error-code.ts";
 import { withDeadline } from "../../retry.ts";
 import type { DockerClient } from "./docker-client.ts";
 

@@ -10,7 +10,8 @@ export async function makeFolder(path: string, mode: number): Promise<void> {
   if (await makeInside(path, mode)) return;
   const parent = dirname(path);
   await makeFolder(parent, mode);
-  if (!(await makeInside(path, mode))) throw new Error(`no folder can be made in ${parent}`);
+  if (await makeInside(path, mode)) return;
+  throw Object.assign(new Error(`no folder can be made in ${parent}`), { code: "ENOENT" });
 }
 
 /** Makes a folder in one that is there; false where the system says that it is not. */
