@@ -5,13 +5,13 @@ import { addTasks, applyEvent, type JobView, startView, type TaskView } from "..
 import { isTerminalJobState } from "../../shared/domain/job-state.ts";
 import { limits } from "../../shared/domain/limits.ts";
 import { Live, type LiveRun } from "./live.ts";
+import { compareNames } from "./name-order.ts";
 
 /** Newest events that are kept for the page; the API has them all. */
 const keptEvents = 500;
 /** A job that has ended is looked at so often, while somebody sees it: its tasks may be run again. */
 const endedLookMs = 10_000;
 const partialListBackoff = { firstMs: 1_000, longestMs: 10_000 };
-const byName = new Intl.Collator("en", { numeric: true });
 
 /** A job as it changes: read once, then moved by its events. A run that was cut off is taken up where it was. */
 export class JobFeed extends Live {
@@ -21,7 +21,11 @@ export class JobFeed extends Live {
   /** Whether the list of tasks is whole. */
   hasAllTasks = false;
   events: JobEvent[] = [];
+  readonly #watchers = new Set<(event: JobEvent) => void>();
   #names: string[] = [];
+  #tasks: TaskView[] = [];
+  /** The version that `#tasks` are of. */
+  #tasksVersion = -1;
 
   constructor(api: ApiClient, jobId: string) {
     super();
@@ -29,12 +33,25 @@ export class JobFeed extends Live {
     this.jobId = jobId;
   }
 
-  /** The tasks that are known so far, by name: `t2` before `t10`. */
+  /** The tasks that are known so far, by name: `t2` before `t10`. The same list as long as nothing was told. */
   get tasks(): readonly TaskView[] {
-    const { tasks } = this.view ?? { tasks: new Map<string, TaskView>() };
+    if (this.#tasksVersion === this.getVersion()) return this.#tasks;
+    this.#tasksVersion = this.getVersion();
+    const known = this.view?.tasks ?? new Map<string, TaskView>();
     // Names stay; what is known of a task is put in its old place, so only new ones need a new order.
-    if (this.#names.length !== tasks.size) this.#names = [...tasks.keys()].sort(byName.compare);
-    return this.#names.flatMap((name) => tasks.get(name) ?? []);
+    if (this.#names.length !== known.size) this.#names = [...known.keys()].sort(compareNames);
+    this.#tasks = [];
+    for (const name of this.#names) {
+      const task = known.get(name);
+      if (task) this.#tasks.push(task);
+    }
+    return this.#tasks;
+  }
+
+  /** Hands on each event as it comes, until what is answered is called. */
+  watchEvents(watcher: (event: JobEvent) => void): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
   }
 
   protected override async follow(run: LiveRun): Promise<void> {
@@ -88,6 +105,7 @@ export class JobFeed extends Live {
     const after = Math.max(0, view.countedSeq - (this.events.length === 0 ? keptEvents / 5 : 0));
     for await (const event of this.#api.followEvents(this.jobId, after, options)) {
       applyEvent(view, event);
+      for (const watcher of this.#watchers) watcher(event);
       this.events.push(event);
       if (this.events.length > 2 * keptEvents) this.events.splice(0, keptEvents);
       this.tell();

@@ -15,9 +15,8 @@ import { ErrorPanel } from "../ui/error-panel.tsx";
 import { Empty, Loading } from "../ui/panel.tsx";
 import { nameMark, StateIcon, StatePill } from "../ui/state.tsx";
 import { Age, Span } from "../ui/time.tsx";
-import { EventList } from "./event-list.tsx";
-import { TaskMap } from "./task-map.tsx";
-import { TaskTable } from "./task-table.tsx";
+import { JobViews } from "./job-views.tsx";
+import "./job.css";
 import { useJobFeed } from "./use-job-feed.ts";
 
 const route = getRouteApi("/jobs/$job");
@@ -37,7 +36,7 @@ export function JobPage() {
       <JobHead feed={feed} view={view} />
       {feed.error ? <ErrorPanel title="What follows is out of date" error={feed.error} onRetry={feed.resume} /> : null}
       <JobSummary view={view} />
-      <Views feed={feed} view={view} />
+      <JobViews feed={feed} view={view} />
     </>
   );
 }
@@ -141,44 +140,5 @@ function JobSummary({ view }: { view: JobView }) {
         </div>
       </dl>
     </section>
-  );
-}
-
-function Views({ feed, view }: { feed: JobFeed; view: JobView }) {
-  const search = route.useSearch();
-  const navigate = route.useNavigate();
-  const shown = search.view ?? "tasks";
-  const { tasks } = feed;
-  return (
-    <>
-      <div className="tabs" role="tablist" aria-label="Views of the job">
-        {(["tasks", "events"] as const).map((name) => (
-          <button
-            key={name}
-            type="button"
-            role="tab"
-            aria-selected={shown === name}
-            onClick={() =>
-              void navigate({ search: (before) => ({ ...before, view: name === "tasks" ? undefined : name }) })
-            }
-          >
-            {name === "tasks" ? "Tasks" : "Events"}
-          </button>
-        ))}
-      </div>
-      {shown === "events" ? (
-        <EventList events={feed.events} newest={view.countedSeq} />
-      ) : (
-        <>
-          <TaskMap job={view.job} tasks={tasks} total={view.total} />
-          {feed.hasAllTasks ? null : (
-            <p className="dim" role="status">
-              Reading tasks: {formatNumber(view.tasks.size)} of {formatNumber(view.total)}
-            </p>
-          )}
-          <TaskTable view={view} tasks={tasks} />
-        </>
-      )}
-    </>
   );
 }

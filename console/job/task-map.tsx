@@ -5,6 +5,7 @@ import { formatNumber } from "../../shared/domain/format.ts";
 import { markTask, type TaskMark } from "../../shared/domain/task-mark.ts";
 import { useDark } from "../app/theme.ts";
 import { nameMark } from "../ui/state.tsx";
+import { readColors, sizeCanvas } from "./mark-colors.ts";
 
 /** Sides of cells and the gaps to the next, in pixels: the largest is taken with which all tasks stay in view. */
 const cells = [
@@ -33,33 +34,13 @@ function layOut(total: number, width: number): Grid {
   return grid;
 }
 
-const marks: readonly TaskMark[] = [
-  "pending",
-  "queued",
-  "running",
-  "completed",
-  "failures",
-  "failed",
-  "timed_out",
-  "skipped",
-  "aborted",
-];
-
-/** Colours of the states as the style sheets have them now. */
-function readColors(element: Element): Record<TaskMark, string> {
-  const style = getComputedStyle(element);
-  return Object.fromEntries(marks.map((mark) => [mark, style.getPropertyValue(`--state-${mark}`)])) as Record<
-    TaskMark,
-    string
-  >;
-}
-
 /**
  * Every task of the job as a cell in the colour of its state; what failed stands out by its shape too. Drawn, since ten
  * thousand elements would be slow to change: the table below it says the same in words.
  */
 export function TaskMap({ job, tasks, total }: { job: string; tasks: readonly TaskView[]; total: number }) {
   const canvas = useRef<HTMLCanvasElement>(null);
+  const drawn = useRef<DrawnCells>(undefined);
   const [width, setWidth] = useState(0);
   const [hovered, setHovered] = useState<TaskView>();
   const navigate = useNavigate();
@@ -77,9 +58,14 @@ export function TaskMap({ job, tasks, total }: { job: string; tasks: readonly Ta
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: the colours are of the theme
   useEffect(() => {
+    drawn.current = undefined;
+  }, [isDark]);
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the colours are of the theme
+  useEffect(() => {
     const element = canvas.current;
-    if (element && width > 0) drawCells(element, tasks, width, grid);
-  }, [tasks, width, grid, isDark]);
+    if (element && width > 0) drawn.current = drawCells(element, tasks, total, width, grid, drawn.current);
+  }, [tasks, total, width, grid, isDark]);
 
   const find = (event: MouseEvent<HTMLCanvasElement>): TaskView | undefined => {
     const box = event.currentTarget.getBoundingClientRect();
@@ -108,34 +94,55 @@ export function TaskMap({ job, tasks, total }: { job: string; tasks: readonly Ta
   );
 }
 
-function drawCells(canvas: HTMLCanvasElement, tasks: readonly TaskView[], width: number, grid: Grid): void {
-  const { size, gap, columns, height } = grid;
-  const ratio = window.devicePixelRatio;
+/** What a canvas shows: a cell is drawn again only where its task has another mark now. */
+interface DrawnCells {
+  grid: Grid;
+  width: number;
+  colors: Record<TaskMark, string>;
+  marks: (TaskMark | undefined)[];
+}
+
+function drawCells(
+  canvas: HTMLCanvasElement,
+  tasks: readonly TaskView[],
+  total: number,
+  width: number,
+  grid: Grid,
+  before: DrawnCells | undefined,
+): DrawnCells {
   const context = canvas.getContext("2d");
-  if (!context) return;
-  // A canvas that is given a size is a new one, which is slow for every frame.
-  if (canvas.width !== Math.floor(width * ratio) || canvas.height !== Math.floor(height * ratio)) {
-    canvas.width = width * ratio;
-    canvas.height = height * ratio;
-    canvas.style.width = `${width}px`;
-    canvas.style.height = `${height}px`;
-  }
+  const isNew = sizeCanvas(canvas, width, grid.height) || before?.grid !== grid || before.width !== width;
+  const drawn: DrawnCells = isNew || !before ? { grid, width, colors: readColors(canvas), marks: [] } : before;
+  if (!context) return drawn;
+  const ratio = window.devicePixelRatio;
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.clearRect(0, 0, width, height);
-  const colors = readColors(canvas);
-  tasks.forEach((task, index) => {
-    const mark = markTask(task.status, task.warning);
-    const x = (index % columns) * (size + gap);
-    const y = Math.floor(index / columns) * (size + gap);
-    context.fillStyle = colors[mark];
-    const isHollow = mark === "pending" || mark === "queued";
-    if (isHollow) {
-      context.globalAlpha = mark === "pending" ? 0.35 : 0.7;
-      context.fillRect(x + size / 4, y + size / 4, size / 2, size / 2);
-      context.globalAlpha = 1;
-    } else context.fillRect(x, y, size, size);
-    if (mark === "failed" || mark === "timed_out") {
-      context.clearRect(x + size * 0.38, y + size * 0.38, size * 0.24, size * 0.24);
-    }
-  });
+  if (drawn !== before) context.clearRect(0, 0, width, grid.height);
+  const { marks } = drawn;
+  for (let index = 0; index < total; index++) {
+    const task = tasks[index];
+    // Where nothing is known yet there is a cell all the same: nothing moves when it is.
+    const mark = task ? markTask(task.status, task.warning) : "pending";
+    if (marks[index] === mark) continue;
+    marks[index] = mark;
+    drawCell(context, mark, drawn.colors[mark], index, grid);
+  }
+  return drawn;
+}
+
+function drawCell(context: CanvasRenderingContext2D, mark: TaskMark, color: string, index: number, grid: Grid): void {
+  const { size, gap, columns } = grid;
+  const x = (index % columns) * (size + gap);
+  const y = Math.floor(index / columns) * (size + gap);
+  context.clearRect(x, y, size, size);
+  context.fillStyle = color;
+  if (mark === "pending" || mark === "queued") {
+    context.globalAlpha = mark === "pending" ? 0.35 : 0.7;
+    context.fillRect(x + size / 4, y + size / 4, size / 2, size / 2);
+    context.globalAlpha = 1;
+    return;
+  }
+  context.fillRect(x, y, size, size);
+  if (mark === "failed" || mark === "timed_out") {
+    context.clearRect(x + size * 0.38, y + size * 0.38, size * 0.24, size * 0.24);
+  }
 }

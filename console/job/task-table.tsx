@@ -1,6 +1,6 @@
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useRef } from "react";
+import { memo, useRef } from "react";
 import type { JobView, TaskView } from "../../shared/api-client/job-view.ts";
 import { formatNumber } from "../../shared/domain/format.ts";
 import { markTask } from "../../shared/domain/task-mark.ts";
@@ -9,17 +9,26 @@ import { Empty } from "../ui/panel.tsx";
 import { StatePill } from "../ui/state.tsx";
 import { StateChips } from "../ui/state-chips.tsx";
 import { Span } from "../ui/time.tsx";
+import { reasonGroupOf } from "./reason-groups.ts";
 
 const route = getRouteApi("/jobs/$job");
 const rowHeightPx = 32;
 
 /** The tasks of a job as a list that only draws what is in view. */
 export function TaskTable({ view, tasks: all }: { view: JobView; tasks: readonly TaskView[] }) {
-  const { status, find = "" } = route.useSearch();
+  const { status, find = "", group } = route.useSearch();
   const navigate = route.useNavigate();
   const scroller = useRef<HTMLDivElement>(null);
   const wanted = find.trim().toLowerCase();
-  const tasks = all.filter((task) => (status === undefined || task.status === status) && task.task.includes(wanted));
+  const isAll = status === undefined && wanted === "" && group === undefined;
+  const tasks = isAll
+    ? all
+    : all.filter(
+        (task) =>
+          (status === undefined || task.status === status) &&
+          (group === undefined || reasonGroupOf(task) === group) &&
+          task.task.includes(wanted),
+      );
   const rows = useVirtualizer({
     count: tasks.length,
     getScrollElement: () => scroller.current,
@@ -46,6 +55,17 @@ export function TaskTable({ view, tasks: all }: { view: JobView; tasks: readonly
           chosen={status}
           onChoose={(state) => void navigate({ search: (before) => ({ ...before, status: state }) })}
         />
+        {group === undefined ? null : (
+          <button
+            type="button"
+            className="chip"
+            aria-pressed="true"
+            onClick={() => void navigate({ search: (before) => ({ ...before, group: undefined }), replace: true })}
+          >
+            of one reason <span aria-hidden="true">×</span>
+            <span className="hidden">show all</span>
+          </button>
+        )}
         <span className="grow" />
         <span className="dim number">
           {formatNumber(view.total - view.counts.pending - view.counts.queued - view.counts.running)} of{" "}
@@ -78,7 +98,8 @@ interface RowProps {
   topPx: number;
 }
 
-function TaskRow({ job, task, index, size, topPx }: RowProps) {
+/** Drawn again where its task has changed, not with every change of any. */
+const TaskRow = memo(function TaskRow({ job, task, index, size, topPx }: RowProps) {
   return (
     <div
       className="row"
@@ -104,7 +125,7 @@ function TaskRow({ job, task, index, size, topPx }: RowProps) {
       </span>
     </div>
   );
-}
+});
 
 function explain(task: TaskView): string {
   if (task.reason) return task.reason.detail || task.reason.code;

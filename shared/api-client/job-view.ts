@@ -4,7 +4,7 @@ import type { JobState } from "../domain/job-state.ts";
 import { type TaskCounts, taskCounts } from "../domain/task-counts.ts";
 import { isTerminalTaskState, type TaskState } from "../domain/task-state.ts";
 
-/** What a watcher knows about one task. Times are milliseconds since the epoch of the control plane's clock. */
+/** What a watcher knows about one task: another object once it has changed. Times are milliseconds since the epoch of the control plane's clock. */
 export interface TaskView {
   task: string;
   status: TaskState;
@@ -106,7 +106,9 @@ export function addTasks(view: JobView, tasks: Iterable<ListedTask>): void {
     const known = view.tasks.get(summary.task);
     if (!known) setTask(view, listed);
     // Its start may have been before the first event that was seen.
-    else if (known.attempt === listed.attempt) known.startedAtMs ??= listed.startedAtMs;
+    else if (known.attempt === listed.attempt && known.startedAtMs === undefined) {
+      view.tasks.set(known.task, { ...known, startedAtMs: listed.startedAtMs });
+    }
   }
 }
 
@@ -194,7 +196,8 @@ function noteCompleted(view: JobView, task: string): void {
     const known = view.tasks.get(waiter);
     const { names = [], count = 0 } = known?.waitingFor ?? {};
     if (!known || !names.includes(task)) continue;
-    known.waitingFor = { names: names.filter((name) => name !== task), count: count - 1 };
+    const waitingFor = { names: names.filter((name) => name !== task), count: count - 1 };
+    view.tasks.set(waiter, { ...known, waitingFor });
   }
   view.waiters.delete(task);
 }
