@@ -70,6 +70,6 @@ function requireTerminal({ out, runtime, hint }: Context): void {
   if (isTerminal && runtime.env.TERM !== "dumb") return;
   const needs = isTerminal ? "a terminal that can do more than TERM=dumb" : "a terminal for its input and its output";
   throw new CliError(exitCodes.usage, `sluice top needs ${needs}`, {
-    details: ["top --json", "ps --json", "workers --json"].map((command) => `for programs: ${hint(command)}`),
+    details: [`for programs: ${["top --json", "ps --json", "workers --json"].map(hint).join(", ")}`],
   });
 }

@@ -1,4 +1,5 @@
 import type { ApiLogLine } from "../../shared/api/schemas.ts";
+import type { StreamPatience } from "../../shared/api-client/event-stream.ts";
 import type { ApiClient, LogQuery, PageQuery, StreamStatus } from "../../shared/api-client/index.ts";
 import { isPassingAbsence, outlast } from "./outlast.ts";
 
@@ -18,8 +19,8 @@ export interface FollowAttemptOptions {
   isOver: () => boolean | Promise<boolean>;
   onLine: (line: ApiLogLine) => void;
   onStatus?: (status: StreamStatus) => void;
-  /** How long the control plane may be away; as long as a stream waits for it if nothing is said. */
-  giveUpAfterMs?: number | undefined;
+  /** How an absence of the control plane is borne; as by any stream if nothing is said. */
+  patience?: Partial<StreamPatience> | undefined;
   /** How often `isOver` is asked, in milliseconds. */
   checkMs?: number;
 }
@@ -32,7 +33,7 @@ class LogIsOver extends Error {}
  * without one), it ends once the attempt is over and nothing more has come for a while, with one last look.
  */
 export async function followAttempt(api: ApiClient, options: FollowAttemptOptions): Promise<void> {
-  const { job, task, attempt, step, service, tail, since, signal, onLine, giveUpAfterMs, checkMs = 5_000 } = options;
+  const { job, task, attempt, step, service, tail, since, signal, onLine, patience, checkMs = 5_000 } = options;
   const over = new AbortController();
   let { cursor } = options;
   const choice = { attempt, step, service };
@@ -52,7 +53,6 @@ export async function followAttempt(api: ApiClient, options: FollowAttemptOption
   const giveUp = (error: unknown) => isPassingAbsence(error) || over.abort(error);
   const timer = setInterval(() => check().catch(giveUp), checkMs);
   try {
-    const patience = giveUpAfterMs === undefined ? {} : { giveUpAfterMs };
     const follow = { signal: AbortSignal.any([signal, over.signal]), onStatus: options.onStatus, patience };
     for await (const followed of api.followLog(job, task, { ...choice, ...startOf() }, follow)) {
       onLine(followed.line);
@@ -65,7 +65,7 @@ export async function followAttempt(api: ApiClient, options: FollowAttemptOption
       const page = await outlast(
         () => api.readLog(job, task, { ...choice, ...query }, { signal }),
         signal,
-        giveUpAfterMs,
+        patience?.giveUpAfterMs,
       );
       page.lines.forEach(onLine);
       query = { cursor: page.cursor };

@@ -2,7 +2,7 @@ import type { Overview, OverviewPart, QueueDepth } from "../../shared/api/overvi
 import type { Job, Pool, Worker } from "../../shared/api/schemas.ts";
 import { sleep } from "../../shared/api-client/backoff.ts";
 import type { ApiClient } from "../../shared/api-client/index.ts";
-import { Contact } from "./contact.ts";
+import { Contact, watchPatience } from "./contact.ts";
 
 /** Parts of the overview that are shown. */
 export const shownParts: readonly OverviewPart[] = ["pools", "queues", "jobs", "failures"];
@@ -78,9 +78,8 @@ export class FleetFeed {
 
   async #followOverview(signal: AbortSignal): Promise<void> {
     const { api } = this.#options;
-    const patience = { giveUpAfterMs: Number.POSITIVE_INFINITY };
     for (;;) {
-      const follow = { signal, patience, onStatus: this.contacts[0].note };
+      const follow = { signal, patience: watchPatience, onStatus: this.contacts[0].note };
       for await (const change of api.followOverview(shownParts, follow)) {
         this.overview = { ...this.overview, ...change };
         this.#options.onChange();
@@ -91,9 +90,8 @@ export class FleetFeed {
 
   async #followWorkers(signal: AbortSignal): Promise<void> {
     const { api } = this.#options;
-    const patience = { giveUpAfterMs: Number.POSITIVE_INFINITY };
     for (;;) {
-      const follow = { signal, patience, onStatus: this.contacts[1].note };
+      const follow = { signal, patience: watchPatience, onStatus: this.contacts[1].note };
       for await (const change of api.followWorkers(follow)) {
         if (change.kind === "worker") this.#workers.set(change.worker.workerId, change.worker);
         else if (change.kind === "left") this.#workers.delete(change.workerId);

@@ -6,7 +6,7 @@ import { isTerminalJobState } from "../../shared/domain/job-state.ts";
 import { limits } from "../../shared/domain/limits.ts";
 import { explainError } from "../errors.ts";
 import { outlast } from "../logs/outlast.ts";
-import { Contact } from "./contact.ts";
+import { Contact, watchPatience } from "./contact.ts";
 
 /** A job that has ended is looked at so often: its tasks may be run again. */
 const endedLookMs = 10_000;
@@ -16,7 +16,6 @@ const partialListBackoff = { firstMs: 1_000, longestMs: 10_000 };
 const whyAfterMs = 250;
 /** What a task waits for may change without an event of its own. */
 const whyAgainMs = 10_000;
-const forEver = Number.POSITIVE_INFINITY;
 const byName = new Intl.Collator("en", { numeric: true });
 
 /** Groups of tasks that can be looked at by themselves. */
@@ -122,7 +121,7 @@ export class JobFeed {
 
   async #follow(signal: AbortSignal): Promise<void> {
     const { api, job } = this.#options;
-    const view = startView(await outlast(() => api.getJob(job, { signal }), signal, forEver), []);
+    const view = startView(await outlast(() => api.getJob(job, { signal }), signal, watchPatience.giveUpAfterMs), []);
     this.view = view;
     this.#tell();
     for (;;) {
@@ -147,7 +146,7 @@ export class JobFeed {
     let cursor: string | undefined;
     do {
       const query = { limit: limits.pageSize, cursor };
-      const page = await outlast(() => api.listTasks(job, query, { signal }), signal, forEver);
+      const page = await outlast(() => api.listTasks(job, query, { signal }), signal, watchPatience.giveUpAfterMs);
       addTasks(view, page.tasks);
       cursor = page.cursor;
       this.#tell();
@@ -156,8 +155,8 @@ export class JobFeed {
 
   async #readEvents(view: JobView, signal: AbortSignal): Promise<void> {
     const { api, job } = this.#options;
-    const patience = { giveUpAfterMs: forEver };
-    const stream = api.followEvents(job, view.countedSeq, { signal, patience, onStatus: this.contact.note });
+    const follow = { signal, patience: watchPatience, onStatus: this.contact.note };
+    const stream = api.followEvents(job, view.countedSeq, follow);
     for await (const event of stream) {
       applyEvent(view, event);
       this.#tell();
@@ -168,7 +167,7 @@ export class JobFeed {
   async #waitForMore(view: JobView, signal: AbortSignal): Promise<void> {
     const { api, job } = this.#options;
     for (;;) {
-      const { lastEvent } = await outlast(() => api.getJob(job, { signal }), signal, forEver);
+      const { lastEvent } = await outlast(() => api.getJob(job, { signal }), signal, watchPatience.giveUpAfterMs);
       this.contact.note({ status: "connected" });
       if (lastEvent > view.countedSeq) return;
       const rest = new AbortController();

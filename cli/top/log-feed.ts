@@ -5,7 +5,7 @@ import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import { explainError } from "../errors.ts";
 import { followAttempt } from "../logs/follow-attempt.ts";
 import { outlast } from "../logs/outlast.ts";
-import { Contact } from "./contact.ts";
+import { Contact, watchPatience } from "./contact.ts";
 import { LogBuffer } from "./log-buffer.ts";
 
 /** Lines that are read at the beginning, and each time somebody goes before the first. */
@@ -14,7 +14,6 @@ const earlierLines = 1_000;
 /** How often a task that has not started yet, and one that has ended (it may be run again), is looked at. */
 const waitMs = 1_000;
 const endedLookMs = 10_000;
-const forEver = Number.POSITIVE_INFINITY;
 
 /** Where the log of a task stands: `failed` = it cannot be read, see `failure`. */
 export type LogState = "loading" | "waiting" | "following" | "ended" | "failed";
@@ -59,7 +58,7 @@ export class LogFeed {
   async #follow(signal: AbortSignal): Promise<void> {
     const { api, job, task: name } = this.#options;
     for (let shown = 0; ; ) {
-      const task = await outlast(() => api.getTask(job, name, { signal }), signal, forEver);
+      const task = await outlast(() => api.getTask(job, name, { signal }), signal, watchPatience.giveUpAfterMs);
       this.task = task;
       if (task.attempt > shown) {
         shown = task.attempt;
@@ -81,7 +80,7 @@ export class LogFeed {
       attempt,
       signal,
       tail: firstLines,
-      giveUpAfterMs: forEver,
+      patience: watchPatience,
       onStatus: this.contact.note,
       isOver: async () => {
         const now = await api.getTask(job, task, { signal });

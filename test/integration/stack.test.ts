@@ -5,11 +5,13 @@ import Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Job, TaskPage } from "../../shared/api/schemas.ts";
 import { runCli } from "../support/cli.ts";
+import { startCli } from "../support/cli-child.ts";
 import { needDocker } from "../support/docker.ts";
 import { ensureMysqlImage, ensureRedisImage } from "../support/docker-images.ts";
 import { eventually } from "../support/eventually.ts";
 import { callApi, readTask, step, submit, waitForJob } from "../support/jobs.ts";
 import { type RunningStack, startLocalStack } from "../support/local-stack.ts";
+import { needTerminal, openTerminal } from "../support/terminal.ts";
 
 let stack: RunningStack;
 let folder: string;
@@ -257,5 +259,75 @@ tasks: [top, { name: left, needs: [top] }, { name: right, needs: [top] }, { name
     expect(watched.stdout).toContain("completed, 4 of 4 tasks");
     const { attempts } = await readTask(stack, jobId, "left");
     expect(attempts.map(({ outcome }) => outcome?.state)).toEqual(["failed", "completed"]);
+  });
+});
+
+describe("sluice top", () => {
+  it("prints the overview as it changes for programs, and needs a terminal for people", async () => {
+    const cli = startCli(stack, ["top", "--json"]);
+    for (const part of ["pools", "queues", "jobs", "failures", "events"]) await cli.until(new RegExp(`"${part}":`));
+    cli.signal("SIGINT");
+    expect(await cli.end()).toBe(130);
+    for (const line of cli.stdout.trimEnd().split("\n")) expect(JSON.parse(line)).toHaveProperty("at");
+    const piped = await runCli(stack, ["top"]);
+    expect([piped.code, piped.stdout]).toEqual([2, ""]);
+    expect(piped.stderr).toContain("sluice top --json");
+  });
+
+  // The last one of this file: it kills the stack.
+  it("moves on a real terminal with what happens, through a restart, and leaves the terminal as it was", async (context) => {
+    if (!needTerminal(context)) return;
+    const env = { SLUICE_URL: stack.url, SLUICE_TOKEN: stack.token };
+    const terminal = await openTerminal({ columns: 110, rows: 32 }, env);
+    try {
+      terminal.type(
+        `stty -a > ${join(folder, "before")}; SLUICE_URL=http://127.0.0.1:9 node cli/bin.mjs top; echo code=$?`,
+      );
+      await terminal.until(/error: cannot reach [\s\S]*code=4\n/);
+      terminal.type("clear; node cli/bin.mjs top; echo code=$?");
+      await terminal.until(/POOLS 1 .*\n {2}default +alive [\s\S]*WORKERS \d.*\n {2}w-\w+ +alive [\s\S]*JOBS 0 active/);
+      expect(terminal.modes()).toEqual({ alternate: true, cursor: false });
+
+      const gate = join(folder, "gate");
+      const run = `echo begun; [ $SLUICE_TASK = short ] || sleep 600; until [ -e ${gate} ]; do sleep 0.1; done`;
+      const file = await writeJobFile("top.yaml", `name: top\nsteps: [{ run: '${run}' }]\ntasks: [long, short]\n`);
+      const submitted = await runCli(stack, ["run", "--async", "-q", file]);
+      const jobId = submitted.stdout.trim();
+      await terminal.until(/JOBS 1 active .*\n.* top-\S+ +▸ running .* 0\/2 +2 /);
+      terminal.press("g", "Enter");
+      await terminal.until(/❯ long +▸ running .*\n {2}short +▸ running [\s\S]*why: long runs on worker/);
+      await writeFile(gate, "");
+      await terminal.until(/short +✓ completed/);
+      terminal.press("l");
+      await terminal.until(/running +follows the end\n── step 1 ─+\nbegun\n/);
+      terminal.press("c");
+      await terminal.until(/cancel long of top-\S+\? \[y\/N\]/);
+      terminal.press("y");
+      await terminal.until(/■ aborted: cancelled by /);
+      expect((await waitForJob(stack, jobId)).status).toBe("aborted");
+      terminal.press("Escape");
+      await terminal.until(/❯ long +■ aborted/);
+      terminal.press("Escape");
+
+      await stack.kill();
+      await terminal.until(/contact lost for .*, trying again/);
+      stack = await startLocalStack({ slots: 4, dataDir: stack.dataDir, port: Number(new URL(stack.url).port) });
+      const { stdout } = await runCli(stack, ["run", "--async", "-q", file]);
+      await terminal.until(new RegExp(`JOBS 1 active .*\\n.* ${stdout.trim().slice(0, 10)}\\S+ +▸ running`));
+      await terminal.until(/^sluice top › overview +127\.0\.0\.1/);
+      terminal.resize(60, 16);
+      await terminal.until(/JOBS 1 active .*\n.* top-\S+ +▸ running/);
+      // What was chosen stays so; the new job stands above it.
+      terminal.press("g", "c", "y");
+      await terminal.until(/job top-\S+ has ended: aborted/);
+      terminal.press("q");
+      await terminal.until(/code=0\n/);
+      expect(terminal.modes()).toEqual({ alternate: false, cursor: true });
+      terminal.resize(110, 32);
+      terminal.type(`clear; stty -a | diff - ${join(folder, "before")} && echo as before`);
+      await terminal.until(/^as before$/m);
+    } finally {
+      await terminal.close();
+    }
   });
 });
