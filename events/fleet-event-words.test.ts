@@ -39,4 +39,11 @@ describe("events of a fleet in words", () => {
       "0 → 1 worker (started, recovered from crashed)",
     );
   });
+
+  it("says who wants how many workers", () => {
+    const changed = { type: "desired_changed", by: "ann" } as const;
+    expect(say({ ...changed, from: null, to: 5 })).toBe("ann wants 5 workers");
+    expect(say({ ...changed, from: 5, to: 1 })).toBe("ann wants 1 worker, not 5");
+    expect(say({ ...changed, from: 5, to: null })).toBe("ann has it have any number of workers, not 5");
+  });
 });

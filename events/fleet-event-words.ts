@@ -63,6 +63,11 @@ function tell(event: FleetEvent): FleetEventPiece[] {
     }
     case "scale_down":
       return [`${event.from} → ${plural(event.to, "worker")} (${event.kind})`];
+    case "desired_changed": {
+      const before = event.from === null ? "" : `, not ${event.from}`;
+      if (event.to === null) return [`${event.by} has it have any number of workers${before}`];
+      return [`${event.by} wants ${plural(event.to, "worker")}${before}`];
+    }
     case "pool_forgotten":
       return [`${event.by} had its past workers forgotten`];
   }

@@ -96,6 +96,15 @@ export const poolForgottenSchema = z.object({
   by: z.string(),
 });
 
+/** Somebody said how many workers the pool should have; null: nobody says. */
+export const desiredChangedSchema = z.object({
+  ...envelope,
+  type: z.literal("desired_changed"),
+  by: z.string(),
+  from: z.number().int().nullable(),
+  to: z.number().int().nullable(),
+});
+
 /** Any event of a pool. */
 export const fleetEventSchema = z.discriminatedUnion("type", [
   workerStartedSchema,
@@ -108,6 +117,7 @@ export const fleetEventSchema = z.discriminatedUnion("type", [
   drainRequestedSchema,
   scaleUpSchema,
   scaleDownSchema,
+  desiredChangedSchema,
   poolForgottenSchema,
 ]);
 export type FleetEvent = z.infer<typeof fleetEventSchema>;

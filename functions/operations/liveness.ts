@@ -10,16 +10,21 @@ export const mostNotedForAnswer = 25;
 /**
  * Writes down which of these workers are lost; answers how many it was the first to. Whoever looks at workers does this:
  * the sweep, who asks for workers or pools, a rescue. One after the other: workers of a pool write the same item. What
- * fails for one is thrown after the others had their turn. `most`: those beyond are left to the next who looks.
+ * fails for one is thrown after the others had their turn. Those beyond `most`, and those whose turn comes after
+ * `deadlineMs`, are left to the next who looks.
  */
 export async function noteSilent(
   deps: Deps,
   workers: readonly WorkerItem[],
-  { most = Number.POSITIVE_INFINITY }: { most?: number } = {},
+  {
+    most = Number.POSITIVE_INFINITY,
+    deadlineMs = Number.POSITIVE_INFINITY,
+  }: { most?: number; deadlineMs?: number } = {},
 ): Promise<number> {
   let lost = 0;
   const failures: unknown[] = [];
   for (const worker of workers.filter((one) => isSilent(one, deps.now())).slice(0, most)) {
+    if (deps.now() > deadlineMs) break;
     try {
       if (await noteLost(deps, worker)) lost += 1;
     } catch (error) {

@@ -62,9 +62,13 @@ function viewPool(
 }
 
 /** Says how many workers a pool should have; fewer degrade it. */
-export async function desireWorkers(deps: Deps, pool: string, desired: number | null): Promise<Pool> {
+export async function desireWorkers(
+  deps: Deps,
+  pool: string,
+  { desired, by }: { desired: number | null; by: string },
+): Promise<Pool> {
   if (!(await isKnown(deps, pool))) throw unknownPool(pool);
-  await deps.poolRecords.setDesired(pool, desired ?? undefined);
+  await deps.poolRecords.setDesired(pool, desired ?? undefined, by, deps.now());
   return describePool(deps, pool);
 }
 

@@ -76,7 +76,7 @@ function toUnits(deps: Deps, keys: readonly ItemKey[], deadlineMs: number): Unit
           taskKeys.map(({ pk, sk }) => ({ jobId, bucket: Number(pk.split("#")[2]), task: sk })),
         ),
     })),
-    ...(workers.length === 0 ? [] : [{ name: "workers", work: () => sweepWorkers(deps, workers) }]),
+    ...(workers.length === 0 ? [] : [{ name: "workers", work: () => sweepWorkers(deps, workers, deadlineMs) }]),
     ...keys
       .filter((key) => !key.pk.startsWith("TASKS#") && workerIdOf(key) === undefined)
       .map((key) => ({ name: `${key.pk} ${key.sk}`, work: () => sweepItem(deps, key, deadlineMs) })),
@@ -84,8 +84,8 @@ function toUnits(deps: Deps, keys: readonly ItemKey[], deadlineMs: number): Unit
 }
 
 /** Live workers are always due; what has to be written about them is that they are not. */
-async function sweepWorkers(deps: Deps, workerIds: readonly string[]): Promise<SweptUnit> {
-  return { workersLost: await noteSilent(deps, await deps.workers.getMany(workerIds)) };
+async function sweepWorkers(deps: Deps, workerIds: readonly string[], deadlineMs: number): Promise<SweptUnit> {
+  return { workersLost: await noteSilent(deps, await deps.workers.getMany(workerIds), { deadlineMs }) };
 }
 
 async function sweepItem(deps: Deps, key: ItemKey, deadlineMs: number): Promise<SweptUnit> {

@@ -60,16 +60,28 @@ export async function moveWorker(
   throw new AppError("unavailable", `the pool of worker ${workerId} is changing too fast; try again`);
 }
 
-/** Takes a pool without live workers off the list, with its losses. */
-export async function movePool(table: Table, name: string, by: string, nowMs: number): Promise<boolean> {
+/** What becomes of a pool's item, and the events that tell of it. */
+export interface PoolMove {
+  after: PoolItem;
+  events: readonly UnplacedFleetEvent[];
+  isListed: boolean;
+}
+
+/**
+ * Moves a pool by one transaction, on the condition that it has not moved since it was read. Answers whether it was
+ * moved; it is not where there is nothing to do.
+ */
+export async function movePool(
+  table: Table,
+  name: string,
+  nowMs: number,
+  decide: (pool: PoolItem) => PoolMove | undefined,
+): Promise<boolean> {
   for (let tries = 1; tries <= moveTries; tries++) {
     const pool = await readPool(table, name);
-    if (pool.live > 0) return false;
-    const events = [{ type: "pool_forgotten" as const, by }];
-    const forgotten = { ...pool, losses: [], lastSeenMs: 0 };
-    if ((await writeTransaction(table, placeEvents(table, pool, forgotten, events, nowMs, { isListed: false }))).ok) {
-      return true;
-    }
+    const move = decide(pool);
+    if (!move) return false;
+    if ((await writeTransaction(table, placeEvents(table, pool, move, nowMs))).ok) return true;
     await sleep(Math.random() * Math.min(longestPauseMs, 10 * 2 ** tries));
   }
   throw new AppError("unavailable", `the pool ${name} is changing too fast; try again`);
@@ -92,18 +104,16 @@ function addEvents(table: Table, pool: PoolItem, worker: WorkerItem, move: Worke
   const scale = changed?.scale && workerId !== undefined ? [{ ...changed.scale, workerId }] : [];
   const seenMs = move.set.lastSeenMs ?? worker.lastSeenMs;
   const after = { ...pool, ...changed?.counts, lastSeenMs: Math.max(pool.lastSeenMs, Number(seenMs)) };
-  return placeEvents(table, pool, after, [...move.events, ...scale], nowMs, { isListed: true });
+  return placeEvents(table, pool, { after, events: [...move.events, ...scale], isListed: true }, nowMs);
 }
 
 function placeEvents(
   table: Table,
   before: PoolItem,
-  after: PoolItem,
-  unplaced: readonly UnplacedFleetEvent[],
+  { after, events: unplaced, isListed }: PoolMove,
   nowMs: number,
-  { isListed }: { isListed: boolean },
 ): TransactItems {
-  const { pool, live, losses, lastSeenMs } = after;
+  const { pool, live, losses, lastSeenMs, desired } = after;
   // One that waited for others to be written is not told as earlier than these: by time and by number is one order.
   const movedMs = Math.max(nowMs, before.movedMs);
   const at = new Date(movedMs).toISOString();
@@ -111,13 +121,15 @@ function placeEvents(
     (event, index) => ({ ...event, v: 1, seq: before.seq + 1 + index, pool, at }) as FleetEvent,
   );
   const seq = before.seq + events.length;
-  const set = { type: "pool", pool, live, losses, lastSeenMs, movedMs, seq, ...(isListed ? poolListEntry(pool) : {}) };
+  const counts = { live, losses, lastSeenMs, movedMs, seq };
+  const set = { type: "pool", pool, ...counts, desired, ...(isListed ? poolListEntry(pool) : {}) };
+  const remove = [...(isListed ? [] : ["listPk", "listSk"]), ...(desired === undefined ? ["desired"] : [])];
   return [
     {
       Update: {
         TableName: table.name,
         Key: poolKey(pool),
-        ...describeUpdate(set, isListed ? [] : ["listPk", "listSk", "desired"], {
+        ...describeUpdate(set, remove, {
           expression: before.seq === 0 ? "attribute_not_exists(#seq) OR #seq = :seen" : "#seq = :seen",
           values: { ":seen": before.seq },
         }),

@@ -1,8 +1,8 @@
 import { QueryCommand } from "@aws-sdk/lib-dynamodb";
 import type { PoolCounts } from "../domain/pool-state.ts";
-import { describeUpdate, movePool, toPool } from "./fleet-moves.ts";
+import { movePool, toPool } from "./fleet-moves.ts";
 import { type ItemKey, poolKey, poolListEntry } from "./keys.ts";
-import { getItems, type Table, updateItem } from "./table.ts";
+import { getItems, type Table } from "./table.ts";
 
 /**
  * A pool that workers were seen of. `seq`, the sequence number of its newest event, is also the item's version: every
@@ -24,8 +24,8 @@ export interface PoolRepository {
   get(pool: string): Promise<PoolItem | undefined>;
   /** All pools ever seen and not forgotten, by name. */
   list(): Promise<PoolItem[]>;
-  /** How many workers the pool should have; undefined: nobody says. */
-  setDesired(pool: string, desired: number | undefined): Promise<void>;
+  /** How many workers the pool should have; undefined: nobody says. What was said before is no event. */
+  setDesired(pool: string, desired: number | undefined, by: string, nowMs: number): Promise<void>;
   /** Takes the pool off the list until a worker of it starts again; false where it has live workers. */
   forget(pool: string, by: string, nowMs: number): Promise<boolean>;
 }
@@ -55,11 +55,21 @@ export function createPoolRepository(table: Table): PoolRepository {
       const items = (await getItems(table, keys)).filter(isRemembered);
       return items.map((item) => toPool(String(item.pool), item)).sort((a, b) => (a.pool < b.pool ? -1 : 1));
     },
-    async setDesired(pool, desired) {
-      const set = { pool, type: "pool", desired, ...poolListEntry(pool) };
-      await updateItem(table, { Key: poolKey(pool), ...describeUpdate(set, desired === undefined ? ["desired"] : []) });
+    async setDesired(pool, desired, by, nowMs) {
+      await movePool(table, pool, nowMs, (before) => {
+        if (before.desired === desired) return undefined;
+        const { desired: from = null, ...rest } = before;
+        const after = desired === undefined ? rest : { ...rest, desired };
+        return { after, events: [{ type: "desired_changed", by, from, to: desired ?? null }], isListed: true };
+      });
     },
-    forget: (pool, by, nowMs) => movePool(table, pool, by, nowMs),
+    forget: (pool, by, nowMs) =>
+      movePool(table, pool, nowMs, (before) => {
+        if (before.live > 0) return undefined;
+        const { desired: _, ...rest } = before;
+        const after = { ...rest, losses: [], lastSeenMs: 0 };
+        return { after, events: [{ type: "pool_forgotten", by }], isListed: false };
+      }),
   };
 }
 

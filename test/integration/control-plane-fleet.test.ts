@@ -206,6 +206,18 @@ describe("a worker that falls silent", () => {
     expect(events.map((event) => "workerId" in event && event.workerId)).toEqual([swept?.workerId, worker.workerId]);
   });
 
+  it("is left to the next sweep where the time of one is over", async () => {
+    await startWorkers(3);
+    plane().clock.advance(silentMs);
+    // Each loss takes the control plane six seconds.
+    plane().requests.intercept(async ({ operation }, send) => {
+      if (operation === "TransactWriteItems") plane().clock.advance(6_000);
+      return send();
+    });
+    expect((await plane().sweep(10_000)).workersLost).toBe(2);
+    expect((await plane().sweep(10_000)).workersLost).toBe(1);
+  });
+
   it("comes back with its next heartbeat", async () => {
     const worker = await startWorker();
     plane().clock.advance(silentMs);
@@ -323,6 +335,25 @@ describe("a pool", () => {
     expect((await readPool()).state).toBe("alive");
     await plane().call("/v1/pools/large/desired", { method: "PUT", body: { desired: 2 } });
     expect((await readPool("large")).state).toBe("unknown");
+  });
+
+  it("tells who wanted how many workers, each change once", async () => {
+    const desire = (desired: number | null) =>
+      plane().call("/v1/pools/default/desired", { method: "PUT", body: { desired }, role: "operator" });
+    await desire(null);
+    await desire(2);
+    await desire(2);
+    await startWorker();
+    expect(await readPool()).toMatchObject({ state: "degraded", desired: 2 });
+    await desire(null);
+    expect((await readPool()).desired).toBeUndefined();
+    const by = "test-operator";
+    expect(await readEvents()).toMatchObject([
+      { type: "desired_changed", seq: 1, by, from: null, to: 2 },
+      { type: "worker_started", seq: 2 },
+      { type: "scale_up", seq: 3 },
+      { type: "desired_changed", seq: 4, by, from: 2, to: null },
+    ]);
   });
 
   it("tells that one of five crashed, for ten minutes, and which", async () => {

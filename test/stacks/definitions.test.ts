@@ -133,8 +133,9 @@ describe("the local stack and the plan", () => {
 });
 
 /** What a function's triggers and its log need, beside what its code may do. */
-const beside =
-  /^(logs:|xray:|sqs:(ReceiveMessage|DeleteMessage|GetQueueAttributes)|dynamodb:(DescribeStream|GetRecords|GetShardIterator|ListStreams))/;
+const beside = /^(logs:|xray:|dynamodb:(DescribeStream|GetRecords|GetShardIterator|ListStreams))/;
+/** The same of the one function that a queue triggers. */
+const besideOfQueue = /^sqs:(ReceiveMessage|DeleteMessage|GetQueueAttributes)/;
 
 /** The ARNs that a grant's target stands for. */
 function resolveTarget(target: GrantTarget): string[] {
@@ -153,6 +154,8 @@ function resolveTarget(target: GrantTarget): string[] {
       return [`${bucket}/${rest}*`];
     case "pool-queues":
       return queues.filter((arn) => !/-(dead|failures)$/.test(arn));
+    case "dead-letter-queues":
+      return queues.filter((arn) => arn.endsWith("-dead"));
     case "secrets":
       return ["arn:aws:ssm:us-east-1:000000000000:parameter/sluice/production/secrets/*"];
     default:
@@ -167,7 +170,8 @@ describe("the plan", () => {
     const failures = `sluice-production-failures`;
     const planned = (role ? statementsOf(role) : [])
       .flatMap(({ Action, Resource }) => Action.flatMap((action) => Resource.map((on) => `${action} ${on}`)))
-      .filter((pair) => !beside.test(pair) && !pair.endsWith(failures));
+      .filter((pair) => !beside.test(pair) && !pair.endsWith(failures))
+      .filter((pair) => name !== "deadLetters" || !besideOfQueue.test(pair));
     const granted = grants[name].flatMap(({ on, actions }) =>
       actions.flatMap((action) => resolveTarget(on).map((arn) => `${action} ${arn}`)),
     );

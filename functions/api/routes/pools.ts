@@ -62,9 +62,10 @@ const eventsRoute = securedRoute("viewer", {
 export function poolRoutes(deps: Deps) {
   return createRouter()
     .openapi(listRoute, async (c) => c.json({ pools: await listPools(deps) }, 200))
-    .openapi(desireRoute, async (c) =>
-      c.json(await desireWorkers(deps, c.req.valid("param").pool, c.req.valid("json").desired), 200),
-    )
+    .openapi(desireRoute, async (c) => {
+      const { desired } = c.req.valid("json");
+      return c.json(await desireWorkers(deps, c.req.valid("param").pool, { desired, by: c.var.principal.name }), 200);
+    })
     .openapi(forgetRoute, async (c) => {
       const { pool } = c.req.valid("param");
       const by = c.var.principal.name;
