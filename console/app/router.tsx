@@ -4,11 +4,11 @@ import {
   createRouter,
   type ErrorComponentProps,
   lazyRouteComponent,
-  redirect,
 } from "@tanstack/react-router";
 import * as z from "zod/mini";
 import { jobStates } from "../../shared/domain/job-state.ts";
 import { taskStates } from "../../shared/domain/task-state.ts";
+import { workerStates } from "../../shared/domain/worker-state.ts";
 import { ErrorPanel } from "../ui/error-panel.tsx";
 import { NotFound } from "./not-found.tsx";
 import { Shell } from "./shell.tsx";
@@ -37,14 +37,18 @@ const taskSearch = z.object({
   line: z.catch(z.optional(z.string()), undefined),
 });
 
+const workersSearch = z.object({
+  pool: z.catch(z.optional(z.string()), undefined),
+  state: z.catch(z.optional(z.enum(workerStates)), undefined),
+  find: z.catch(z.optional(z.string()), undefined),
+});
+
 const root = createRootRoute({ component: Shell, notFoundComponent: NotFound });
 
 const home = createRoute({
   getParentRoute: () => root,
   path: "/",
-  beforeLoad: () => {
-    throw redirect({ to: "/jobs" });
-  },
+  component: lazyRouteComponent(() => import("../overview/overview-page.tsx"), "OverviewPage"),
 });
 
 const jobs = createRoute({
@@ -71,12 +75,19 @@ const task = createRoute({
 const workers = createRoute({
   getParentRoute: () => root,
   path: "/workers",
+  validateSearch: (search) => z.parse(workersSearch, search),
   component: lazyRouteComponent(() => import("../workers/workers-page.tsx"), "WorkersPage"),
+});
+
+const worker = createRoute({
+  getParentRoute: () => root,
+  path: "/workers/$worker",
+  component: lazyRouteComponent(() => import("../workers/worker-page.tsx"), "WorkerPage"),
 });
 
 /** The pages of the console by their paths. */
 export const router = createRouter({
-  routeTree: root.addChildren([home, jobs, job, task, workers]),
+  routeTree: root.addChildren([home, jobs, job, task, workers, worker]),
   defaultPreload: "intent",
   defaultErrorComponent: BrokenPage,
   scrollRestoration: true,

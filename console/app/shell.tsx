@@ -17,13 +17,13 @@ export function Shell() {
         Skip to the page
       </a>
       <header className="top">
-        <Link to="/" className="brand">
+        <Link to="/" className="brand" activeOptions={{ exact: true }}>
           <img src="/icon.svg" alt="" width="22" height="22" />
           <span>Sluice</span>
         </Link>
         <nav aria-label="Places">
           {places.map(({ to, label }) => (
-            <Link key={to} to={to} activeProps={{ "aria-current": "page" }}>
+            <Link key={to} to={to} activeOptions={{ exact: to === "/" }} activeProps={{ "aria-current": "page" }}>
               {label}
             </Link>
           ))}

@@ -1,200 +1,194 @@
-import { useQuery, useQueryClient } from "@tanstack/react-query";
-import type { Pool, Worker } from "../../shared/api/schemas.ts";
-import { formatBytes, formatNumber, plural } from "../../shared/domain/format.ts";
+import { getRouteApi } from "@tanstack/react-router";
+import { useMemo, useState } from "react";
+import type { Worker } from "../../shared/api/schemas.ts";
+import { formatNumber, plural } from "../../shared/domain/format.ts";
+import { workerStates } from "../../shared/domain/worker-state.ts";
 import { api } from "../api/client.ts";
-import { useMay } from "../app/session.tsx";
+import { OverviewFeed } from "../api/overview-feed.ts";
+import { useLive } from "../api/use-live.ts";
+import { WorkersFeed } from "../api/workers-feed.ts";
 import { useTitle } from "../app/title.ts";
-import { Confirm } from "../ui/confirm.tsx";
+import { FleetIcon, nameFleetMark } from "../fleet/marks.tsx";
+import { PoolCard } from "../fleet/pool-card.tsx";
+import { WorkerLink } from "../fleet/worker-link.tsx";
+import { Button } from "../ui/button.tsx";
 import { ErrorPanel } from "../ui/error-panel.tsx";
 import { Empty, Loading } from "../ui/panel.tsx";
 import { Age } from "../ui/time.tsx";
+import { filterWorkers, goneAt, isHere } from "./filter-workers.ts";
+import { WorkerCard } from "./worker-card.tsx";
 import "./workers.css";
 
-/** Heartbeats come every five seconds: looking more often shows nothing new. */
-const refreshMs = 5_000;
-/** Workers that ended long ago are history. */
-const shownWorkers = 200;
+const route = getRouteApi("/workers");
+const poolParts = ["pools", "queues"] as const;
+/** So few can be looked through without choosing among them. */
+const fewWorkers = 6;
+/** Of those that are gone so many are shown before somebody asks for all. */
+const fewGone = 20;
 
-async function readFleet(signal: AbortSignal): Promise<{ pools: Pool[]; workers: Worker[] }> {
-  const { pools } = await api.listPools({ signal });
-  const workers: Worker[] = [];
-  for await (const worker of api.eachWorker({ signal })) {
-    workers.push(worker);
-    if (workers.length >= shownWorkers) break;
-  }
-  return { pools, workers };
-}
-
-/** Pools and their workers as they are now. */
+/** Pools and their workers, as they change. */
 export function WorkersPage() {
   useTitle("Workers");
-  const fleet = useQuery({
-    queryKey: ["fleet"],
-    queryFn: ({ signal }) => readFleet(signal),
-    refetchInterval: refreshMs,
-  });
-  const { data } = fleet;
+  const pools = useLive(useMemo(() => new OverviewFeed(api, poolParts), []));
+  const feed = useLive(useMemo(() => new WorkersFeed(api), []));
+  const isStale = pools.state === "stale" || feed.state === "stale";
   return (
     <>
       <div className="page-head">
         <h1>Workers</h1>
-        {fleet.isError && data ? <span className="badge badge-stale">out of date, trying again</span> : null}
+        {isStale ? <span className="badge badge-stale">contact lost, trying again</span> : null}
       </div>
-      {data ? (
-        <Fleet pools={data.pools} workers={data.workers} />
-      ) : fleet.error ? (
-        <ErrorPanel title="The workers could not be read" error={fleet.error} onRetry={() => fleet.refetch()} />
-      ) : (
+      {pools.error ? (
+        <ErrorPanel title="The pools could not be read" error={pools.error} onRetry={pools.resume} />
+      ) : null}
+      <PoolCards feed={pools} />
+      {feed.error ? (
+        <ErrorPanel title="The workers could not be read" error={feed.error} onRetry={feed.resume} />
+      ) : null}
+      {feed.isWhole || feed.workers.length > 0 ? (
+        <Workers workers={feed.workers} />
+      ) : feed.error ? null : (
         <Loading what="workers" />
       )}
     </>
   );
 }
 
-function Fleet({ pools, workers }: { pools: readonly Pool[]; workers: readonly Worker[] }) {
-  const isHere = (worker: Worker) => worker.state !== "stopped" && worker.state !== "lost";
-  const gone = workers.filter((worker) => !isHere(worker));
+function PoolCards({ feed }: { feed: OverviewFeed }) {
+  const { pools, queues } = feed.known;
+  if (!pools || pools.length === 0) return null;
+  const waiting = new Map(queues?.map(({ pool, visible }) => [pool, visible]));
+  return (
+    <ul className="cards pool-cards" aria-label="Pools">
+      {pools.map((pool) => (
+        <PoolCard key={pool.pool} pool={pool} waiting={waiting.get(pool.pool)} />
+      ))}
+    </ul>
+  );
+}
+
+function Workers({ workers }: { workers: readonly Worker[] }) {
+  const filter = route.useSearch();
+  const isFiltered = Object.values(filter).some((value) => value !== undefined);
+  const wanted = filterWorkers(workers, filter);
+  const here = wanted.filter(isHere);
+  const gone = wanted.filter((worker) => !isHere(worker)).sort((a, b) => goneAt(b).localeCompare(goneAt(a)));
   return (
     <>
-      <ul className="cards" aria-label="Pools">
-        {pools.map((pool) => (
-          <PoolCard key={pool.pool} pool={pool} />
-        ))}
-      </ul>
-      <h2 className="section-title">Here now</h2>
-      {workers.some(isHere) ? (
+      {workers.length > fewWorkers || isFiltered ? <Filters workers={workers} /> : null}
+      <h2 className="section-title">
+        Here now <span className="dim number small">{formatNumber(here.length)}</span>
+      </h2>
+      {here.length > 0 ? (
         <ul className="cards" aria-label="Workers that are here">
-          {workers.filter(isHere).map((worker) => (
+          {here.map((worker) => (
             <WorkerCard key={worker.workerId} worker={worker} />
           ))}
         </ul>
+      ) : isFiltered ? (
+        <Empty title="No worker is like that" />
       ) : (
         <Empty title="No worker is here">
           <p>A local stack starts its own; on AWS see docs/deploy.md.</p>
         </Empty>
       )}
-      {gone.length > 0 ? (
-        <>
-          <h2 className="section-title">Gone</h2>
-          <ul className="gone">
-            {gone.map((worker) => (
-              <li key={worker.workerId}>
-                <span className={`dot dot-${worker.state}`} aria-hidden="true" />
-                <span className="mono">{worker.workerId}</span>
-                <span>
-                  {worker.state === "lost" ? "lost" : worker.abandoned ? "stopped, left tasks behind" : "stopped"}
-                </span>
-                <span className="dim">
-                  {worker.pool} on {worker.host}, last heard of <Age at={worker.lastSeenAt} />
-                </span>
-              </li>
-            ))}
-          </ul>
-        </>
+      {gone.length > 0 ? <GoneWorkers workers={gone} /> : null}
+    </>
+  );
+}
+
+function Filters({ workers }: { workers: readonly Worker[] }) {
+  const { pool, state, find = "" } = route.useSearch();
+  const navigate = route.useNavigate();
+  const pools = [...new Set(workers.map((worker) => worker.pool))];
+  const states = workerStates.filter((name) => name === state || workers.some((worker) => worker.state === name));
+  return (
+    <div className="filters">
+      <input
+        data-search
+        type="search"
+        placeholder="Machine, instance or id"
+        aria-label="Machine, instance or id"
+        value={find}
+        onChange={({ target }) =>
+          void navigate({ search: (before) => ({ ...before, find: target.value || undefined }), replace: true })
+        }
+      />
+      {pools.length > 1 || pool !== undefined ? (
+        <select
+          aria-label="Pool"
+          value={pool ?? ""}
+          onChange={({ target }) =>
+            void navigate({ search: (before) => ({ ...before, pool: target.value || undefined }) })
+          }
+        >
+          <option value="">all pools</option>
+          {pools.map((name) => (
+            <option key={name} value={name}>
+              {name}
+            </option>
+          ))}
+        </select>
+      ) : null}
+      <fieldset className="chips">
+        <legend className="hidden">State</legend>
+        {states.map((name) => (
+          <button
+            key={name}
+            type="button"
+            className="chip"
+            aria-pressed={state === name}
+            onClick={() =>
+              void navigate({ search: (before) => ({ ...before, state: state === name ? undefined : name }) })
+            }
+          >
+            <FleetIcon state={name} /> {nameFleetMark(name)}{" "}
+            <span className="dim number">
+              {formatNumber(
+                workers.filter((worker) => worker.state === name && (pool ?? worker.pool) === worker.pool).length,
+              )}
+            </span>
+          </button>
+        ))}
+      </fieldset>
+    </div>
+  );
+}
+
+function GoneWorkers({ workers }: { workers: readonly Worker[] }) {
+  const [isAll, setAll] = useState(false);
+  const shown = isAll ? workers : workers.slice(0, fewGone);
+  return (
+    <>
+      <h2 className="section-title">
+        Gone <span className="dim number small">{formatNumber(workers.length)}</span>
+      </h2>
+      <ul className="gone" aria-label="Workers that are gone">
+        {shown.map((worker) => (
+          <li key={worker.workerId}>
+            <span className={`fleet-${worker.state}`}>
+              <FleetIcon state={worker.state} />
+            </span>
+            <WorkerLink workerId={worker.workerId} isRow />
+            <span className="cut">{worker.host}</span>
+            <span className="dim cut">{worker.pool}</span>
+            <span className={worker.state === "lost" || worker.abandoned ? "bad" : "dim"}>{tellEnd(worker)}</span>
+            <span className="dim right">
+              <Age at={goneAt(worker)} />
+            </span>
+          </li>
+        ))}
+      </ul>
+      {shown.length < workers.length ? (
+        <Button className="more" onClick={() => setAll(true)}>
+          {formatNumber(workers.length - shown.length)} more
+        </Button>
       ) : null}
     </>
   );
 }
 
-const poolWords: Readonly<Record<Pool["state"], string>> = {
-  alive: "alive",
-  degraded: "degraded",
-  scaled_down: "scaled down",
-  crashed: "crashed",
-  unknown: "never had a worker",
-};
-
-function PoolCard({ pool }: { pool: Pool }) {
-  const here = pool.workers.starting + pool.workers.alive + pool.workers.draining;
-  return (
-    <li className="card">
-      <div className="card-head">
-        <strong>{pool.pool}</strong>
-        <span className={`badge badge-pool-${pool.state}`}>{poolWords[pool.state]}</span>
-      </div>
-      <Slots used={pool.slots - pool.slotsFree} total={pool.slots} />
-      <p className="dim">
-        {plural(here, "worker")}
-        {pool.workers.draining > 0 ? `, ${pool.workers.draining} draining` : ""}
-        {pool.desired === undefined ? "" : `, ${formatNumber(pool.desired)} wanted`}; {plural(pool.held, "task")} held
-        {here === 0 && pool.lastSeenAt ? (
-          <>
-            , last seen <Age at={pool.lastSeenAt} />
-          </>
-        ) : null}
-      </p>
-    </li>
-  );
-}
-
-/** Used of all slots: green below 30 %, amber below 80 %, red above. */
-function Slots({ used, total }: { used: number; total: number }) {
-  const share = total === 0 ? 0 : used / total;
-  const level = share < 0.3 ? "low" : share < 0.8 ? "some" : "high";
-  const text = `${formatNumber(used)} of ${plural(total, "slot")} used`;
-  return (
-    <div className="slots">
-      <svg viewBox="0 0 100 6" preserveAspectRatio="none" role="img" aria-label={text}>
-        <rect width={100 * share} height="6" className={`slots-${level}`} />
-      </svg>
-      <span className="number">{text}</span>
-    </div>
-  );
-}
-
-function WorkerCard({ worker }: { worker: Worker }) {
-  const { use, health } = worker;
-  return (
-    <li className="card">
-      <div className="card-head">
-        <span className={`dot dot-${worker.state}`} aria-hidden="true" />
-        <strong className="cut">{worker.host}</strong>
-        <span className="badge">{worker.state}</span>
-      </div>
-      <Slots used={worker.slots - worker.slotsFree} total={worker.slots} />
-      <p className="dim mono small">{worker.workerId}</p>
-      <p className="dim">
-        {worker.pool}, {worker.provider}
-        {worker.instanceType ? ` ${worker.instanceType}` : ""}, version {worker.version}; {plural(worker.held, "task")}{" "}
-        held, seen <Age at={worker.lastSeenAt} />
-      </p>
-      {use ? (
-        <p className="dim number">
-          cpu {Math.round(use.cpu * 100)} %, memory {formatBytes(use.memoryBytes.used)} of{" "}
-          {formatBytes(use.memoryBytes.total)}, disk {formatBytes(use.diskBytes.free)} free
-        </p>
-      ) : null}
-      {health && health.state !== "healthy" ? (
-        <p className={health.state === "recovered" ? "dim" : "bad"}>
-          {health.state.replaceAll("_", " ")}
-          {health.detail ? `: ${health.detail}` : ""}
-        </p>
-      ) : null}
-      <DrainButton worker={worker} />
-    </li>
-  );
-}
-
-function DrainButton({ worker }: { worker: Worker }) {
-  const mayAct = useMay("operator");
-  const queries = useQueryClient();
-  if (!mayAct) return null;
-  const isAsked = worker.drainRequestedAt !== undefined;
-  const wish = isAsked ? "undrain" : "drain";
-  const act = async () => {
-    await api.askWorker(worker.workerId, wish);
-    await queries.invalidateQueries({ queryKey: ["fleet"] });
-  };
-  return isAsked ? (
-    <Confirm label="Undrain" title={`Let ${worker.host} go on?`} action="Undrain" onConfirm={act}>
-      <p>It takes tasks again, if it has not ended by then.</p>
-    </Confirm>
-  ) : (
-    <Confirm label="Drain" title={`Drain ${worker.host}?`} action="Drain" kind="danger" onConfirm={act}>
-      <p>
-        It takes no new tasks. The {plural(worker.held, "task")} it holds may finish until its drain's deadline and are
-        then given back, unspent. Then it ends.
-      </p>
-    </Confirm>
-  );
+function tellEnd({ state, abandoned }: Worker): string {
+  if (state === "lost") return "lost";
+  return abandoned ? `stopped, left ${plural(abandoned, "task")} behind` : "stopped in order";
 }

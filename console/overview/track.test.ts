@@ -1,0 +1,36 @@
+import { describe, expect, it } from "vitest";
+import { addPoint, drawTrack, measureTrack, type Track, trackMs } from "./track.ts";
+
+const minuteMs = 60_000;
+
+function build(...points: [minute: number, value: number | undefined][]): Track {
+  return points.reduce<Track>((track, [minute, value]) => addPoint(track, { atMs: minute * minuteMs, value }), []);
+}
+
+describe("the track of a value", () => {
+  it("keeps changes only, for ten minutes, and the value that these begin with", () => {
+    expect(build([0, 1], [1, 1], [2, 3])).toEqual([
+      { atMs: 0, value: 1 },
+      { atMs: 2 * minuteMs, value: 3 },
+    ]);
+    const long = build([0, 1], [1, 2], [2, 3], [13, 4]);
+    expect(long.map(({ value }) => value)).toEqual([3, 4]);
+    const busy = build(...Array.from({ length: 3_600 }, (_, second): [number, number] => [second / 30, second]));
+    expect(busy.length).toBeLessThanOrEqual(trackMs / 2_000 + 2);
+  });
+
+  it("measures what was seen, not what was before or between", () => {
+    const track = build([0, 90], [1, 5], [2, undefined], [3, 8], [4, 2]);
+    expect(measureTrack(track, 11.5 * minuteMs)).toEqual({ min: 2, max: 8, fromMs: 1.5 * minuteMs });
+    expect(measureTrack([], 0)).toBeUndefined();
+    expect(measureTrack(build([0, undefined]), minuteMs)).toBeUndefined();
+  });
+
+  it("draws steps to the right edge, and no line where nobody looked", () => {
+    const box = { nowMs: 10 * minuteMs, width: 100, height: 20, max: 10 };
+    expect(drawTrack(build([0, 0], [5, 10]), box)).toBe("M0 20H50V0H100");
+    expect(drawTrack(build([0, 10], [2, undefined], [8, 5]), box)).toBe("M0 0H20M80 10H100");
+    expect(drawTrack(build([0, 3]), { ...box, nowMs: 40 * minuteMs })).toBe("M0 14H100");
+    expect(drawTrack([], box)).toBe("");
+  });
+});
