@@ -17,7 +17,7 @@ export function Shell() {
         Skip to the page
       </a>
       <header className="top">
-        <Link to="/" className="brand" activeOptions={{ exact: true }}>
+        <Link to="/" className="brand" aria-label="Sluice" activeOptions={{ exact: true }}>
           <img src="/icon.svg" alt="" width="22" height="22" />
           <span>Sluice</span>
         </Link>

@@ -1,36 +1,50 @@
 import { Link } from "@tanstack/react-router";
-import { Fragment } from "react";
+import { Fragment, useState } from "react";
 import { describeFleetEvent, type FleetEventPiece, type FleetEventTone } from "../../events/fleet-event-words.ts";
 import type { FleetEvent } from "../../events/index.ts";
+import { formatNumber } from "../../shared/domain/format.ts";
+import { Button } from "../ui/button.tsx";
 import { Age } from "../ui/time.tsx";
 import { WorkerLink } from "./worker-link.tsx";
 import "./fleet.css";
 
+/** Shown before somebody asks for all. */
+const fewEvents = 7;
+
 /** Events of pools and workers in words, as they are given; `withPool` names the pool of each. */
 export function FleetEventList({ events, withPool }: { events: readonly FleetEvent[]; withPool: boolean }) {
+  const [isAll, setAll] = useState(false);
+  const shown = isAll ? events : events.slice(0, fewEvents);
   return (
-    <ol className="fleet-events">
-      {events.map((event) => {
-        const { pieces, tone } = describeFleetEvent(event);
-        return (
-          <li key={`${event.pool} ${event.seq}`}>
-            <ToneIcon tone={tone} />
-            <span className="fleet-event-text">
-              {withPool ? <span className="dim">{event.pool} </span> : null}
-              {pieces.map((piece, index) => (
-                // biome-ignore lint/suspicious/noArrayIndexKey: the pieces of one event never change
-                <Fragment key={index}>
-                  <Piece piece={piece} />
-                </Fragment>
-              ))}
-            </span>
-            <span className="dim number">
-              <Age at={event.at} />
-            </span>
-          </li>
-        );
-      })}
-    </ol>
+    <>
+      <ol className="fleet-events">
+        {shown.map((event) => {
+          const { pieces, tone } = describeFleetEvent(event);
+          return (
+            <li key={`${event.pool} ${event.seq}`}>
+              <ToneIcon tone={tone} />
+              <span className="fleet-event-text">
+                {withPool ? <span className="dim">{event.pool} </span> : null}
+                {pieces.map((piece, index) => (
+                  // biome-ignore lint/suspicious/noArrayIndexKey: the pieces of one event never change
+                  <Fragment key={index}>
+                    <Piece piece={piece} />
+                  </Fragment>
+                ))}
+              </span>
+              <span className="dim number">
+                <Age at={event.at} />
+              </span>
+            </li>
+          );
+        })}
+      </ol>
+      {shown.length < events.length ? (
+        <Button kind="quiet" className="more-quiet" onClick={() => setAll(true)}>
+          {formatNumber(events.length - shown.length)} more
+        </Button>
+      ) : null}
+    </>
   );
 }
 

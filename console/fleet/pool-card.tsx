@@ -28,11 +28,11 @@ export function PoolCard({ pool, waiting }: PoolCardProps) {
       </div>
       <dl className="pool-facts">
         <div>
-          <dt>{pool.desired === undefined ? "workers" : "of desired"}</dt>
+          <dt>alive</dt>
           <dd>
-            {formatNumber(here)}
+            {formatNumber(pool.workers.alive)}
             {more}
-            {pool.desired === undefined ? null : <span className="dim">/{formatNumber(pool.desired)}</span>}
+            {pool.desired === undefined ? null : <span className="dim small"> of {formatNumber(pool.desired)}</span>}
           </dd>
         </div>
         <div>
@@ -56,31 +56,40 @@ export function PoolCard({ pool, waiting }: PoolCardProps) {
   );
 }
 
-/** What is out of the ordinary, the worst first; one line, so that the cards of a row stay alike. */
+/** What is out of the ordinary, in one line, so that the cards of a row stay alike. */
 function PoolNotes({ pool, here }: { pool: Pool; here: number }) {
-  const open = pool.losses.filter(({ replaced }) => !replaced);
-  const last = pool.losses.at(-1);
-  if (here === 0 && pool.lastSeenAt) {
-    return (
-      <p className={pool.state === "crashed" ? "bad" : "dim"}>
-        {pool.state === "crashed" ? "crashed, " : ""}last seen alive <Age at={pool.lastSeenAt} />
-      </p>
-    );
-  }
-  if (last) {
-    return (
-      <p className={open.length > 0 ? "bad" : "dim"}>
-        {plural(pool.losses.length, "worker")} lost, {open.length === 0 ? "replaced" : `${open.length} not replaced`};{" "}
-        <WorkerLink workerId={last.workerId} /> <Age at={last.at} />
-      </p>
-    );
-  }
   const { draining, starting } = pool.workers;
+  const open = pool.losses.filter(({ replaced }) => !replaced).length;
+  const last = pool.losses.at(-1);
+  if (here === 0 && pool.lastSeenAt !== undefined) {
+    return (
+      <p className={pool.state === "crashed" ? "bad cut" : "dim cut"}>
+        {pool.state === "crashed" ? "crashed, " : ""}last seen alive <Age at={pool.lastSeenAt} />
+        {last ? `, ${formatNumber(pool.losses.length)} lost` : ""}
+      </p>
+    );
+  }
   const notes = [
+    pool.configured ? "" : "not configured",
     draining > 0 ? `${formatNumber(draining)} draining` : "",
     starting > 0 ? `${formatNumber(starting)} starting` : "",
-    `${plural(pool.held, "task")} held`,
-    pool.configured ? "" : "not configured: no job can be sent to it",
-  ];
-  return <p className="dim">{notes.filter((note) => note !== "").join(", ")}</p>;
+    last ? "" : `${plural(pool.held, "task")} held`,
+  ].filter((note) => note !== "");
+  return (
+    <p className={open > 0 ? "bad cut" : "dim cut"}>
+      {last ? (
+        <>
+          {formatNumber(pool.losses.length)} lost, {tellReplaced(open, pool.losses.length)},{" "}
+          <WorkerLink workerId={last.workerId} /> <Age at={last.at} />
+          {notes.length > 0 ? "; " : ""}
+        </>
+      ) : null}
+      {notes.join(", ")}
+    </p>
+  );
+}
+
+function tellReplaced(open: number, lost: number): string {
+  if (open === 0) return "replaced";
+  return open === lost ? "not replaced" : `${formatNumber(open)} not replaced`;
 }

@@ -24,7 +24,7 @@ export function FailureList({ failures: { reasons } }: { failures: Failures }) {
               <rect width={(100 * attempts) / most} height="8" className={`fault-${fault}`} />
             </svg>
             <span className="number right" title={`${plural(attempts, "attempt")} in ${plural(jobs, "job")}`}>
-              {formatNumber(attempts)} <span className="dim">in {plural(jobs, "job")}</span>
+              {formatNumber(attempts)} <span className="dim less">in {plural(jobs, "job")}</span>
             </span>
             <Link to="/jobs/$job" params={{ job: lastJob }} data-row title={lastJob} className="right">
               newest<span className="hidden"> job with {nameReason(code)}</span>

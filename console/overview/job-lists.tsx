@@ -6,8 +6,15 @@ import { nameMark, StateIcon } from "../ui/state.tsx";
 import { Age, Span } from "../ui/time.tsx";
 import { Nothing } from "./live-panel.tsx";
 
-/** Jobs that are queued or running. */
-export function ActiveJobs({ jobs }: { jobs: readonly Job[] }) {
+/** Jobs that are queued or running; `isFirst`: no other has been there lately. */
+export function ActiveJobs({ jobs, isFirst }: { jobs: readonly Job[]; isFirst: boolean }) {
+  if (jobs.length === 0 && isFirst) {
+    return (
+      <Nothing>
+        No job yet. Submit one from a terminal: <code>npx --no sluice run examples/hello.yaml</code>
+      </Nothing>
+    );
+  }
   if (jobs.length === 0) return <Nothing>No job is running or waiting.</Nothing>;
   return (
     <ul className="job-list">
@@ -21,7 +28,7 @@ export function ActiveJobs({ jobs }: { jobs: readonly Job[] }) {
               {formatNumber(job.total)}
             </span>
           </span>
-          <span className="dim cut job-pool">{job.pool}</span>
+          <span className="dim cut less">{job.pool}</span>
           <span className="right">
             <Span fromMs={Date.parse(job.createdAt)} />
           </span>
@@ -31,16 +38,19 @@ export function ActiveJobs({ jobs }: { jobs: readonly Job[] }) {
   );
 }
 
+/** There is a page of all of them. */
+const shownEnded = 5;
+
 /** Jobs that have ended, the newest end first. */
 export function EndedJobs({ jobs }: { jobs: readonly Job[] }) {
   if (jobs.length === 0) return <Nothing>No job has ended lately.</Nothing>;
   return (
     <ul className="job-list">
-      {jobs.map((job) => (
+      {jobs.slice(0, shownEnded).map((job) => (
         <li key={job.job} className="job-ended">
           <JobLink job={job} />
-          <span className="dim number job-outcome cut">{tellOutcome(job)}</span>
-          <span className="right">
+          <span className="dim number cut less">{tellOutcome(job)}</span>
+          <span className="right less">
             {job.endedAt ? (
               <Span fromMs={Date.parse(job.startedAt ?? job.createdAt)} toMs={Date.parse(job.endedAt)} />
             ) : null}

@@ -33,11 +33,11 @@ export function OverviewPage() {
           {(pools) => <Pools pools={pools} queues={known.queues} />}
         </LivePanel>
         <div className="overview-column">
-          <LivePanel feed={feed} part="queues" title="Queues" aside={() => "waiting: the last 10 min, as seen here"}>
+          <LivePanel feed={feed} part="queues" title="Queues" aside={() => "lines: up to 10 min, as seen here"}>
             {(queues) => <QueueTable queues={queues} waiting={feed.waiting} />}
           </LivePanel>
           <LivePanel feed={feed} part="jobs" title="Running now" aside={(jobs) => <ActiveCount jobs={jobs} />}>
-            {({ active }) => <ActiveJobs jobs={active} />}
+            {({ active, ended }) => <ActiveJobs jobs={active} isFirst={ended.length === 0} />}
           </LivePanel>
           <LivePanel feed={feed} part="jobs" title="Ended lately" aside={() => <Link to="/jobs">All jobs</Link>}>
             {({ ended }) => <EndedJobs jobs={ended} />}

@@ -3,7 +3,7 @@ import { formatDuration, formatNumber, plural } from "../../shared/domain/format
 import { useNow } from "../app/now.ts";
 import { Span } from "../ui/time.tsx";
 import { Nothing } from "./live-panel.tsx";
-import { drawTrack, measureTrack, type Track } from "./track.ts";
+import { drawTrack, measureTrack, spanTracks, type Track } from "./track.ts";
 
 /** What waits in the queue of each pool, and how that was while the page was open. */
 export function QueueTable({
@@ -13,39 +13,43 @@ export function QueueTable({
   queues: readonly QueueDepth[];
   waiting: ReadonlyMap<string, Track>;
 }) {
+  const spanMs = spanTracks(waiting.values(), useNow());
   if (queues.length === 0) return <Nothing>No pool has a queue.</Nothing>;
   return (
     <table className="table queue-table">
       <thead>
         <tr>
           <th scope="col">Pool</th>
-          <th scope="col" className="right" colSpan={2}>
+          <th scope="col" className="spark-cell">
+            <span className="hidden">Waiting lately</span>
+          </th>
+          <th scope="col" className="right">
             Waiting
           </th>
-          <th scope="col" className="right">
+          <th scope="col" className="right less">
             In flight
           </th>
-          <th scope="col" className="right">
+          <th scope="col" className="right less">
             Delayed
           </th>
-          <th scope="col" className="right">
+          <th scope="col" className="right queue-oldest">
             Oldest
           </th>
-          <th scope="col" className="right">
+          <th scope="col" className="right queue-dead">
             Dead letters
           </th>
         </tr>
       </thead>
       <tbody>
         {queues.map((queue) => (
-          <QueueRow key={queue.pool} queue={queue} track={waiting.get(queue.pool) ?? []} />
+          <QueueRow key={queue.pool} queue={queue} track={waiting.get(queue.pool) ?? []} spanMs={spanMs} />
         ))}
       </tbody>
     </table>
   );
 }
 
-function QueueRow({ queue, track }: { queue: QueueDepth; track: Track }) {
+function QueueRow({ queue, track, spanMs }: { queue: QueueDepth; track: Track; spanMs: number }) {
   const { pool, visible, inFlight, delayed, oldestQueuedAt, deadLetters, error } = queue;
   if (error !== undefined) {
     return (
@@ -65,14 +69,14 @@ function QueueRow({ queue, track }: { queue: QueueDepth; track: Track }) {
         {pool}
       </th>
       <td className="spark-cell">
-        <Sparkline track={track} />
+        <Sparkline track={track} spanMs={spanMs} />
       </td>
       <td className="right number">
         <strong>{count(visible)}</strong>
       </td>
-      <td className="right number">{count(inFlight)}</td>
-      <td className="right number">{count(delayed)}</td>
-      <td className="right">
+      <td className="right number less">{count(inFlight)}</td>
+      <td className="right number less">{count(delayed)}</td>
+      <td className="right number">
         {oldestQueuedAt === undefined ? <span className="dim">–</span> : <Span fromMs={Date.parse(oldestQueuedAt)} />}
       </td>
       <td className="right number">
@@ -96,21 +100,27 @@ function count(value: number | undefined) {
 
 const widthPx = 96;
 const heightPx = 18;
-/** The line moves by less than a pixel in between. */
-const stepMs = 5_000;
 
-function Sparkline({ track }: { track: Track }) {
-  const now = useNow();
-  const nowMs = Math.max(Math.ceil(now / stepMs) * stepMs, track.at(-1)?.atMs ?? 0);
-  const range = measureTrack(track, nowMs);
+function Sparkline({ track, spanMs }: { track: Track; spanMs: number }) {
+  // What came since the clock went on is there already.
+  const nowMs = Math.max(useNow(), track.at(-1)?.atMs ?? 0);
+  const range = measureTrack(track, { nowMs, spanMs });
   if (!range) return null;
-  const { min, max, fromMs } = range;
-  const label = `Waiting in the last ${formatDuration(nowMs - fromMs)}: ${formatNumber(min)} to ${plural(max, "message")}`;
+  const label = `Waiting in the last ${formatDuration(spanMs)}: ${formatNumber(range.min)} to ${plural(range.max, "message")}`;
+  const box = { nowMs, spanMs, width: widthPx, height: heightPx - 2, max: range.max };
   return (
-    <svg className="spark" viewBox={`0 0 ${widthPx} ${heightPx}`} width={widthPx} height={heightPx} role="img">
+    <svg
+      className="spark"
+      viewBox={`0 -1 ${widthPx} ${heightPx}`}
+      width={widthPx}
+      height={heightPx}
+      preserveAspectRatio="none"
+      role="img"
+      aria-label={label}
+    >
       <title>{label}</title>
-      <path d={`M0 ${heightPx - 0.5}H${widthPx}`} className="spark-foot" />
-      <path d={drawTrack(track, { nowMs, width: widthPx, height: heightPx - 2, max })} className="spark-line" />
+      <path d={`M0 ${heightPx - 1.5}H${widthPx}`} className="spark-foot" />
+      <path d={drawTrack(track, box)} className="spark-line" />
     </svg>
   );
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { addPoint, drawTrack, measureTrack, type Track, trackMs } from "./track.ts";
+import { addPoint, drawTrack, measureTrack, spanTracks, type Track, trackMs } from "./track.ts";
 
 const minuteMs = 60_000;
 
@@ -21,13 +21,22 @@ describe("the track of a value", () => {
 
   it("measures what was seen, not what was before or between", () => {
     const track = build([0, 90], [1, 5], [2, undefined], [3, 8], [4, 2]);
-    expect(measureTrack(track, 11.5 * minuteMs)).toEqual({ min: 2, max: 8, fromMs: 1.5 * minuteMs });
-    expect(measureTrack([], 0)).toBeUndefined();
-    expect(measureTrack(build([0, undefined]), minuteMs)).toBeUndefined();
+    const nowMs = 11.5 * minuteMs;
+    expect(measureTrack(track, { nowMs, spanMs: trackMs })).toEqual({ min: 2, max: 8 });
+    expect(measureTrack(track, { nowMs, spanMs: minuteMs })).toEqual({ min: 2, max: 2 });
+    expect(measureTrack([], { nowMs, spanMs: trackMs })).toBeUndefined();
+    expect(measureTrack(build([0, undefined]), { nowMs: minuteMs, spanMs: trackMs })).toBeUndefined();
+  });
+
+  it("reaches from one to ten minutes back, as far as any of those beside it", () => {
+    expect(spanTracks([], 0)).toBe(minuteMs);
+    expect(spanTracks([build([4.5, 1])], 5 * minuteMs)).toBe(minuteMs);
+    expect(spanTracks([build([4.5, 1]), build([1, 1])], 5 * minuteMs)).toBe(4 * minuteMs);
+    expect(spanTracks([build([0, 1])], 99 * minuteMs)).toBe(trackMs);
   });
 
   it("draws steps to the right edge, and no line where nobody looked", () => {
-    const box = { nowMs: 10 * minuteMs, width: 100, height: 20, max: 10 };
+    const box = { nowMs: 10 * minuteMs, spanMs: trackMs, width: 100, height: 20, max: 10 };
     expect(drawTrack(build([0, 0], [5, 10]), box)).toBe("M0 20H50V0H100");
     expect(drawTrack(build([0, 10], [2, undefined], [8, 5]), box)).toBe("M0 0H20M80 10H100");
     expect(drawTrack(build([0, 3]), { ...box, nowMs: 40 * minuteMs })).toBe("M0 14H100");

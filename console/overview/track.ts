@@ -7,6 +7,8 @@ export type Track = readonly TrackPoint[];
 
 /** What is older is let go. */
 export const trackMs = 10 * 60_000;
+/** A track is drawn over so long at least: what came a moment ago is not drawn out over all of it. */
+const shortestSpanMs = 60_000;
 
 /** A track with what is seen now: only changes are kept, and of what is too old only the value it begins with. */
 export function addPoint(track: Track, point: TrackPoint): Track {
@@ -16,38 +18,42 @@ export function addPoint(track: Track, point: TrackPoint): Track {
   return [...track.slice(Math.max(0, first)), point];
 }
 
-/** What a track says between two moments: how high it went, and whether anything was seen. */
-export interface TrackRange {
-  min: number;
+/** How far back tracks reach that are shown side by side: from one to ten minutes. */
+export function spanTracks(tracks: Iterable<Track>, nowMs: number): number {
+  const firstMs = Math.min(nowMs, ...[...tracks].flatMap((track) => track[0]?.atMs ?? []));
+  return Math.min(trackMs, Math.max(shortestSpanMs, nowMs - firstMs));
+}
+
+/** The lowest and the highest value that were seen in the last `spanMs`; undefined where nothing was. */
+export function measureTrack(
+  track: Track,
+  { nowMs, spanMs }: { nowMs: number; spanMs: number },
+): { min: number; max: number } | undefined {
+  const values = track.flatMap(({ value }, index) =>
+    value !== undefined && (track[index + 1]?.atMs ?? nowMs) >= nowMs - spanMs ? [value] : [],
+  );
+  return values.length === 0 ? undefined : { min: Math.min(...values), max: Math.max(...values) };
+}
+
+/** Where a track is drawn: from `spanMs` ago at the left edge to now at the right one, from 0 at its foot to `max`. */
+export interface TrackBox {
+  nowMs: number;
+  spanMs: number;
+  width: number;
+  height: number;
   max: number;
-  /** When it begins; later than what was asked for where nobody looked before. */
-  fromMs: number;
 }
 
-/** The range of what was seen in the last ten minutes; undefined where nothing was. */
-export function measureTrack(track: Track, nowMs: number): TrackRange | undefined {
-  const fromMs = nowMs - trackMs;
-  const seen = track.filter(({ value }, index) => value !== undefined && (track[index + 1]?.atMs ?? nowMs) >= fromMs);
-  const first = seen[0];
-  if (!first) return undefined;
-  const values = seen.map(({ value = 0 }) => value);
-  return { min: Math.min(...values), max: Math.max(...values), fromMs: Math.max(fromMs, first.atMs) };
-}
-
-/**
- * The last ten minutes of a track as a stepped line in a box of so many units, the newest at its right edge and 0 at its
- * foot; where nobody looked there is no line. Lines are whole steps: nothing between two values is made up.
- */
-export function drawTrack(track: Track, box: { nowMs: number; width: number; height: number; max: number }): string {
-  const { nowMs, width, height, max } = box;
-  const x = (atMs: number) => round(width * Math.max(0, 1 - (nowMs - atMs) / trackMs));
+/** A track as a stepped line: nothing between two values is made up, and where nobody looked there is no line. */
+export function drawTrack(track: Track, { nowMs, spanMs, width, height, max }: TrackBox): string {
+  const x = (atMs: number) => round(width * Math.max(0, 1 - (nowMs - atMs) / spanMs));
   const y = (value: number) => round(height * (1 - value / Math.max(1, max)));
   let path = "";
   let isDown = false;
   for (const [index, { atMs, value }] of track.entries()) {
     const untilMs = Math.min(nowMs, track[index + 1]?.atMs ?? nowMs);
     if (value === undefined) isDown = false;
-    else if (untilMs > nowMs - trackMs) {
+    else if (untilMs > nowMs - spanMs) {
       path += isDown ? `V${y(value)}H${x(untilMs)}` : `M${x(atMs)} ${y(value)}H${x(untilMs)}`;
       isDown = true;
     }

@@ -16,17 +16,22 @@ interface ConfirmProps {
   onConfirm: () => Promise<unknown>;
 }
 
-/** A button that asks before it acts, and stays with its question until the answer of the API is there. */
-export function Confirm({
-  label,
-  title,
-  children,
-  action,
-  kind = "primary",
-  disabled = false,
-  onConfirm,
-}: ConfirmProps) {
-  const [open, setOpen] = useState(false);
+/**
+ * A button that asks before it acts, and stays with its question until the answer of the API is there. A page may have
+ * hundreds: the question is made when it is asked for.
+ */
+export function Confirm(props: ConfirmProps) {
+  const [isAsked, setAsked] = useState(false);
+  if (isAsked) return <Question {...props} />;
+  return (
+    <Button disabled={props.disabled} aria-haspopup="dialog" onClick={() => setAsked(true)}>
+      {props.label}
+    </Button>
+  );
+}
+
+function Question({ label, title, children, action, kind = "primary", disabled = false, onConfirm }: ConfirmProps) {
+  const [open, setOpen] = useState(true);
   const acting = useMutation({ mutationFn: onConfirm, onSuccess: () => setOpen(false) });
   const change = (next: boolean) => {
     if (next) acting.reset();

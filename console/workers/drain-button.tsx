@@ -1,14 +1,12 @@
 import type { Worker } from "../../shared/api/schemas.ts";
 import { plural } from "../../shared/domain/format.ts";
 import { api } from "../api/client.ts";
-import { useMay } from "../app/session.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { isHere } from "./filter-workers.ts";
 
 /** Asks a worker to drain, or to go on after all; what becomes of it comes with its next heartbeats. */
 export function DrainButton({ worker }: { worker: Worker }) {
-  const mayAct = useMay("operator");
-  if (!mayAct || !isHere(worker)) return null;
+  if (!isHere(worker)) return null;
   if (worker.drainRequestedAt !== undefined) {
     return (
       <Confirm

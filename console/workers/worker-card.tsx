@@ -3,13 +3,13 @@ import { memo } from "react";
 import type { Worker } from "../../shared/api/schemas.ts";
 import { formatBytes, formatNumber, plural } from "../../shared/domain/format.ts";
 import { FleetPill } from "../fleet/marks.tsx";
-import { UseBar } from "../fleet/use-bar.tsx";
+import { formatShare, UseBar } from "../fleet/use-bar.tsx";
 import { shortWorkerId } from "../fleet/worker-link.tsx";
 import { DrainButton } from "./drain-button.tsx";
 import { WorkerNotes } from "./worker-notes.tsx";
 
 /** A worker that is here; drawn again only when something about it has changed. */
-export const WorkerCard = memo(function WorkerCard({ worker }: { worker: Worker }) {
+export const WorkerCard = memo(function WorkerCard({ worker, mayAct }: { worker: Worker; mayAct: boolean }) {
   const { use } = worker;
   const used = worker.slots - worker.slotsFree;
   return (
@@ -36,18 +36,26 @@ export const WorkerCard = memo(function WorkerCard({ worker }: { worker: Worker 
           {formatNumber(used)}/{formatNumber(worker.slots)}
         </span>
       </div>
-      <p className="dim cut" title={`${worker.provider} ${worker.instanceType ?? ""}, version ${worker.version}`}>
-        {worker.pool}, {worker.instanceType ?? worker.provider}, {plural(worker.held, "task")} held
-      </p>
       <div className="worker-foot">
-        <p className="dim number cut">
-          {use
-            ? `cpu ${Math.round(use.cpu * 100)} %, mem ${formatBytes(use.memoryBytes.used)}, ${formatBytes(use.diskBytes.free)} free`
-            : "has not told yet how busy it is"}
+        <p className="dim cut" title={`${worker.provider} ${worker.instanceType ?? ""}, version ${worker.version}`}>
+          {worker.pool}, {worker.instanceType ?? worker.provider}, {plural(worker.held, "task")} held
         </p>
-        <DrainButton worker={worker} />
+        <p className="dim number cut">{use ? <HostUse use={use} /> : "has not told yet how busy it is"}</p>
+        {mayAct ? <DrainButton worker={worker} /> : null}
       </div>
       <WorkerNotes worker={worker} />
     </li>
   );
 });
+
+function HostUse({ use: { cpu, memoryBytes, diskBytes } }: { use: NonNullable<Worker["use"]> }) {
+  const usedDisk = diskBytes.total - diskBytes.free;
+  return (
+    <span
+      title={`memory ${formatBytes(memoryBytes.used)} of ${formatBytes(memoryBytes.total)}, disk ${formatBytes(diskBytes.free)} free`}
+    >
+      cpu {formatShare(cpu, 1)}, memory {formatShare(memoryBytes.used, memoryBytes.total)}, disk{" "}
+      {formatShare(usedDisk, diskBytes.total)}
+    </span>
+  );
+}

@@ -38,7 +38,7 @@ function DrainNote({ worker }: { worker: Worker }) {
     const cause = drainCause?.detail ?? drainCause?.kind;
     return (
       <p className="drain-note">
-        draining since <Age at={drainingSince} />
+        began to drain <Age at={drainingSince} />
         {cause === undefined ? "" : `: ${cause}`}
         {drainRequestedAt === undefined ? null : (
           <>

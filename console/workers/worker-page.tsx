@@ -6,6 +6,7 @@ import { formatBytes, formatNumber, plural } from "../../shared/domain/format.ts
 import { api } from "../api/client.ts";
 import { useLive } from "../api/use-live.ts";
 import { WorkerFeed } from "../api/worker-feed.ts";
+import { useMay } from "../app/session.tsx";
 import { useTitle } from "../app/title.ts";
 import { FleetEventList } from "../fleet/fleet-event-list.tsx";
 import { FleetPill } from "../fleet/marks.tsx";
@@ -25,6 +26,7 @@ const route = getRouteApi("/workers/$worker");
 export function WorkerPage() {
   const { worker: workerId } = route.useParams();
   const feed = useLive(useMemo(() => new WorkerFeed(api, workerId), [workerId]));
+  const mayAct = useMay("operator");
   const { detail, error } = feed;
   useTitle(detail ? `${detail.host} ${detail.state}` : "Worker");
   if (!detail) {
@@ -40,7 +42,7 @@ export function WorkerPage() {
         {feed.state === "stale" ? <span className="badge badge-stale">contact lost, trying again</span> : null}
         {feed.isForgotten ? <span className="badge">its record was removed</span> : null}
         <span className="grow" />
-        <DrainButton worker={detail} />
+        {mayAct ? <DrainButton worker={detail} /> : null}
       </div>
       {error ? <ErrorPanel title="What follows is out of date" error={error} onRetry={feed.resume} /> : null}
       <div className="worker-notes">

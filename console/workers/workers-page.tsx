@@ -7,6 +7,7 @@ import { api } from "../api/client.ts";
 import { OverviewFeed } from "../api/overview-feed.ts";
 import { useLive } from "../api/use-live.ts";
 import { WorkersFeed } from "../api/workers-feed.ts";
+import { useMay } from "../app/session.tsx";
 import { useTitle } from "../app/title.ts";
 import { FleetIcon, nameFleetMark } from "../fleet/marks.tsx";
 import { PoolCard } from "../fleet/pool-card.tsx";
@@ -69,6 +70,7 @@ function PoolCards({ feed }: { feed: OverviewFeed }) {
 
 function Workers({ workers }: { workers: readonly Worker[] }) {
   const filter = route.useSearch();
+  const mayAct = useMay("operator");
   const isFiltered = Object.values(filter).some((value) => value !== undefined);
   const wanted = filterWorkers(workers, filter);
   const here = wanted.filter(isHere);
@@ -82,7 +84,7 @@ function Workers({ workers }: { workers: readonly Worker[] }) {
       {here.length > 0 ? (
         <ul className="cards" aria-label="Workers that are here">
           {here.map((worker) => (
-            <WorkerCard key={worker.workerId} worker={worker} />
+            <WorkerCard key={worker.workerId} worker={worker} mayAct={mayAct} />
           ))}
         </ul>
       ) : isFiltered ? (
