@@ -11,8 +11,11 @@ export interface FleetEventQuery {
   type?: FleetEventType | undefined;
 }
 
-/** A worker that is new or has changed, or one that is not among those that are followed any more. */
-export type WorkerChange = { kind: "worker"; worker: Worker } | { kind: "left"; workerId: string };
+/**
+ * A worker that is new or has changed, or one that is not among those that are followed any more. `ready`: all that were
+ * there when the connection began have been told.
+ */
+export type WorkerChange = { kind: "worker"; worker: Worker } | { kind: "left"; workerId: string } | { kind: "ready" };
 
 /** The part of the client that is about everything at once, and about pools and workers. */
 export interface FleetClient {
@@ -22,8 +25,11 @@ export interface FleetClient {
   followOverview(parts?: readonly OverviewPart[], options?: FollowOptions): AsyncGenerator<Overview>;
   /** All workers on record, the newest first, page by page as they are taken. */
   eachWorker(options?: CallOptions): AsyncGenerator<Worker>;
-  /** Workers that live and that went lately, each once and again whenever it has changed. */
-  followWorkers(options?: FollowOptions): AsyncGenerator<WorkerChange>;
+  /**
+   * Workers that live and that went lately, or only the one that is named, each once and again whenever it has changed.
+   * A connection that was lost is resumed by telling all of them again.
+   */
+  followWorkers(options?: FollowOptions & { worker?: string | undefined }): AsyncGenerator<WorkerChange>;
   /** A worker with the tasks that it holds and its newest events. */
   getWorker(workerId: string, options?: CallOptions): Promise<WorkerDetail>;
   /** Asks a worker to drain, or to go on after all. */
@@ -51,8 +57,10 @@ export function createFleetClient({ get, post, put, followStream }: Calls): Flee
       for await (const page of pages) yield* page.workers;
     },
     followWorkers: async function* (follow = {}) {
-      for await (const { event, data } of followStream("/v1/workers", () => ({}), follow)) {
+      const { worker } = follow;
+      for await (const { event, data } of followStream("/v1/workers", () => ({ worker }), follow)) {
         if (event === "worker") yield { kind: "worker", worker: JSON.parse(data) as Worker };
+        if (event === "ready") yield { kind: "ready" };
         if (event === "left") yield { kind: "left", ...(JSON.parse(data) as { workerId: string }) };
       }
     },

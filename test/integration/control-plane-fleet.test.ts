@@ -6,6 +6,7 @@ import { encodeCursor } from "../../shared/repository/cursors.ts";
 import type { ControlPlane } from "../support/control-plane.ts";
 import { noopJob } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
+import { readEvents as readStream } from "../support/control-plane-sse.ts";
 import { completed, type FakeWorker } from "../support/control-plane-worker.ts";
 import { Interleaver } from "../support/interleave.ts";
 
@@ -534,6 +535,23 @@ describe("a worker that is asked to drain", () => {
       expect((await readStates())[worker.workerId]).toBe(got.stays ? "draining" : "stopped");
     }
     expect([...outcomes].sort()).toEqual(["202 true", "409 false"]);
+  });
+
+  it("can be followed by itself; a stream says when all that is there has been told", async () => {
+    const [worker] = await startWorkers(2);
+    const workerId = worker?.workerId ?? "";
+    const { workers } = await plane().call<WorkerPage>(`/v1/workers?worker=${workerId}`);
+    expect(workers.map((one) => one.workerId)).toEqual([workerId]);
+    expect(await plane().call("/v1/workers?worker=w-nobody")).toEqual({ workers: [] });
+    const headers = { accept: "text/event-stream" };
+    const stream = readStream(await plane().request(`/v1/workers?worker=${workerId}`, { headers }));
+    expect([(await stream.next())?.event, (await stream.next())?.event]).toEqual(["worker", "ready"]);
+    if (worker) await ask(worker, "drain");
+    expect(JSON.parse((await stream.next())?.data ?? "")).toMatchObject({
+      workerId,
+      drainRequestedBy: "test-operator",
+    });
+    await stream.cancel();
   });
 
   it("is refused what makes no sense", async () => {

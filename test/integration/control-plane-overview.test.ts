@@ -189,6 +189,7 @@ describe("a worker", () => {
     };
     const started = [await next(), await next()];
     expect(started.map(({ data }) => data.workerId)).toEqual([first.workerId, second.workerId].sort());
+    expect(await next()).toMatchObject({ event: "ready" });
     plane().clock.advance(timing.heartbeatMs);
     await first.beat();
     await second.beat([], "stopped");

@@ -103,8 +103,12 @@ const listRoute = securedRoute("viewer", {
   path: "/v1/workers",
   summary: "List workers, the newest first, or follow them",
   description:
-    "With `Accept: text/event-stream` a stream of those that live and that were heard of in the last 24 hours, at most 200: `worker` for each, and again whenever it has changed (when it was last seen is told every 15 seconds at most), `left` for one that is not among them any more.",
-  request: { query: pageQuery(100, 50) },
+    "With `Accept: text/event-stream` a stream of those that live and that were heard of in the last 24 hours, at most 200: `worker` for each, then `ready`, and `worker` again whenever one has changed (when it was last seen is told every 15 seconds at most), `left` for one that is not among them any more.",
+  request: {
+    query: pageQuery(100, 50).extend({
+      worker: z.string().max(64).optional().meta({ description: "Only this one, whenever it was there." }),
+    }),
+  },
   responses: {
     200: {
       ...jsonAnswer(workerPageSchema, "A page of workers."),
@@ -151,8 +155,10 @@ export function workerRoutes(deps: Deps) {
       c.json({ results: await reportResults(deps, c.req.valid("json").results) }, 200),
     )
     .openapi(listRoute, async (c) => {
-      if (wantsEventStream(c)) return followWorkers(c, deps, readWorkers);
-      const { workers, ...more } = await deps.workers.list(c.req.valid("query"));
+      const { worker, ...page } = c.req.valid("query");
+      const readOne = worker === undefined ? undefined : () => readWorker(deps, worker);
+      if (wantsEventStream(c)) return followWorkers(c, deps, readOne ?? readWorkers);
+      const { workers, ...more } = readOne ? { workers: await readOne() } : await deps.workers.list(page);
       await noteSilent(deps, workers, { most: mostNotedForAnswer });
       return c.json({ workers: workers.map((worker) => viewWorker(worker, deps.now())), ...more }, 200);
     })
@@ -183,6 +189,14 @@ export function workerRoutes(deps: Deps) {
     });
 }
 
+/** The one worker of that name, if there is one. */
+async function readWorker(deps: Deps, workerId: string): Promise<WorkerItem[]> {
+  const found = await deps.workers.get(workerId);
+  if (!found) return [];
+  await noteSilent(deps, [found]);
+  return [found];
+}
+
 /** Looks are shared and remembered for almost two seconds, so that one who looks each second sees each look in time. */
 const pollMs = 1_000;
 
@@ -193,6 +207,7 @@ function followWorkers(c: Context<ApiEnv>, deps: Deps, readWorkers: () => Promis
   const poll = async () => {
     const workers = await readWorkers();
     if (workers === seen) return { messages: [], ended: false };
+    const isFirst = seen === undefined;
     seen = workers;
     const watched = new Set(workers.map(({ workerId }) => workerId));
     const left = news.names().filter((workerId) => !watched.has(workerId));
@@ -203,6 +218,7 @@ function followWorkers(c: Context<ApiEnv>, deps: Deps, readWorkers: () => Promis
     const messages = [
       ...left.map((workerId) => ({ id: workerId, event: "left", data: JSON.stringify({ workerId }) })),
       ...changed.map((worker) => ({ id: worker.workerId, event: "worker", data: JSON.stringify(worker) })),
+      ...(isFirst ? [{ id: "", event: "ready", data: "{}" }] : []),
     ];
     return { messages, ended: false, settled: true };
   };
