@@ -11,6 +11,8 @@ export default defineConfig({
     // What the index names is loaded by the same policy as the rest.
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
+    // A few kilobytes that are there from the start: no page waits for its looks, or fails where they cannot be had.
+    cssCodeSplit: false,
     reportCompressedSize: false,
     chunkSizeWarningLimit: 600,
   },

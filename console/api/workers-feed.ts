@@ -21,7 +21,7 @@ export class WorkersFeed extends Live {
     return true;
   }
 
-  /** By pool, machine and id: whatever becomes of a worker, its place stays. */
+  /** By pool and machine, the newest of a machine first: whatever becomes of a worker, its place stays. */
   get workers(): readonly Worker[] {
     this.#sorted ??= [...this.#known.values()].sort(compareWorkers);
     return this.#sorted;
@@ -48,5 +48,5 @@ export class WorkersFeed extends Live {
 }
 
 function compareWorkers(a: Worker, b: Worker): number {
-  return byName.compare(a.pool, b.pool) || byName.compare(a.host, b.host) || (a.workerId < b.workerId ? -1 : 1);
+  return byName.compare(a.pool, b.pool) || byName.compare(a.host, b.host) || (a.workerId > b.workerId ? -1 : 1);
 }

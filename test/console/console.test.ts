@@ -76,6 +76,7 @@ describe.skipIf(executable === undefined)("the console", () => {
       tasks: Array.from({ length: 4 }, (_, index) => ({ name: `t${index}` })),
     });
     await page.getByRole("link", { name: "build" }).click();
+    await page.getByRole("tab", { name: "Tasks" }).waitFor();
     await page.getByRole("listitem").filter({ hasText: "t1" }).getByText("running").waitFor();
     await writeFile(gate, "");
     await page.getByRole("listitem").filter({ hasText: "t1" }).getByText("failed").waitFor();
