@@ -182,6 +182,7 @@ function drawKills(plot: UPlot, { kills }: ChartMarks, color: string): void {
   const size = 4 * devicePixelRatio;
   ctx.save();
   ctx.strokeStyle = color;
+  ctx.setLineDash([]);
   ctx.lineWidth = 1.5 * devicePixelRatio;
   for (const at of kills) {
     const x = plot.valToPos(at, "x", true);

@@ -41,6 +41,8 @@ describe("the parts of an attempt", () => {
     const rows = listPhases(spec, claimed);
     expect(rows.map(({ key }) => key)).toEqual(["queued", "running", "service-db", "step-1", "step-2", "step-3"]);
     expect(rows.find(({ key }) => key === "running")?.toMs).toBeUndefined();
+    const reached = listPhases(spec, claimed, 2).filter(({ kind }) => kind === "step");
+    expect(reached.map(({ result }) => result)).toEqual(["has ended", "running", undefined]);
   });
 
   it("stay within the attempt though the worker's clock is behind", () => {

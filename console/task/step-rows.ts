@@ -21,8 +21,11 @@ export interface PhaseRow {
 
 type Spec = Pick<JobSpecAnswer["spec"], "steps" | "services">;
 
-/** The parts of an attempt in the order in which they began. Steps tell their times when the attempt ends. */
-export function listPhases(spec: Spec, attempt: Attempt): PhaseRow[] {
+/**
+ * The parts of an attempt in the order in which they began. Steps tell their times when the attempt ends; until then
+ * `reached` is the last of them that is known to have begun.
+ */
+export function listPhases(spec: Spec, attempt: Attempt, reached = 0): PhaseRow[] {
   const claimedMs = Date.parse(attempt.claimedAt);
   const endedMs = attempt.endedAt === undefined ? undefined : Date.parse(attempt.endedAt);
   const times = findTimes(attempt, claimedMs, endedMs);
@@ -43,18 +46,14 @@ export function listPhases(spec: Spec, attempt: Attempt): PhaseRow[] {
     };
     return times === undefined ? row : { ...row, result: "beside the steps" };
   });
-  const steps = spec.steps.map(({ name }, at) => describeStep(attempt, name, at + 1, endedMs));
+  const steps = spec.steps.map(({ name }, at): PhaseRow => {
+    const row = describeStep(attempt, name, at + 1, endedMs);
+    if (endedMs !== undefined || at >= reached) return row;
+    return { ...row, result: at + 1 === reached ? "running" : "has ended" };
+  });
   const running: PhaseRow[] =
     times === undefined && endedMs === undefined
-      ? [
-          {
-            kind: "running",
-            key: "running",
-            label: "Running",
-            fromMs: claimedMs,
-            result: "its steps tell their times when it ends",
-          },
-        ]
+      ? [{ kind: "running", key: "running", label: "Running", fromMs: claimedMs }]
       : [];
   const storing: PhaseRow[] =
     times === undefined || endedMs === undefined || endedMs <= times.lastMs

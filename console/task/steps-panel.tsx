@@ -1,20 +1,25 @@
 import { Link } from "@tanstack/react-router";
-import type { Attempt, JobSpecAnswer } from "../../shared/api/schemas.ts";
+import type { Attempt, JobSpecAnswer, Task } from "../../shared/api/schemas.ts";
 import { formatBytes, formatDuration, plural } from "../../shared/domain/format.ts";
 import { useNow } from "../app/now.ts";
 import { Panel } from "../ui/panel.tsx";
 import { formatExact } from "../ui/time.tsx";
 import { listPhases, type PhaseRow, spanOf } from "./step-rows.ts";
+import { useWhy } from "./use-task.ts";
 
 interface StepsPanelProps {
+  task: Task;
   spec: JobSpecAnswer["spec"];
   record: Attempt;
 }
 
 /** What an attempt did when: a line for each of its parts, with a bar on one scale of time. */
-export function StepsPanel({ spec, record }: StepsPanelProps) {
+export function StepsPanel({ task, spec, record }: StepsPanelProps) {
   const nowMs = useNow();
-  const rows = listPhases(spec, record);
+  const why = useWhy(task);
+  const isRunning = record.endedAt === undefined;
+  const reached = isRunning ? why.data?.facts.find((fact) => fact.kind === "step")?.step : undefined;
+  const rows = listPhases(spec, record, reached);
   const span = spanOf(rows, nowMs);
   return (
     <Panel title="Steps">
@@ -44,6 +49,7 @@ export function StepsPanel({ spec, record }: StepsPanelProps) {
           ))}
         </tbody>
       </table>
+      {isRunning ? <p className="dim small phases-note">When its steps began and ended is told when it ends.</p> : null}
     </Panel>
   );
 }

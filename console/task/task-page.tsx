@@ -58,7 +58,7 @@ function TaskBody({ task }: { task: Task }) {
       {record ? (
         <>
           <AttemptFacts record={record} isLast={attempt === task.attempts.length} />
-          {spec ? <StepsPanel spec={spec} record={record} /> : null}
+          {spec ? <StepsPanel task={task} spec={spec} record={record} /> : null}
           <TaskLogs key={attempt} task={task} attempt={attempt} />
           <UsePanel key={`use ${attempt}`} task={task} record={record} spec={spec} />
           <ArtifactsPanel key={`artifacts ${attempt}`} task={task} attempt={attempt} />

@@ -67,11 +67,15 @@ export function useTask(job: string, task: string) {
   return { ...read, isStale: isCut || followError !== undefined || read.error !== null };
 }
 
+/** What a task waits for, or in which step it is, changes without a move of its own: looked at so often while seen. */
+const whyLookMs = 15_000;
+
 /** Why a task waits or ended so; asked again when the task has moved. */
 export function useWhy(task: Task) {
   return useQuery({
     queryKey: ["why", task.job, task.task, task.status, task.attempt],
     queryFn: ({ signal }) => api.explainTask(task.job, task.task, { signal }),
     enabled: task.status !== "completed",
+    refetchInterval: isTerminalTaskState(task.status) ? false : whyLookMs,
   });
 }
