@@ -7,11 +7,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { zstdCompressSync } from "node:zlib";
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { createObjectStore, type ObjectStore } from "../shared/clients/object-store.ts";
 import type { RunningStack } from "../test/support/local-stack.ts";
 import { storeArtifact } from "../workers/artifacts/artifact.ts";
 import { compress } from "../workers/artifacts/compress.ts";
+import { MemberList } from "../workers/artifacts/member-list.ts";
 import { walkOutput } from "../workers/artifacts/output-files.ts";
 import { createTarArchive } from "../workers/artifacts/tar-archive.ts";
 import { type Figure, summarize } from "./support/statistics.ts";
@@ -105,7 +107,8 @@ async function pipeToFile(output: string, target: string): Promise<void> {
 
 async function packToFile(output: string, target: string): Promise<void> {
   const hash = createHash("sha256");
-  const archive = createTarArchive(walkOutput(output, patterns, fail), fail);
+  const members = new MemberList(keepText);
+  const archive = createTarArchive(walkOutput(output, patterns, fail), fail, (member) => members.add(member));
   const hashed = async function* (pieces: AsyncIterable<Buffer>) {
     for await (const piece of pieces) {
       hash.update(piece);
@@ -114,6 +117,8 @@ async function packToFile(output: string, target: string): Promise<void> {
   };
   // As much as the bucket takes before it lets wait.
   await pipeline(compress(archive), hashed, createWriteStream(target, { highWaterMark: 8 * 1024 * 1024 }));
+  // As a worker does: what is in it is listed beside it.
+  await writeFile(`${target}.list`, zstdCompressSync(members.takeText()));
 }
 
 async function pipeToBucket(output: string, objects: ObjectStore): Promise<void> {
@@ -122,8 +127,12 @@ async function pipeToBucket(output: string, objects: ObjectStore): Promise<void>
 
 async function packToBucket(output: string, objects: ObjectStore): Promise<void> {
   const { signal } = new AbortController();
-  const mask = (text: string) => text;
-  await storeArtifact({ objects, key: "pack", name: "t", outputDir: output, patterns, mask, signal });
+  const place = { objects, key: "pack", listKey: "pack.list", name: "t", outputDir: output };
+  await storeArtifact({ ...place, patterns, mask: keepText, signal });
+}
+
+function keepText(text: string): string {
+  return text;
 }
 
 function fail(problem: { name: string; why: string }): never {

@@ -113,7 +113,7 @@ function explainNothing({ endedAt, rescue, footprint }: Attempt, { source }: Tas
   if (source !== "task") return "It was not sampled in this attempt.";
   if (endedAt === undefined) return "Nothing is stored yet: the first samples come within 30 s.";
   if (rescue) return "Its worker was lost before any sample was stored.";
-  if (footprint) return "It ended before the second sample: only its sums are known, above.";
+  if (footprint) return "Of what is over within some seconds only the sums are kept: they stand above.";
   return "It was over before it could be sampled, which is done each second at first.";
 }
 

@@ -14,10 +14,22 @@ const bad = "<img src=x onerror=alert(1)>";
 
 let stack: RunningStack;
 let browser: Browser;
+/** A job that runs while others are looked at: samples of what is over within 5 s are not kept. */
+let reportId: string;
 
 beforeAll(async () => {
   if (executable === undefined) return;
   [stack, browser] = await Promise.all([startLocalStack({ slots: 4 }), startBrowser(executable)]);
+  reportId = await submit(stack, {
+    name: "report",
+    env: { COLOUR: "blue" },
+    steps: [
+      step({
+        run: `mkdir $SLUICE_OUTPUT/reports; for n in 1 2 3; do echo $n > $SLUICE_OUTPUT/reports/r$n.xml; done; echo x > "$SLUICE_OUTPUT/${bad}"; sleep 5.5`,
+      }),
+    ],
+    tasks: [{ name: "only" }],
+  });
 });
 
 afterAll(async () => {
@@ -99,6 +111,36 @@ describe.skipIf(executable === undefined)("the console", () => {
     expect(await page.locator("img[src=x]").count()).toBe(0);
     expect(await findBarriers(page)).toEqual([]);
     await takePicture(page, "task-dark");
+    expect(faults).toEqual([]);
+    await page.context().close();
+  });
+
+  it("shows what a task used, what is in its artifact and what it ran with", async () => {
+    await waitForJob(stack, reportId);
+    const { page, faults } = await openConsole(browser, stack);
+    await page.goto(`${stack.url}/jobs/${reportId}/tasks/only`);
+    await page.getByRole("row", { name: /1\. step .* exit 0/ }).waitFor();
+    await page.getByRole("row", { name: "COLOUR blue job" }).waitFor();
+    // One cursor for all charts: each tells what was used then.
+    await page.locator(".chart .u-over").first().hover();
+    await page
+      .locator(".chart-values")
+      .nth(1)
+      .getByText(/used.*[1-9].* [kM]?B/)
+      .waitFor();
+    await page.getByRole("button", { name: "Show files" }).click();
+    await page.locator(".file").getByText(bad).waitFor();
+    await page.getByRole("button", { name: "reports/" }).click();
+    await page.getByText("r2.xml").waitFor();
+    expect(await findBarriers(page)).toEqual([]);
+    await takePicture(page, "task-files-light");
+    await page.getByLabel(/^Find a file/).fill("R3");
+    await page.getByText("1 found").waitFor();
+    await page.getByText("reports/r3.xml").waitFor();
+    await page.getByRole("button", { name: "Table" }).click();
+    await page.getByRole("columnheader", { name: "Memory: used" }).waitFor();
+    expect(await findBarriers(page)).toEqual([]);
+    expect(await page.locator("img[src=x]").count()).toBe(0);
     expect(faults).toEqual([]);
     await page.context().close();
   });
