@@ -5,7 +5,10 @@ import type { Fault } from "../../shared/domain/reason.ts";
 import { nameReason } from "../../shared/domain/reason-words.ts";
 import { Nothing } from "./live-panel.tsx";
 
-const faultWords: Readonly<Record<Fault, string>> = { user: "the job's", infrastructure: "infrastructure's" };
+const faultWords: Readonly<Record<Fault, string>> = {
+  user: "fault of the job",
+  infrastructure: "fault of the infrastructure",
+};
 
 /** Why attempts did not complete, the most frequent reason first; whose fault it is by shape and colour. */
 export function FailureList({ failures: { reasons } }: { failures: Failures }) {
@@ -17,8 +20,8 @@ export function FailureList({ failures: { reasons } }: { failures: Failures }) {
         {reasons.map(({ code, fault, attempts, jobs, lastJob }) => (
           <li key={`${code} ${fault}`}>
             <FaultIcon fault={fault} />
-            <span className="cut" title={`${code}: ${faultWords[fault]} fault`}>
-              {nameReason(code)} <span className="hidden">, {faultWords[fault]} fault</span>
+            <span className="cut" title={`${code}: ${faultWords[fault]}`}>
+              {nameReason(code)} <span className="hidden">, {faultWords[fault]}</span>
             </span>
             <svg className="failure-bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
               <rect width={(100 * attempts) / most} height="8" className={`fault-${fault}`} />
@@ -34,10 +37,10 @@ export function FailureList({ failures: { reasons } }: { failures: Failures }) {
       </ul>
       <p className="dim small failure-key">
         <span>
-          <FaultIcon fault="user" /> the job's
+          <FaultIcon fault="user" /> fault of the job
         </span>
         <span>
-          <FaultIcon fault="infrastructure" /> the infrastructure's
+          <FaultIcon fault="infrastructure" /> of the infrastructure
         </span>
       </p>
     </>
