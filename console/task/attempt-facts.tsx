@@ -1,3 +1,4 @@
+import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import type { Attempt } from "../../shared/api/schemas.ts";
 import { formatBytes, formatDuration } from "../../shared/domain/format.ts";
@@ -26,7 +27,9 @@ export function AttemptFacts({ record, isLast }: { record: Attempt; isLast: bool
       )}
       <Footprint record={record} />
       <Fact name="worker">
-        <span className="mono small">{workerId}</span>
+        <Link to="/workers/$worker" params={{ worker: workerId }} className="mono small">
+          {workerId}
+        </Link>
       </Fact>
       {outcome?.reason && !isLast ? (
         <div className="wide">

@@ -58,7 +58,7 @@ export function listPhases(spec: Spec, attempt: Attempt, reached = 0): PhaseRow[
   const storing: PhaseRow[] =
     times === undefined || endedMs === undefined || endedMs <= times.lastMs
       ? []
-      : [{ kind: "storing", key: "storing", label: "Storing logs and output", fromMs: times.lastMs, toMs: endedMs }];
+      : [{ kind: "storing", key: "storing", label: "Storing its output", fromMs: times.lastMs, toMs: endedMs }];
   return [...queued, ...preparing, ...running, ...services, ...steps, ...storing];
 }
 

@@ -35,7 +35,7 @@ export function UsePanel({ task, record, spec }: UsePanelProps) {
   const choices = metrics?.sources ?? [];
   return (
     <Panel
-      title="Use"
+      title="Resource use"
       aside={
         choices.length > 0 ? (
           <span className="use-choices">
@@ -103,7 +103,7 @@ function useMetrics(task: Task, record: Attempt, source: string) {
 
 function nameSource(source: string, spec: JobSpecAnswer["spec"] | undefined): string {
   if (source === "task") return "Whole task";
-  if (source === "host") return "Its machine, with all that ran there";
+  if (source === "host") return "Its machine";
   const step = /^step-(\d+)$/.exec(source)?.[1];
   if (step === undefined) return `Service ${source.slice("service-".length)}`;
   return `Step ${step}: ${spec?.steps[Number(step) - 1]?.name ?? ""}`;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import {
   artifactKey,
+  artifactListKey,
   attemptPrefix,
   formatLogChunkName,
   imageBlobKey,
@@ -12,7 +13,8 @@ import {
 
 describe("keys of objects", () => {
   it("hold job, task and attempt, so that no two attempts share one", () => {
-    for (const key of [manifestKey("j", "t", 2), artifactKey("j", "t", 2), stepLogPrefix("j", "t", 2, 3)]) {
+    const artifact = [artifactKey("j", "t", 2), artifactListKey("j", "t", 2)];
+    for (const key of [manifestKey("j", "t", 2), ...artifact, stepLogPrefix("j", "t", 2, 3)]) {
       expect(key.startsWith(attemptPrefix("j", "t", 2))).toBe(true);
     }
     expect(attemptPrefix("j", "t", 2)).toBe("jobs/j/t/0002/");

@@ -33,6 +33,8 @@ describe("tasks with needs", () => {
     expect(await readJob(jobId)).toMatchObject({ status: "running", counts: { completed: 3, queued: 1 } });
     expect(await runQueued()).toEqual(["publish"]);
     expect(await readJob(jobId)).toMatchObject({ status: "completed", counts: { completed: 4 } });
+    // What it needed is told for good.
+    expect(await readTask(jobId, "publish")).toMatchObject({ needs: ["lint", "unit"], pool: "default", env: {} });
     const chore = await plane().deps.jobs.getChore(jobId, "advance");
     expect(chore).toBeDefined();
     expect(chore).not.toHaveProperty("duePk");
