@@ -1,6 +1,7 @@
 import type { Failures, QueueDepth } from "../../shared/api/overview-schemas.ts";
 import type { Job, Pool, Worker } from "../../shared/api/schemas.ts";
 import { formatAge, formatBytes, formatDuration, formatNumber } from "../../shared/domain/format.ts";
+import { nameReason } from "../../shared/domain/reason-words.ts";
 import { countEnded, taskCounts } from "../../shared/domain/task-counts.ts";
 import { describePoolNotes, describeWorkerNotes, poolColors, workerColors } from "../show/fleet-notes.ts";
 import { oneLine } from "../terminal/one-line.ts";
@@ -42,7 +43,7 @@ export function poolCells(pool: Pool, queue: QueueDepth | undefined, nowMs: numb
     { text: oneLine(pool.pool) },
     { text: pool.state.replaceAll("_", " "), style: poolColors[pool.state] },
     { text: `${alive + draining + starting}${desired}` },
-    { draw: (width) => renderUse(pool.slots - pool.slotsFree, pool.slots, width, style) },
+    { draw: (width) => renderUse(pool.slots - pool.slotsFree, pool.slots, { width, words: 7 }, style) },
     { text: count(queue?.visible) },
     { text: count(queue?.inFlight) },
     { text: count(queue?.delayed) },
@@ -52,9 +53,15 @@ export function poolCells(pool: Pool, queue: QueueDepth | undefined, nowMs: numb
   ];
 }
 
+/** Columns of such a bar, and how many of them are kept for its numbers. */
+interface UseWidth {
+  width: number;
+  words: number;
+}
+
 /** A bar of what is used of so many, with both numbers; how full it is shows by its length first, then by its colour. */
-export function renderUse(used: number, total: number, width: number, style: Style): string {
-  const words = pad(`${formatNumber(used)}/${formatNumber(total)}`, Math.min(width, 7), "right");
+function renderUse(used: number, total: number, { width, words: wordsWidth }: UseWidth, style: Style): string {
+  const words = pad(`${formatNumber(used)}/${formatNumber(total)}`, Math.min(width, wordsWidth), "right");
   const room = width - words.length - 1;
   if (room < 2) return pad(words, width);
   const share = total > 0 ? Math.min(1, used / total) : 0;
@@ -90,7 +97,7 @@ export function workerCells(worker: Worker, nowMs: number, style: Style): ListCe
   return [
     { text: oneLine(worker.workerId), ...(!isThere && { style: "dim" as const }) },
     describeState(worker),
-    isThere ? { draw: (width) => renderUse(used, slots, width, style) } : { text: "" },
+    isThere ? { draw: (width) => renderUse(used, slots, { width, words: 5 }, style) } : { text: "" },
     { text: state === "stopped" ? "" : formatNumber(held) },
     ofUse(({ cpu }) => `${Math.round(cpu * 100)} %`),
     ofUse(({ memoryBytes }) => `${formatBytes(memoryBytes.used)}/${formatBytes(memoryBytes.total)}`),
@@ -154,7 +161,7 @@ export const failureColumns: readonly ListColumn[] = [
 /** What is told of a reason for which attempts failed. */
 export function failureCells({ code, attempts, jobs, fault, lastJob }: Failures["reasons"][number]): ListCell[] {
   return [
-    { text: code.replaceAll("_", " ") },
+    { text: nameReason(code) },
     { text: formatNumber(attempts) },
     { text: formatNumber(jobs) },
     { text: fault, style: fault === "infrastructure" ? "yellow" : "dim" },

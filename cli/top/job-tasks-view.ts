@@ -214,11 +214,11 @@ function wrapMarks(view: JobView, width: number, style: Frame["style"]): string[
 }
 
 const columns: readonly ListColumn[] = [
-  { heading: "TASK", width: 16, most: 40 },
+  { heading: "TASK", width: 16, most: 32 },
   { heading: "STATE", width: 15 },
   { heading: "TIME", width: 11, align: "right" },
   { heading: "TRY", width: 3, align: "right", drop: 2 },
-  { heading: "WORKER", width: 12, most: 28, drop: 3, cutsMiddle: true },
+  { heading: "WORKER", width: 12, drop: 3, cutsMiddle: true },
   { heading: "", width: 24, most: 200, drop: 1 },
 ];
 

@@ -187,7 +187,7 @@ describe("sluice top", () => {
     on.press("z");
     expect(on.screen()).not.toMatch(/POOLS|JOBS/);
     on.press("z", "4");
-    expect(on.screen()).toMatch(/FAILURES in 24 h .*\n❯ exit code +3 +1 +user +hello-/);
+    expect(on.screen()).toMatch(/FAILURES in 24 h .*\n❯ a step failed +3 +1 +user +hello-/);
     Object.assign(on.size, { columns: 40, rows: 10 });
     on.press("3");
     expect(on.screen()).toMatch(/^sluice top › overvi.*\n {2}JOBS 7\+ active +STATE\n❯ hello-/);
