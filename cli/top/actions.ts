@@ -26,7 +26,7 @@ export function askToRetry(app: App, job: string, tasks?: readonly string[], onD
 }
 
 /** Asks whether a worker should drain, or go on where somebody had asked it to. */
-export function askToDrain(app: App, { workerId, state, held, drainRequestedAt }: Worker): void {
+export function askToDrain(app: App, { workerId, state, held, drainRequestedAt }: Worker, onDrain?: () => void): void {
   if (state === "stopped" || state === "lost") {
     app.say(`${workerId} is ${state}; it cannot be asked`, "yellow");
     return;
@@ -42,5 +42,6 @@ export function askToDrain(app: App, { workerId, state, held, drainRequestedAt }
   app.confirm(`drain ${workerId}? ${finishes}`, async () => {
     await app.api.askWorker(workerId, "drain");
     app.say(`${workerId} drains: it takes nothing new, and ends`, "yellow");
+    onDrain?.();
   });
 }

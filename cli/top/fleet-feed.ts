@@ -1,7 +1,8 @@
 import type { Overview, OverviewPart, QueueDepth } from "../../shared/api/overview-schemas.ts";
 import type { Job, Pool, Worker } from "../../shared/api/schemas.ts";
 import { sleep } from "../../shared/api-client/backoff.ts";
-import type { ApiClient } from "../../shared/api-client/index.ts";
+import type { WorkerChange } from "../../shared/api-client/fleet-client.ts";
+import type { ApiClient, StreamStatus } from "../../shared/api-client/index.ts";
 import { Contact, watchPatience } from "./contact.ts";
 
 /** Parts of the overview that are shown. */
@@ -30,6 +31,9 @@ export class FleetFeed {
   overview: Overview;
   readonly #workers = new Map<string, Worker>();
   #sorted: Worker[] | undefined;
+  /** Workers that this connection has not told yet. */
+  #untold = new Set<string>();
+  /** Whether all workers have been told once. */
   hasWorkers = false;
 
   constructor(options: FleetFeedOptions) {
@@ -60,10 +64,12 @@ export class FleetFeed {
     return [...active, ...ended];
   }
 
-  /** Workers by pool, those that take tasks first. */
+  /** Workers that live by pool, those that take tasks first; then those that went. */
   get workers(): readonly Worker[] {
+    const isGone = ({ state }: Worker) => Number(state === "lost" || state === "stopped");
     this.#sorted ??= [...this.#workers.values()].sort(
       (a, b) =>
+        isGone(a) - isGone(b) ||
         a.pool.localeCompare(b.pool) ||
         stateOrder.indexOf(a.state) - stateOrder.indexOf(b.state) ||
         a.startedAt.localeCompare(b.startedAt) ||
@@ -91,15 +97,28 @@ export class FleetFeed {
   async #followWorkers(signal: AbortSignal): Promise<void> {
     const { api } = this.#options;
     for (;;) {
-      const follow = { signal, patience: watchPatience, onStatus: this.contacts[1].note };
-      for await (const change of api.followWorkers(follow)) {
-        if (change.kind === "worker") this.#workers.set(change.worker.workerId, change.worker);
-        else if (change.kind === "left") this.#workers.delete(change.workerId);
-        this.#sorted = undefined;
-        this.hasWorkers = true;
+      const onStatus = (status: StreamStatus): void => {
+        // Every connection tells all workers first: those that it does not tell are gone.
+        if (status.status === "connected") this.#untold = new Set(this.#workers.keys());
+        this.contacts[1].note(status);
+      };
+      for await (const change of api.followWorkers({ signal, patience: watchPatience, onStatus })) {
+        this.#takeWorker(change);
         this.#options.onChange();
       }
       await sleep(againMs, signal);
+    }
+  }
+
+  #takeWorker(change: WorkerChange): void {
+    this.#sorted = undefined;
+    if (change.kind === "worker") {
+      this.#workers.set(change.worker.workerId, change.worker);
+      this.#untold.delete(change.worker.workerId);
+    } else if (change.kind === "left") this.#workers.delete(change.workerId);
+    else {
+      for (const workerId of this.#untold) this.#workers.delete(workerId);
+      this.hasWorkers = true;
     }
   }
 }

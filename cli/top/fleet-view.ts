@@ -35,6 +35,7 @@ const help: readonly Hint[] = [
   ["c", "cancel the job"],
   ["r", "run again what failed of the job"],
   ["d", "drain the worker, or let it go on"],
+  ["a", "also workers that stopped"],
   ["z", "the chosen list alone"],
 ];
 
@@ -46,11 +47,12 @@ export class FleetView implements View {
   readonly #cursors: Readonly<Record<PaneName, ListCursor>>;
   #pane: PaneName = "jobs";
   #isAlone = false;
+  #hasStopped = false;
   #pool: string | undefined;
   #search = "";
   /** What the search found beyond the overview, as it was then. */
   #found: readonly Job[] = [];
-  /** Jobs whose end somebody asked for here: it is told. */
+  /** Jobs and workers whose end somebody asked for here: it is told. */
   readonly #awaited = new Set<string>();
 
   constructor(app: App, feed: FleetFeed) {
@@ -91,14 +93,22 @@ export class FleetView implements View {
     this.#feed.close();
   }
 
-  /** Tells what became of what was cancelled here; to be called when something has changed. */
+  /** Tells what became of what was cancelled or drained here; to be called when something has changed. */
   noteChange(): void {
-    for (const job of this.#awaited.size > 0 ? this.#feed.jobs : []) {
-      if (!this.#awaited.has(job.job) || !isTerminalJobState(job.status)) continue;
-      this.#awaited.delete(job.job);
-      this.#app.say(`job ${job.job} has ended: ${job.status}`);
+    for (const name of this.#awaited) {
+      const end = this.#describeEnd(name);
+      if (end === undefined) continue;
+      this.#awaited.delete(name);
+      this.#app.say(end);
     }
     this.#app.redraw();
+  }
+
+  #describeEnd(name: string): string | undefined {
+    const job = this.#feed.jobs.find((one) => one.job === name);
+    if (job && isTerminalJobState(job.status)) return `job ${name} has ended: ${job.status}`;
+    const state = this.#feed.worker(name)?.state;
+    return state === "stopped" || state === "lost" ? `worker ${name} is ${state}` : undefined;
   }
 
   press(key: Key): boolean {
@@ -108,6 +118,7 @@ export class FleetView implements View {
     if (pane !== undefined) this.#pane = pane;
     else if (name === "tab" || name === "backtab") this.#turnPane(name === "tab" ? 1 : -1);
     else if (name === "z") this.#isAlone = !this.#isAlone;
+    else if (name === "a") this.#hasStopped = !this.#hasStopped;
     else if (name === "/") this.#ask();
     else if (name === "escape") return this.#clear();
     else return this.#pressChosen(name, this.#cursors[this.#pane].chosen);
@@ -128,7 +139,7 @@ export class FleetView implements View {
     const worker = this.#feed.worker(chosen);
     if (this.#pane === "workers" && worker) {
       if (isOpen) this.#app.open(new WorkerView(this.#app, this.#feed, chosen));
-      else if (name === "d") askToDrain(this.#app, worker);
+      else if (name === "d") askToDrain(this.#app, worker, () => this.#awaited.add(chosen));
       else return false;
       return true;
     }
@@ -187,7 +198,10 @@ export class FleetView implements View {
   #panes({ nowMs, style }: Frame): Pane[] {
     const { overview } = this.#feed;
     const pools = new Map(this.#feed.pools.map((pool): [string, Pool] => [pool.pool, pool]));
-    const workers = this.#feed.workers.filter(({ pool }) => this.#pool === undefined || pool === this.#pool);
+    const workers = this.#feed.workers.filter(
+      ({ pool, state }) =>
+        (this.#hasStopped || state !== "stopped") && (this.#pool === undefined || pool === this.#pool),
+    );
     const jobs = new Map(this.#shownJobs().map((job): [string, Job] => [job.job, job]));
     const reasons = new Map(this.#reasons().map((reason) => [reason.code as string, reason]));
     const isFiltered = this.#search !== "" || this.#pool !== undefined;

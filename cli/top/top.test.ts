@@ -45,6 +45,7 @@ function openTop(jobs: FakeJob[], size = { columns: 100, rows: 26 }) {
   });
   let tell: (change: Overview) => void = () => undefined;
   let tellStatus: (status: StreamStatus) => void = () => undefined;
+  let reconnectWorkers: () => void = () => undefined;
   let refusal: Error | undefined;
   const act = async <T>(answer: T, ...what: unknown[]): Promise<T> => {
     asked.push(what);
@@ -64,9 +65,18 @@ function openTop(jobs: FakeJob[], size = { columns: 100, rows: 26 }) {
         yield await Promise.race([promise, until(signal)]);
       }
     },
-    followWorkers: async function* ({ signal } = {}) {
+    followWorkers: async function* ({ signal, onStatus } = {}) {
+      onStatus?.({ status: "connected" });
+      yield { kind: "worker", worker: worker("w-0", { state: "stopped", abandoned: 2 }) };
       yield { kind: "worker", worker: worker("w-1") };
       yield { kind: "worker", worker: worker("w-2", { pool: "large", state: "draining", drainRequestedAt: ago(9) }) };
+      yield { kind: "ready" };
+      const reconnected = Promise.withResolvers<void>();
+      reconnectWorkers = reconnected.resolve;
+      await Promise.race([reconnected.promise, until(signal)]);
+      onStatus?.({ status: "connected" });
+      yield { kind: "worker", worker: worker("w-1", { state: "stopped" }) };
+      yield { kind: "ready" };
       await until(signal);
     },
     getJob: async (id) => structuredClone((await find(id)).job),
@@ -135,6 +145,8 @@ function openTop(jobs: FakeJob[], size = { columns: 100, rows: 26 }) {
     said: () => top.render().at(-2),
     change: () => tell(overview()),
     status: (status: StreamStatus) => tellStatus(status),
+    /** The workers' stream is replaced: of three one is left, and that has stopped. */
+    reconnectWorkers: () => reconnectWorkers(),
     refuse: (error: Error) => {
       refusal = error;
     },
@@ -266,6 +278,12 @@ describe("sluice top", () => {
     ]);
     on.press("enter");
     await on.until(/TASKS 1 .*\n❯ t0 +hello-\S+ +▸ running +1 +30 s/);
+    on.press("escape");
+    on.reconnectWorkers();
+    await on.until(/WORKERS 0 .*\n {2}no workers\n/);
+    expect(on.said()).toBe("worker w-1 is stopped");
+    on.press("a");
+    expect(on.screen()).toMatch(/WORKERS 1 .*\n❯ w-1 +stopped/);
   });
 
   it("does nothing with what is pasted but where a text is asked for", async () => {
