@@ -27,7 +27,7 @@ const jobsSearch = z.object({
   within: z.catch(z.optional(z.enum(["1h", "24h", "7d"])), undefined),
 });
 const jobSearch = z.object({
-  view: z.catch(z.optional(z.enum(["tasks", "events", "file"])), undefined),
+  view: z.catch(z.optional(z.enum(["tasks", "timeline", "events", "file"])), undefined),
   group: z.catch(z.optional(z.string()), undefined),
   status: z.catch(z.optional(z.enum(taskStates)), undefined),
   find: z.catch(z.optional(z.string()), undefined),

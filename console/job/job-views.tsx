@@ -12,13 +12,17 @@ import { TaskTable } from "./task-table.tsx";
 
 const route = getRouteApi("/jobs/$job");
 
+const Timeline = lazy(() =>
+  import("./timeline/timeline-view.tsx").then(({ TimelineView }) => ({ default: TimelineView })),
+);
 const JobFile = lazy(() => import("./job-file.tsx").then(({ JobFile }) => ({ default: JobFile })));
 
-const names = ["tasks", "events", "file"] as const;
+const names = ["tasks", "timeline", "events", "file"] as const;
 type ViewName = (typeof names)[number];
 
 const labels: Readonly<Record<ViewName, string>> = {
   tasks: "Tasks",
+  timeline: "Timeline",
   events: "Events",
   file: "Job file",
 };
@@ -31,6 +35,7 @@ export function JobViews({ feed, view }: { feed: JobFeed; view: JobView }) {
     void navigate({ search: (before) => ({ ...before, view: name === "tasks" ? undefined : name }) });
   const panels: Record<ViewName, () => ReactNode> = {
     tasks: () => <TasksView feed={feed} view={view} />,
+    timeline: () => <Timeline feed={feed} />,
     events: () => <EventList events={feed.events} newest={view.countedSeq} />,
     file: () => <JobFile job={view.job} />,
   };
