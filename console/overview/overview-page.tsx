@@ -33,7 +33,12 @@ export function OverviewPage() {
           {(pools) => <Pools pools={pools} queues={known.queues} />}
         </LivePanel>
         <div className="overview-column">
-          <LivePanel feed={feed} part="queues" title="Queues" aside={() => "lines: up to 10 min, as seen here"}>
+          <LivePanel
+            feed={feed}
+            part="queues"
+            title="Queues"
+            aside={() => <span className="less">lines: up to 10 min, as seen here</span>}
+          >
             {(queues) => <QueueTable queues={queues} waiting={feed.waiting} />}
           </LivePanel>
           <LivePanel feed={feed} part="jobs" title="Running now" aside={(jobs) => <ActiveCount jobs={jobs} />}>

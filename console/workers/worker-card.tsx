@@ -54,7 +54,7 @@ function HostUse({ use: { cpu, memoryBytes, diskBytes } }: { use: NonNullable<Wo
     <span
       title={`memory ${formatBytes(memoryBytes.used)} of ${formatBytes(memoryBytes.total)}, disk ${formatBytes(diskBytes.free)} free`}
     >
-      cpu {formatShare(cpu, 1)}, memory {formatShare(memoryBytes.used, memoryBytes.total)}, disk{" "}
+      cpu {formatShare(cpu, 1)}, mem {formatShare(memoryBytes.used, memoryBytes.total)}, disk{" "}
       {formatShare(usedDisk, diskBytes.total)}
     </span>
   );

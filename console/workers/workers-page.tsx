@@ -109,6 +109,7 @@ function Filters({ workers }: { workers: readonly Worker[] }) {
       <input
         data-search
         type="search"
+        className="worker-find"
         placeholder="Machine, instance or id"
         aria-label="Machine, instance or id"
         value={find}
