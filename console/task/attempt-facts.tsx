@@ -34,7 +34,7 @@ export function AttemptFacts({ record, isLast }: { record: Attempt; isLast: bool
       {outcome?.reason && !isLast ? (
         <div className="wide">
           <dt>{outcome.reason.code}</dt>
-          <dd className="reason">{outcome.reason.detail}</dd>
+          <dd className="attempt-reason">{outcome.reason.detail}</dd>
         </div>
       ) : null}
     </dl>

@@ -146,7 +146,7 @@ function Command({ text }: { text: string }) {
 function Variables({ variables }: { variables: readonly Variable[] }) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keys
-    <section className="variables" tabIndex={0} aria-label="Variables">
+    <section className="task-variables" tabIndex={0} aria-label="Variables">
       <table className="table">
         <thead>
           <tr>

@@ -18,6 +18,8 @@ const chartPoints = 300;
 const sampleMs = 5_000;
 const longestLookMs = 60_000;
 const looksPerAge = 20;
+/** What a worker had taken when it was lost is stored within this time, or most likely never. */
+const rescuedMs = 10 * 60_000;
 
 interface UsePanelProps {
   task: Task;
@@ -94,7 +96,8 @@ function useMetrics(task: Task, record: Attempt, source: string) {
     placeholderData: (before, query) => (query?.queryKey[3] === attempt ? before : undefined),
     staleTime: endedAt === undefined ? sampleMs : Number.POSITIVE_INFINITY,
     refetchInterval: ({ state }) => {
-      if (endedAt !== undefined || state.data?.complete) return false;
+      // Of one whose worker died, the rest may come from another.
+      if (state.data?.complete || (endedAt !== undefined && Date.now() - Date.parse(endedAt) > rescuedMs)) return false;
       const ageMs = Date.now() - Date.parse(record.claimedAt);
       return Math.min(longestLookMs, Math.max(sampleMs, ageMs / looksPerAge));
     },
