@@ -1,6 +1,6 @@
+import { Readable } from "node:stream";
 import { promisify } from "node:util";
 import { zstdDecompress } from "node:zlib";
-import pLimit from "p-limit";
 import type { ObjectStore } from "../../shared/clients/object-store.ts";
 import {
   type Footprint,
@@ -10,6 +10,7 @@ import {
 } from "../../shared/domain/metric-sample.ts";
 import { metricsManifestKey, metricsPrefix } from "../../shared/domain/object-keys.ts";
 import type { Logger } from "../../shared/log.ts";
+import { readAhead } from "../../shared/read-ahead.ts";
 import type { Deps } from "../deps.ts";
 
 const decompress = promisify(zstdDecompress);
@@ -17,9 +18,8 @@ const decompress = promisify(zstdDecompress);
 /** Snapshots that are fetched at the same time. */
 const parallelReads = 8;
 
-/** The samples of an attempt that are stored by now. */
-export interface AttemptSamples {
-  samples: MetricSample[];
+/** What became of reading an attempt's samples. */
+export interface ReadSamples {
   footprint: Footprint | undefined;
   /** Snapshots that are damaged, or in the form of another version: their samples are missing. */
   unreadable: number;
@@ -27,23 +27,32 @@ export interface AttemptSamples {
   hasManifest: boolean;
 }
 
-/** Reads what is stored of an attempt's samples, in the order of time; of a running one those so far. */
+/**
+ * Hands what is stored of an attempt's samples to `take`, in the order they were stored; of a running one those so far.
+ * Of an attempt of weeks there are hundreds of thousands: they are never held together.
+ */
 export async function readSamples(
   { objects, log }: Pick<Deps, "objects" | "log">,
   attempt: { jobId: string; task: string; attempt: number },
-): Promise<AttemptSamples> {
+  take: (sample: MetricSample) => void,
+): Promise<ReadSamples> {
   const keys = await listKeys(objects, metricsPrefix(attempt.jobId, attempt.task, attempt.attempt));
   const manifestKey = metricsManifestKey(attempt.jobId, attempt.task, attempt.attempt);
-  const limit = pLimit(parallelReads);
-  const snapshots = await Promise.all(
-    keys.filter((key) => key.endsWith(".zst")).map((key) => limit(() => readSnapshot(objects, log, key))),
-  );
-  // A worker's clock may be set back while it samples.
-  const samples = snapshots.flatMap((found) => found ?? []).sort((a, b) => a.at - b.at);
-  const unreadable = snapshots.filter((found) => found === undefined).length;
+  const snapshotKeys = Readable.from(keys.filter((key) => key.endsWith(".zst")));
   const counter = new FootprintCounter();
-  for (const sample of samples) counter.add(sample);
-  return { samples, unreadable, footprint: counter.footprint, hasManifest: keys.includes(manifestKey) };
+  let unreadable = 0;
+  for await (const samples of readAhead(
+    snapshotKeys,
+    (key: string) => readSnapshot(objects, log, key),
+    parallelReads,
+  )) {
+    if (samples === undefined) unreadable += 1;
+    for (const sample of samples ?? []) {
+      counter.add(sample);
+      take(sample);
+    }
+  }
+  return { unreadable, footprint: counter.footprint, hasManifest: keys.includes(manifestKey) };
 }
 
 async function listKeys(objects: Pick<ObjectStore, "list">, prefix: string): Promise<string[]> {

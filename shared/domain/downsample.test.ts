@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { downsample, type Point } from "./downsample.ts";
+import { downsample, type Point, SpikeKeeper } from "./downsample.ts";
 
 const series = (length: number, value: (place: number) => number): Point[] =>
   Array.from({ length }, (_, place) => [1_000 * place, value(place)]);
@@ -47,5 +47,34 @@ describe("downsample", () => {
         expect([Math.min(...told), Math.max(...told)]).toEqual([Math.min(...all), Math.max(...all)]);
       }),
     );
+  });
+});
+
+describe("a series in bounded room", () => {
+  it("keeps both ends, the lowest and the highest, in order and in its room, of however many points", () => {
+    const values = fc.array(fc.integer({ min: 0, max: 50 }), { minLength: 1, maxLength: 400 });
+    fc.assert(
+      fc.property(values, fc.integer({ min: 2, max: 20 }), (all, room) => {
+        const points = series(all.length, (place) => all[place] ?? 0);
+        const keeper = new SpikeKeeper(room);
+        for (const point of points) keeper.add(point);
+        const kept = keeper.points;
+        if (points.length <= room) expect(kept).toEqual(points);
+        expect(kept.length).toBeLessThanOrEqual(2 * room + 2);
+        expect(kept).toEqual(points.filter((point) => kept.includes(point)));
+        expect([kept[0], kept.at(-1)]).toEqual([points[0], points.at(-1)]);
+        const told = kept.map(([, value]) => value);
+        expect([Math.min(...told), Math.max(...told)]).toEqual([Math.min(...all), Math.max(...all)]);
+      }),
+    );
+  });
+
+  it("is as fine in its old parts as in its new ones", () => {
+    const keeper = new SpikeKeeper(100);
+    for (const point of series(12_800, (place) => place % 16)) keeper.add(point);
+    const times = keeper.points.map(([at]) => at / 1_000);
+    const gaps = times.slice(1).map((at, place) => at - (times[place] ?? 0));
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(2 * 128);
+    expect(times.length).toBeGreaterThan(100);
   });
 });

@@ -18,6 +18,79 @@ export function downsample(points: readonly Point[], limit: number): Point[] {
   return points.filter((_, place) => places.has(place));
 }
 
+/** What is kept of some points in a row; of a single one it is both. */
+interface Extremes {
+  low: Point;
+  high: Point;
+}
+
+/**
+ * Keeps a series that may become very long in bounded room: of every `n` points in a row the lowest and the highest,
+ * where `n` is 1 until the room is full and then doubles, and both ends. No spike is lost, and no part of the series is
+ * coarser than another.
+ */
+export class SpikeKeeper {
+  readonly #room: number;
+  #buckets: Extremes[] = [];
+  #pointsPerBucket = 1;
+  #pointsInLast = 0;
+  #first: Point | undefined;
+  #last: Point | undefined;
+
+  /** `room`: points that are kept as they are, at most; of more, so many lowest and highest ones. */
+  constructor(room: number) {
+    this.#room = room;
+  }
+
+  add(point: Point): void {
+    this.#first ??= point;
+    this.#last = point;
+    const own = { low: point, high: point };
+    const bucket = this.#buckets.at(-1);
+    if (bucket && this.#pointsInLast < this.#pointsPerBucket) {
+      this.#buckets[this.#buckets.length - 1] = joinExtremes(bucket, own);
+      this.#pointsInLast += 1;
+      return;
+    }
+    this.#buckets.push(own);
+    this.#pointsInLast = 1;
+    if (this.#buckets.length > this.#room) this.#halve();
+  }
+
+  #halve(): void {
+    const before = this.#buckets;
+    this.#buckets = [];
+    for (let place = 0; place < before.length; place += 2) {
+      const [one, other] = before.slice(place, place + 2);
+      if (one) this.#buckets.push(other ? joinExtremes(one, other) : one);
+    }
+    if (before.length % 2 === 0) this.#pointsInLast += this.#pointsPerBucket;
+    this.#pointsPerBucket *= 2;
+  }
+
+  /** What is kept, in the order it came. */
+  get points(): Point[] {
+    const kept = new Set<Point>();
+    if (this.#first) kept.add(this.#first);
+    for (const { low, high } of this.#buckets) {
+      kept.add(low[0] <= high[0] ? low : high);
+      kept.add(low[0] <= high[0] ? high : low);
+    }
+    if (this.#last) {
+      kept.delete(this.#last);
+      kept.add(this.#last);
+    }
+    return [...kept];
+  }
+}
+
+function joinExtremes(one: Extremes, other: Extremes): Extremes {
+  return {
+    low: other.low[1] < one.low[1] ? other.low : one.low,
+    high: other.high[1] > one.high[1] ? other.high : one.high,
+  };
+}
+
 function findExtremes(points: readonly Point[]): number[] {
   let lowest = 0;
   let highest = 0;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { FootprintCounter, formatSamples, type MetricSample, parseSamples } from "./metric-sample.ts";
-import { buildSeries, formatSource, listSources, parseSource } from "./metric-series.ts";
+import { formatSource, type MetricSource, parseSource, SeriesCollector } from "./metric-series.ts";
 
 const host = { cpu: 40, memory: 5, memoryTotal: 10, diskFree: 3, diskTotal: 4 };
 const samples: MetricSample[] = [
@@ -15,8 +15,18 @@ const samples: MetricSample[] = [
   { at: 6_000, units: [{ step: 1, ms: 5_000, cpu: 100, memory: 15, writtenBytes: 500, pids: 2 }] },
   { at: 7_000, units: [{ step: 1, ms: 0, cpu: 0, memory: 15, oomKills: 1 }] },
 ];
-const pointsOf = (source: Parameters<typeof buildSeries>[1]) =>
-  Object.fromEntries(buildSeries(samples, source, 100).map(({ metric, points }) => [metric, points]));
+function collect(source: MetricSource, of: readonly MetricSample[] = samples, mostPoints?: number): SeriesCollector {
+  const collector = new SeriesCollector(source, mostPoints);
+  for (const sample of of) collector.add(sample);
+  return collector;
+}
+
+const pointsOf = (source: MetricSource) =>
+  Object.fromEntries(
+    collect(source)
+      .series(100)
+      .map(({ metric, points }) => [metric, points]),
+  );
 
 describe("the series of samples", () => {
   it("of the task are those of its steps and services together: sums, rates, and who is nearest to its limit", () => {
@@ -48,12 +58,31 @@ describe("the series of samples", () => {
   });
 
   it("are there for each step and service, and for the machine", () => {
-    expect(listSources(samples)).toEqual(["task", "host", "step-1", "service-db"]);
+    expect(collect("task").sources).toEqual(["task", "host", "step-1", "service-db"]);
     expect(pointsOf({ service: "db" })).toMatchObject({ cpu: [[1_000, 30]], memory_limit: [[1_000, 80]] });
     expect(pointsOf({ step: 1 }).cpu).toHaveLength(2);
     expect(pointsOf("host")).toMatchObject({ cpu: [[1_000, 40]], disk_total: [[1_000, 4]] });
     expect(pointsOf({ step: 2 })).toEqual({});
-    expect(listSources([])).toEqual([]);
+    expect(collect("task", [])).toMatchObject({ samples: 0, sources: [] });
+  });
+
+  it("of an attempt of weeks keep their extremes and ends, in the order of time, in the room of a day", () => {
+    const spikes = [7_000, 33_333];
+    const long = Array.from({ length: 40_000 }, (_, place): MetricSample => {
+      // Twice in it the worker's clock is set back.
+      const at = (place - (place > 10_000 ? 3 : 0) - (place > 30_000 ? 3 : 0)) * 5_000;
+      return { at, units: [{ step: 1, ms: 5_000, cpu: spikes.includes(place) ? 400 : place % 7, memory: 100 }] };
+    });
+    const collector = collect("task", long, 1_000);
+    expect(collector.samples).toBe(40_000);
+    const [cpu] = collector.series(2_000);
+    expect(cpu).toMatchObject({ metric: "cpu", min: 0, max: 400 });
+    const kept = cpu?.points ?? [];
+    expect(kept.length).toBeLessThanOrEqual(2_000);
+    expect(kept.filter(([, value]) => value === 400)).toHaveLength(2);
+    expect(kept.map(([at]) => at)).toEqual(kept.map(([at]) => at).toSorted((a, b) => a - b));
+    expect([kept[0]?.[0], kept.at(-1)?.[0]]).toEqual([0, long.at(-1)?.at]);
+    expect(collector.series(200)[0]?.points.length).toBeLessThanOrEqual(200);
   });
 
   it("have sources with words that can be read back", () => {

@@ -1,4 +1,4 @@
-import { downsample, type Point } from "./downsample.ts";
+import { downsample, type Point, SpikeKeeper } from "./downsample.ts";
 import { type MetricSample, sumUnits, type UnitSample } from "./metric-sample.ts";
 
 /** What a series is of, with its unit. */
@@ -35,13 +35,6 @@ export interface MetricSeries {
 /** Whose series: all of the task together, one of its steps or services, or the machine. */
 export type MetricSource = "task" | "host" | { step: number } | { service: string };
 
-/** The sources that samples tell of: the task and the machine, then steps and services as they came. */
-export function listSources(samples: readonly MetricSample[]): string[] {
-  const units = new Set(samples.flatMap((sample) => sample.units.map((unit) => formatSource(sourceOf(unit)))));
-  const hasHost = samples.some(({ host }) => host !== undefined);
-  return samples.length === 0 ? [] : ["task", ...(hasHost ? ["host"] : []), ...units];
-}
-
 /** A source as one word: `task`, `host`, `step-2`, `service-db`. */
 export function formatSource(source: MetricSource): string {
   if (typeof source === "string") return source;
@@ -60,74 +53,107 @@ function sourceOf({ step, service }: UnitSample): MetricSource {
   return step === undefined ? { service: service ?? "" } : { step };
 }
 
-/** The series of a source, each with at most so many points. What nobody could tell has no series. */
-export function buildSeries(samples: readonly MetricSample[], source: MetricSource, maxPoints: number): MetricSeries[] {
-  const units = source === "host" ? hostMetricUnits : metricUnits;
-  return Object.entries(units).flatMap(([metric, unit]) => {
-    const points = samples.flatMap((sample) => {
-      const value = readMetric(sample, source, metric);
-      return value === undefined ? [] : [[sample.at, value] satisfies Point];
+/** Points of a series that are kept as they are, those of more than a day: see `SpikeKeeper`. */
+const mostPointsKept = 20_000;
+
+/**
+ * Collects the series of a source from samples, one by one, in about the order of time. What it keeps does not grow with
+ * how many there are.
+ */
+export class SeriesCollector {
+  readonly #source: MetricSource;
+  readonly #mostPoints: number;
+  readonly #series = new Map<string, { min: number; max: number; kept: SpikeKeeper }>();
+  readonly #units = new Set<string>();
+  #hasHost = false;
+  #samples = 0;
+
+  constructor(source: MetricSource, mostPoints = mostPointsKept) {
+    this.#source = source;
+    this.#mostPoints = mostPoints;
+  }
+
+  add(sample: MetricSample): void {
+    this.#samples += 1;
+    this.#hasHost ||= sample.host !== undefined;
+    for (const unit of sample.units) this.#units.add(formatSource(sourceOf(unit)));
+    for (const [metric, value] of Object.entries(readMetrics(sample, this.#source))) {
+      if (value !== undefined) this.#addPoint(metric, [sample.at, value]);
+    }
+  }
+
+  #addPoint(metric: string, point: Point): void {
+    const [, value] = point;
+    const series = this.#series.get(metric) ?? { min: value, max: value, kept: new SpikeKeeper(this.#mostPoints) };
+    series.kept.add(point);
+    series.min = Math.min(series.min, value);
+    series.max = Math.max(series.max, value);
+    this.#series.set(metric, series);
+  }
+
+  /** How many there were. */
+  get samples(): number {
+    return this.#samples;
+  }
+
+  /** The sources that they tell of: the task and the machine, then steps and services as they came. */
+  get sources(): string[] {
+    return this.#samples === 0 ? [] : ["task", ...(this.#hasHost ? ["host"] : []), ...this.#units];
+  }
+
+  /** The series, each with at most so many points. What nobody could tell has no series. */
+  series(maxPoints: number): MetricSeries[] {
+    return Object.entries(unitsOf(this.#source)).flatMap(([metric, unit]) => {
+      const found = this.#series.get(metric);
+      if (!found) return [];
+      const { min, max, kept } = found;
+      return [{ metric, unit, min, max, points: downsample(inTime(kept.points), maxPoints) }];
     });
-    if (points.length === 0) return [];
-    const values = points.map(([, value]) => value);
-    const min = values.reduce((least, value) => Math.min(least, value));
-    const max = values.reduce((most, value) => Math.max(most, value));
-    return [{ metric, unit, min, max, points: downsample(points, maxPoints) }];
-  });
+  }
 }
 
-function readMetric(sample: MetricSample, source: MetricSource, metric: string): number | undefined {
-  if (source === "host") return readHost(sample.host, metric);
+/** A worker's clock may be set back while it samples. */
+function inTime(points: readonly Point[]): Point[] {
+  return points.toSorted(([a], [b]) => a - b);
+}
+
+function unitsOf(source: MetricSource): Record<string, string> {
+  return source === "host" ? hostMetricUnits : metricUnits;
+}
+
+/** What a sample tells of a source; what nobody could tell is undefined. */
+function readMetrics(sample: MetricSample, source: MetricSource): Readings {
+  if (source === "host") return readHost(sample.host);
   const name = formatSource(source);
   const units = source === "task" ? sample.units : sample.units.filter((unit) => formatSource(sourceOf(unit)) === name);
-  return units.length === 0 ? undefined : readUnits(units, metric);
+  return units.length === 0 ? {} : readUnits(units);
 }
 
-function readHost(host: MetricSample["host"], metric: string): number | undefined {
-  switch (metric) {
-    case "cpu":
-      return host?.cpu;
-    case "memory":
-      return host?.memory;
-    case "memory_total":
-      return host?.memoryTotal;
-    case "disk_free":
-      return host?.diskFree;
-    case "disk_total":
-      return host?.diskTotal;
-    default:
-      return undefined;
-  }
+type Readings = Partial<Record<keyof typeof metricUnits | keyof typeof hostMetricUnits, number | undefined>>;
+
+function readHost(host: MetricSample["host"]): Readings {
+  if (!host) return {};
+  const { cpu, memory, memoryTotal, diskFree, diskTotal } = host;
+  return { cpu, memory, memory_total: memoryTotal, disk_free: diskFree, disk_total: diskTotal };
 }
 
-function readUnits(units: readonly UnitSample[], metric: string): number | undefined {
+function readUnits(units: readonly UnitSample[]): Readings {
   const all = sumUnits(units);
-  const told = (pick: (unit: UnitSample) => number | undefined) => units.some((unit) => pick(unit) !== undefined);
-  const rate = (name: "readBytes" | "writtenBytes" | "receivedBytes" | "sentBytes") =>
-    told((unit) => unit[name]) && all.ms > 0 ? Math.round((all[name] * 1000) / all.ms) : undefined;
-  if (metric === "oom_kills") return all.oomKills;
   // A sample of no time tells of an end only.
-  if (all.ms === 0) return undefined;
-  switch (metric) {
-    case "cpu":
-      return all.cpu;
-    case "throttled":
-      return told(({ throttled }) => throttled) ? all.throttled : undefined;
-    case "memory":
-      return all.memory;
-    case "memory_limit":
-      return all.memoryPercent;
-    case "read":
-      return rate("readBytes");
-    case "written":
-      return rate("writtenBytes");
-    case "received":
-      return rate("receivedBytes");
-    case "sent":
-      return rate("sentBytes");
-    case "pids":
-      return told(({ pids }) => pids) ? all.pids : undefined;
-    default:
-      return undefined;
-  }
+  if (all.ms === 0) return { oom_kills: all.oomKills };
+  const isTold = (name: keyof UnitSample) => units.some((unit) => unit[name] !== undefined);
+  const rate = (name: "readBytes" | "writtenBytes" | "receivedBytes" | "sentBytes") =>
+    isTold(name) ? Math.round((all[name] * 1000) / all.ms) : undefined;
+  return {
+    cpu: all.cpu,
+    throttled: isTold("throttled") ? all.throttled : undefined,
+    memory: all.memory,
+    memory_limit: all.memoryPercent,
+    read: rate("readBytes"),
+    written: rate("writtenBytes"),
+    received: rate("receivedBytes"),
+    sent: rate("sentBytes"),
+    pids: isTold("pids") ? all.pids : undefined,
+    oom_kills: all.oomKills,
+  };
 }

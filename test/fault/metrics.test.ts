@@ -73,10 +73,9 @@ describe("a worker that is killed while it takes samples", () => {
         const metrics = await readMetrics(task, "attempt=1");
         return metrics.complete ? metrics : undefined;
       }, "the samples of the attempt that was lost");
-      const { samples } = await readSamples(
-        { objects: bucket.objects, log: silentLog },
-        { jobId: jobs[task], task, attempt: 1 },
-      );
+      const samples: MetricSample[] = [];
+      const attempt = { jobId: jobs[task], task, attempt: 1 };
+      await readSamples({ objects: bucket.objects, log: silentLog }, attempt, (sample) => samples.push(sample));
       const taken = before.get(task) ?? [];
       expect(samples.slice(0, taken.length)).toEqual(taken);
       expect(first.samples).toBe(samples.length);

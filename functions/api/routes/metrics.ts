@@ -2,7 +2,7 @@ import * as z from "zod";
 import { taskMetricsSchema } from "../../../shared/api/metric-schemas.ts";
 import { AppError } from "../../../shared/domain/errors.ts";
 import { limits } from "../../../shared/domain/limits.ts";
-import { buildSeries, listSources, parseSource } from "../../../shared/domain/metric-series.ts";
+import { parseSource, SeriesCollector } from "../../../shared/domain/metric-series.ts";
 import type { AttemptRecord } from "../../../shared/repository/items.ts";
 import type { Deps } from "../../deps.ts";
 import { readSamples } from "../../operations/read-metrics.ts";
@@ -40,10 +40,11 @@ export function metricRoutes(deps: Deps) {
     const attempt = query.attempt ?? task.attempt;
     if (attempt > task.attempt) throw new AppError("not_found", `task ${name} has no attempt ${attempt}`);
     const record = task.attempts[attempt - 1];
-    const { samples, unreadable, footprint, hasManifest } =
+    const collector = new SeriesCollector(parseSource(source) ?? "task");
+    const { unreadable, footprint, hasManifest } =
       record === undefined
-        ? { samples: [], unreadable: 0, footprint: undefined, hasManifest: false }
-        : await readSamples(deps, { jobId: job, task: name, attempt });
+        ? { unreadable: 0, footprint: undefined, hasManifest: false }
+        : await readSamples(deps, { jobId: job, task: name, attempt }, (sample) => collector.add(sample));
     const total = record?.footprint ?? footprint;
     return c.json(
       inOrder(taskMetricsSchema, {
@@ -51,12 +52,12 @@ export function metricRoutes(deps: Deps) {
         task: name,
         attempt,
         source,
-        sources: listSources(samples),
-        samples: samples.length,
+        sources: collector.sources,
+        samples: collector.samples,
         ...(unreadable > 0 ? { unreadable } : {}),
         complete: hasManifest || hasToldAll(record),
         ...(total ? { footprint: total } : {}),
-        series: buildSeries(samples, parseSource(source) ?? "task", points),
+        series: collector.series(points),
       }),
       200,
     );
