@@ -1,6 +1,8 @@
 import type { AttemptOutcome } from "../shared/domain/manifest.ts";
 import type { Reason } from "../shared/domain/reason.ts";
-import { Attempt, type AttemptDeps, type MessageFate } from "./attempt/attempt.ts";
+import { Attempt } from "./attempt/attempt.ts";
+import type { AttemptDeps } from "./attempt/attempt-deps.ts";
+import type { MessageFate } from "./attempt/attempt-end.ts";
 import { Lease } from "./attempt/lease.ts";
 import type { DrainClock } from "./drain-clock.ts";
 import type { DrainPhases } from "./drain-phases.ts";

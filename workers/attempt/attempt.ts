@@ -1,14 +1,11 @@
-import type { AttemptResult, LiveWish } from "../../shared/api/worker-schemas.ts";
-import type { ObjectStore } from "../../shared/clients/object-store.ts";
+import type { LiveWish } from "../../shared/api/worker-schemas.ts";
 import type { AttemptOutcome, LogSummary, StepResult } from "../../shared/domain/manifest.ts";
-import { artifactKey, artifactListKey, serviceLogPrefix, stepLogPrefix } from "../../shared/domain/object-keys.ts";
+import { serviceLogPrefix, stepLogPrefix } from "../../shared/domain/object-keys.ts";
 import { type Reason, reasonFor } from "../../shared/domain/reason.ts";
 import type { StepSpec } from "../../shared/jobfile/job-spec.ts";
 import type { Logger } from "../../shared/log.ts";
 import type { ExecutorKind } from "../config.ts";
-import type { ControlPlaneClient } from "../control-plane-client.ts";
 import {
-  type Executor,
   type RunningStep,
   StepFault,
   type StepOutput,
@@ -21,62 +18,18 @@ import { type LogOwner, StepLog } from "../logs/step-log.ts";
 import { type ClosableOutput, maskOutput } from "../masking/masked-output.ts";
 import { SecretMatcher } from "../masking/secret-matcher.ts";
 import { maskText } from "../masking/stream-masker.ts";
-import type { KeptMetrics, UnitName } from "../metrics/attempt-metrics.ts";
-import type { MetricRecorder, RecordedAttempt } from "../metrics/metric-recorder.ts";
+import type { UnitName } from "../metrics/attempt-metrics.ts";
+import type { RecordedAttempt } from "../metrics/metric-recorder.ts";
 import { messageOf } from "../retry.ts";
 import { ServiceSet } from "../services/service-set.ts";
 import type { WorkerTask } from "../worker-claim.ts";
 import { createWorkspace, removeTree, type Workspace } from "../workspace.ts";
-import { commitManifest, type ReportAnswer, reportResult } from "./commit.ts";
+import type { AttemptDeps } from "./attempt-deps.ts";
+import { AttemptEnd, type AttemptOwner, type OutputPlace } from "./attempt-end.ts";
 import { AttemptInterrupted, formatDuration, type Interrupt } from "./interrupt.ts";
-import { type KeptArtifact, keepArtifact } from "./keep-artifact.ts";
 import type { Lease } from "./lease.ts";
 import { LiveArtifacts } from "./live-artifacts.ts";
 import { runSteps } from "./steps.ts";
-import { joinProblems, type UploadProblem, withUploadProblems } from "./upload-problem.ts";
-
-/** What attempts need of their worker. Times in milliseconds. */
-export interface AttemptDeps {
-  workerId: string;
-  workerDir: string;
-  executors: ReadonlyMap<ExecutorKind, Executor>;
-  client: ControlPlaneClient;
-  objects: ObjectStore;
-  metrics: Pick<MetricRecorder, "open">;
-  /** From SIGTERM to SIGKILL. */
-  killGraceMs: number;
-  /** How long lines of a log may wait: while somebody watches, and else. */
-  logFlushMs: { watched: number; unwatched: number };
-  /** Bytes of text that are kept of one log; what is printed beyond them is dropped. */
-  maxLogBytes: { step: number; service: number };
-  /** Uploads and the manifest are tried for this long. */
-  uploadDeadlineMs: number;
-  /** How the attempt ended, before it is reported. */
-  onOutcome: (outcome: AttemptOutcome) => void;
-  /** Aborted when a drain has no more time: for steps to end by themselves, for logs and output, manifests, reports. */
-  deadlines: Record<"kill" | "keep" | "commit" | "report", AbortSignal>;
-  /** Told of work after the steps, which a drain waits for; each tells what is wrong with what it did. */
-  onWork: (phase: "logs" | "artifacts" | "samples" | "results", work: Promise<string | undefined>) => void;
-  log: Logger;
-}
-
-/** What an attempt tells its worker while it ends. */
-export interface AttemptOwner {
-  /** Its lease is not to be renewed any more: its task is being given back. */
-  letGo(): void;
-  /** Told once. What the attempt leaves may still be on its way. */
-  settle(fate: MessageFate): void;
-}
-
-/**
- * What the worker does with the message of an attempt that is over. `unheard`: the control plane was not told, and takes
- * the attempt for one that runs.
- */
-export type MessageFate = ({ kind: "delete" } | { kind: "release"; delaySeconds: number } | { kind: "leave" }) & {
-  unheard?: true;
-};
-
-type Ended = Extract<AttemptResult["result"], { kind: "ended" }>;
 
 /** Services end beside the upload of the artifact, but their logs have to be whole before the attempt is committed. */
 const serviceGraceMs = 5_000;
@@ -103,7 +56,7 @@ export class Attempt {
   #watched = false;
   #live: LiveArtifacts | undefined;
   #metrics: RecordedAttempt | undefined;
-  #isCommitted = false;
+  #end: AttemptEnd | undefined;
 
   constructor(deps: AttemptDeps, claimed: WorkerTask, lease: Lease) {
     this.#deps = deps;
@@ -151,8 +104,12 @@ export class Attempt {
       const end = await this.#execute().catch((error: unknown) => this.#explainBreak(error));
       clearTimeout(timer);
       this.#stepsEnded.resolve(undefined);
-      if (end.outcome === undefined) await this.#giveBack(end.steps, owner);
-      else owner.settle(await this.#finish(end.outcome, end.steps));
+      this.#end = this.#openEnd();
+      if (end.outcome !== undefined) owner.settle(await this.#end.finish(end.outcome, end.steps));
+      else {
+        const reason = this.#drainReason ?? reasonFor("drained", "the worker is being stopped");
+        await this.#end.giveBack(reason, end.steps, owner);
+      }
     } catch (error) {
       if (!this.#lease.lost.aborted) this.#log.error({ err: error }, "an attempt broke off");
       else
@@ -169,7 +126,10 @@ export class Attempt {
    * tries again.
    */
   async cleanUp(): Promise<string | undefined> {
-    const closed = this.#metrics?.close(this.#isCommitted ? "committed" : "abandoned", this.#deps.deadlines.report);
+    const closed = this.#metrics?.close(
+      this.#end?.isCommitted ? "committed" : "abandoned",
+      this.#deps.deadlines.report,
+    );
     try {
       await this.#servicesStopped;
       await Promise.all([...this.#sandboxes.values()].map((sandbox) => sandbox.close()));
@@ -246,10 +206,10 @@ export class Attempt {
   }
 
   #openLive(): LiveArtifacts | undefined {
-    const options = this.#artifactOptions();
-    if (options === undefined) return undefined;
+    const place = this.#outputPlace;
+    if (place === undefined) return undefined;
     return new LiveArtifacts({
-      ...options,
+      ...place,
       attempt: this.#claimed,
       signal: this.#untilDeadline("keep"),
       log: this.#log,
@@ -345,74 +305,20 @@ export class Attempt {
     return maskOutput(output, this.secretMatcher);
   }
 
-  /** Uploads what the attempt leaves, commits and reports it. Throws when the lease is lost on the way. */
-  async #finish(outcome: AttemptOutcome, steps: StepResult[]): Promise<MessageFate> {
-    const { logs, artifacts, problems, footprint, metrics } = await this.#keep();
-    this.#lease.lost.throwIfAborted();
-    const told = this.#maskReason(withUploadProblems(outcome, problems));
-    const ended = await this.#commit({ kind: "ended", outcome: told, steps, logs, artifacts, footprint }, metrics);
-    this.#deps.onOutcome(ended.outcome);
-    return this.#report(ended);
-  }
-
-  /** Stores logs, artifact and samples; tells what could not be kept. Samples that are missing are no problem of a task. */
-  async #keep(): Promise<Pick<Ended, "logs" | "artifacts"> & KeptMetrics & { problems: UploadProblem[] }> {
-    const closing = this.#closeLogs().then(
-      (logs) => ({ logs, problems: [] }),
-      (error: unknown) => {
-        const problem = {
-          detail: `its log could not be stored: ${messageOf(error)}`,
-          fault: "infrastructure" as const,
-        };
-        return { logs: [], problems: [problem] };
+  #openEnd(): AttemptEnd {
+    return new AttemptEnd({
+      deps: this.#deps,
+      claimed: this.#claimed,
+      lease: this.#lease,
+      startedAtMs: this.#startedAtMs,
+      mask: (text) => this.#mask(text),
+      closeLogs: async () => {
+        await this.#servicesStopped;
+        return Promise.all(this.#logs);
       },
-    );
-    const keeping = this.#keepArtifact();
-    const sampling = this.#metrics?.finish(this.#untilDeadline("keep"));
-    const tell = ({ problems }: { problems: UploadProblem[] }) =>
-      problems.length === 0 ? undefined : this.#mask(joinProblems(problems));
-    this.#deps.onWork("logs", closing.then(tell));
-    this.#deps.onWork("artifacts", keeping.then(tell));
-    if (sampling !== undefined)
-      this.#deps.onWork(
-        "samples",
-        sampling.then(({ problem }) => problem),
-      );
-    const [{ logs, problems }, kept, sampled] = await Promise.all([closing, keeping, sampling]);
-    return {
-      footprint: sampled?.footprint,
-      metrics: sampled?.metrics,
-      logs,
-      artifacts: kept.artifacts,
-      problems: [...problems, ...kept.problems],
-    };
-  }
-
-  async #closeLogs(): Promise<LogSummary[]> {
-    await this.#servicesStopped;
-    return Promise.all(this.#logs);
-  }
-
-  /** What goes wrong with a step often quotes it: a reason is stored and shown, so it is masked like a log. */
-  #maskReason(outcome: AttemptOutcome): AttemptOutcome {
-    const { reason } = outcome;
-    if (reason === undefined) return outcome;
-    return { ...outcome, reason: { ...reason, detail: this.#mask(reason.detail) } };
-  }
-
-  #keepArtifact(): Promise<KeptArtifact> {
-    const { jobId, task, attempt } = this.#claimed;
-    const options = this.#artifactOptions();
-    // An attempt that could not even make its folders has left nothing.
-    if (options === undefined) return Promise.resolve({ artifacts: [], problems: [] });
-    return keepArtifact({
-      ...options,
-      key: artifactKey(jobId, task, attempt),
-      listKey: artifactListKey(jobId, task, attempt),
-      keepMs: this.#claimed.artifacts.retentionMs,
-      signal: this.#untilDeadline("keep"),
-      deadlineMs: this.#deps.uploadDeadlineMs,
+      output: this.#outputPlace,
       takeOutput: this.#findOutputTaker(),
+      metrics: this.#metrics,
       log: this.#log,
     });
   }
@@ -425,90 +331,12 @@ export class Attempt {
     return () => sandbox.takeOutput?.({ uid, gid }) ?? Promise.resolve();
   }
 
-  #artifactOptions() {
+  get #outputPlace(): OutputPlace | undefined {
     const { task, artifacts } = this.#claimed;
     const outputDir = this.#workspace?.output;
     if (outputDir === undefined) return undefined;
     const mask = (text: string) => this.#mask(text);
     return { objects: this.#deps.objects, name: `${task}.tar.zst`, outputDir, patterns: artifacts, mask };
-  }
-
-  async #commit(ended: Ended, metrics: KeptMetrics["metrics"]): Promise<Ended> {
-    const { jobId, task, attempt } = this.#claimed;
-    const { kind, ...parts } = ended;
-    const manifest = {
-      v: 1 as const,
-      jobId,
-      task,
-      attempt,
-      workerId: this.#deps.workerId,
-      startedAt: new Date(this.#startedAtMs).toISOString(),
-      endedAt: new Date().toISOString(),
-      ...parts,
-      metrics,
-    };
-    try {
-      const options = {
-        signal: this.#untilDeadline("commit"),
-        deadlineMs: this.#deps.uploadDeadlineMs,
-        log: this.#log,
-      };
-      const standing = await commitManifest(this.#deps.objects, manifest, options);
-      this.#isCommitted = true;
-      const { outcome, steps, logs, artifacts, footprint } = standing;
-      return { kind, outcome, steps, logs, artifacts, footprint };
-    } catch (error) {
-      this.#lease.lost.throwIfAborted();
-      const detail = `its manifest could not be stored: ${messageOf(error)}`;
-      const outcome = withUploadProblems(ended.outcome, [{ detail, fault: "infrastructure" }]);
-      return { ...ended, outcome: this.#maskReason(outcome) };
-    }
-  }
-
-  /**
-   * Gives the task back unspent. It may start elsewhere at once: nothing of its steps runs here any more, and what it
-   * leaves is kept beside that, under keys of this attempt alone. What that is, is told afterwards.
-   */
-  async #giveBack(steps: StepResult[], owner: AttemptOwner): Promise<void> {
-    const reason = this.#drainReason ?? reasonFor("drained", "the worker is being stopped");
-    // A heartbeat that overtakes the report would hear of a lost lease.
-    owner.letGo();
-    const keeping = this.#keep();
-    const fate = await this.#report({ kind: "released", reason });
-    // Unheard or not, another worker may ask for the task now.
-    owner.settle(fate.kind === "leave" ? { ...fate, kind: "release", delaySeconds: 0 } : fate);
-    const { logs, artifacts, problems, footprint } = await keeping;
-    if (fate.unheard) return;
-    const lacks = problems.length === 0 ? "" : `; ${this.#mask(joinProblems(problems))}`;
-    const told = reasonFor(reason.code, `${reason.detail}${lacks}`);
-    await this.#tell({ kind: "released", reason: told, steps, logs, artifacts, footprint });
-  }
-
-  async #report(result: AttemptResult["result"]): Promise<MessageFate> {
-    const answer = await this.#tell(result);
-    const outcome = result.kind === "ended" ? result.outcome.state : "released";
-    this.#log.info({ outcome, answer: answer.status, ms: Date.now() - this.#startedAtMs }, "an attempt ended");
-    switch (answer.status) {
-      case "accepted":
-        return { kind: "delete" };
-      case "retry":
-        return { kind: "release", delaySeconds: answer.retryAfterSeconds };
-      case "lost":
-        return { kind: "leave" };
-      case "unheard":
-        return { kind: "leave", unheard: true };
-    }
-  }
-
-  #tell(result: AttemptResult["result"]): Promise<ReportAnswer> {
-    const signal = this.#deps.deadlines.report;
-    const telling = reportResult(this.#deps.client, this.#lease, result, { signal, log: this.#log });
-    const problem = "a result could not be reported";
-    this.#deps.onWork(
-      "results",
-      telling.then(({ status }) => (status === "unheard" ? problem : undefined)),
-    );
-    return telling;
   }
 
   #mask(text: string): string {
