@@ -21,14 +21,13 @@ import {
   type TaskContext,
   type TaskSandbox,
 } from "../executor.ts";
-import { findCredentials } from "../registry-auth.ts";
 import type { AttachedOutput } from "./attached-output.ts";
 import { buildStepContainer } from "./container-options.ts";
 import type { DaemonWatch } from "./daemon-watch.ts";
 import { type DockerClient, dockerLabels, dockerMessage, isConnectionError, statusOf } from "./docker-client.ts";
 import type { ImagePruner } from "./image-pruner.ts";
 import type { ImageLoader, ImageName } from "./images.ts";
-import { grantOnly, type Isolation } from "./isolation.ts";
+import type { Isolation } from "./isolation.ts";
 import type { Namespace } from "./namespace.ts";
 import type { NamespacePool } from "./namespace-pool.ts";
 import type { CgroupSetup } from "./oom-watch.ts";
@@ -36,12 +35,13 @@ import { explainRefusal, type Launched } from "./refusals.ts";
 import { removeLabelled } from "./remains.ts";
 import { removeContainer } from "./removal.ts";
 import { limitResources } from "./resource-limits.ts";
+import { runOnFolder } from "./run-on-folder.ts";
 import { buildServiceContainer, ContainerService } from "./service-container.ts";
 import { type ServiceNamespace, ServiceNamespaces } from "./service-namespaces.ts";
 import { type AttachedContainer, ContainerStep, exitCodeOfFailedStart, startContainer } from "./step-container.ts";
+import { TaskImages } from "./task-images.ts";
 
 const createDeadlineMs = 60_000;
-const cleanerDeadlineMs = 60_000;
 
 /** A daemon that answers, and what the worker keeps there. */
 export interface DockerConnection {
@@ -94,9 +94,7 @@ export class DockerSandbox implements TaskSandbox {
   /** A call of which nobody knows how it ended may have left a container. */
   #uncertain = false;
   #lastImage: ImageName | undefined;
-  /** Images that may not be pruned while the attempt runs, by name. */
-  readonly #holds = new Map<string, () => void>();
-  #bringsAhead = false;
+  readonly #images: TaskImages;
   /** The waits of steps and services that are being prepared, each as it is called in a sentence. */
   readonly #waits = new Set<string>();
   #hasServices = false;
@@ -105,6 +103,7 @@ export class DockerSandbox implements TaskSandbox {
   constructor(task: TaskContext, options: DockerSandboxOptions) {
     this.#task = task;
     this.#options = options;
+    this.#images = new TaskImages(task, { images: () => this.#connection?.images, log: options.log });
   }
 
   get waitsFor(): string | undefined {
@@ -118,7 +117,7 @@ export class DockerSandbox implements TaskSandbox {
     const plan = this.#planStep(step, spec);
     let container = await this.#guard(either, theStep, () => this.#createAttached(plan, either));
     this.#lastImage = spec;
-    this.#bringAhead();
+    this.#images.bringAhead(this.#stop.signal);
     return {
       start: (output) =>
         this.#guard(this.#stop.signal, theStep, async () => {
@@ -165,7 +164,7 @@ export class DockerSandbox implements TaskSandbox {
     await Promise.allSettled(this.#pending);
     if (this.#connection === undefined) return;
     const { docker, daemon, namespaces } = this.#connection;
-    for (const release of this.#holds.values()) release();
+    this.#images.release();
     const removed = await daemon.persist(async () => {
       const gone = await Promise.all([...this.#containerIds].map((containerId) => this.#remove(containerId)));
       if (this.#uncertain) await removeLabelled(docker, dockerLabels.attempt, this.#task.attemptId, this.#options.log);
@@ -187,32 +186,13 @@ export class DockerSandbox implements TaskSandbox {
     await this.#runAsRoot(root, (inside) => ["rm", "-rf", `${inside}/${basename(path)}`]);
   }
 
-  /** Runs a program of the last step's image on a folder of the workspace, as the one user who may do anything there. */
   async #runAsRoot(folder: string, command: (inside: string) => string[]): Promise<void> {
     if (this.#connection === undefined || this.#lastImage === undefined) return;
     const { docker, images } = this.#connection;
-    const inside = "/sluice-remains";
-    const creation = docker.createContainer({
-      Image: images.nameOf(this.#lastImage),
-      User: "0",
-      Entrypoint: command(inside),
-      Labels: { ...this.#options.labels, [dockerLabels.role]: "cleaner" },
-      HostConfig: {
-        NetworkMode: "none",
-        LogConfig: { Type: "none", Config: {} },
-        // The program is one of the job's image.
-        ...grantOnly(["CHOWN", "DAC_OVERRIDE", "FOWNER"]),
-        ...limitResources(this.#task.resources, this.#task.slots),
-        Mounts: [{ Type: "bind", Source: folder, Target: inside }],
-      },
-    });
-    const container = await withDeadline(creation, createDeadlineMs, "creating a container");
-    try {
-      await startContainer(docker, container.id);
-      await withDeadline(container.wait({ condition: "not-running" }), cleanerDeadlineMs, "tidying up a workspace");
-    } finally {
-      await removeContainer(docker, container.id, this.#options.log);
-    }
+    const { labels, log } = this.#options;
+    const { resources, slots } = this.#task;
+    const image = images.nameOf(this.#lastImage);
+    await runOnFolder(docker, { image, folder, command, labels, limits: limitResources(resources, slots), log });
   }
 
   /** Runs something that `close` must wait for, and puts what the daemon says into the task's words. */
@@ -266,11 +246,11 @@ export class DockerSandbox implements TaskSandbox {
     for (let tries = 0; ; tries++) {
       const namespace = await this.#wait("a free network of Docker", this.#enterNamespace(signal));
       try {
-        this.#hold(plan);
+        this.#images.hold(plan);
         return await this.#createOnce(plan, namespace);
       } catch (error) {
         if (tries >= 2) throw error;
-        if (isImageMissing(error)) await this.#wait(nameImage(plan), this.#bringImage(plan, signal));
+        if (isImageMissing(error)) await this.#wait(nameImage(plan), this.#images.bring(plan, signal));
         // Services could not follow their task into another network; its next attempt begins in a whole one.
         else if (isNamespaceLost(error) && !this.#hasServices) await this.#leaveNamespace();
         else throw error;
@@ -299,42 +279,6 @@ export class DockerSandbox implements TaskSandbox {
       if (isConnectionError(error)) this.#uncertain = true;
       throw error;
     }
-  }
-
-  #hold(name: ImageName): void {
-    const images = this.#connection?.images;
-    if (images === undefined || this.#holds.has(name.image)) return;
-    this.#holds.set(name.image, images.hold(name));
-  }
-
-  /**
-   * The images of the steps to come, while the first one runs: the links to their blobs end before a long step does, and
-   * the next container is made sooner.
-   */
-  #bringAhead(): void {
-    if (this.#bringsAhead) return;
-    this.#bringsAhead = true;
-    for (const image of this.#task.shippedImages) {
-      const name = { image, shipped: true };
-      if (this.#holds.has(image)) continue;
-      this.#hold(name);
-      this.#bringMissing(name, this.#stop.signal).catch((error: unknown) => {
-        // The step that needs it tries again, and tells.
-        this.#options.log.debug({ image, reason: dockerMessage(error) }, "an image was not brought ahead");
-      });
-    }
-  }
-
-  async #bringMissing(name: ImageName, signal: AbortSignal): Promise<void> {
-    if (!(await this.#connection?.images.isThere(name))) await this.#bringImage(name, signal);
-  }
-
-  #bringImage({ image, shipped }: ImageName, signal: AbortSignal): Promise<void> {
-    const images = this.#connection?.images;
-    if (images === undefined) throw new Error("there is no connection to Docker");
-    if (shipped) return images.load(image, this.#task.images, signal);
-    const { registryAuth } = this.#task;
-    return images.pull(image, registryAuth && findCredentials(registryAuth, image), signal);
   }
 
   /** The namespace of the attempt: taken with the first container, kept for all. */
