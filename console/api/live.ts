@@ -65,6 +65,11 @@ export abstract class Live {
     return false;
   }
 
+  /** Is called where contact is lost for so long that it is told. */
+  protected noteCut(): void {
+    // What is shown stays as it was.
+  }
+
   /** Changes with everything that is told. */
   readonly getVersion = (): number => this.#version;
 
@@ -101,7 +106,7 @@ export abstract class Live {
   }
 
   #letGo(): void {
-    clearTimeout(this.#staleTimer);
+    this.#stopStaleTimer();
     this.#run?.abort();
     this.#run = undefined;
   }
@@ -125,7 +130,7 @@ export abstract class Live {
     }
     const set = (state: LiveState) => {
       if (signal.aborted) return;
-      clearTimeout(this.#staleTimer);
+      this.#stopStaleTimer();
       this.#set(state);
     };
     const options: FollowOptions = {
@@ -145,13 +150,23 @@ export abstract class Live {
   }
 
   #noteContact(isThere: boolean): void {
-    clearTimeout(this.#staleTimer);
-    if (!isThere) this.#staleTimer = setTimeout(() => this.#set("stale"), staleMs);
-    else {
-      const wasCut = this.state === "stale";
-      this.#set("live");
-      if (wasCut && this.renews) this.resume();
+    if (!isThere) {
+      // Each try that fails is told: it counts from the first.
+      this.#staleTimer ??= setTimeout(() => {
+        this.noteCut();
+        this.#set("stale");
+      }, staleMs);
+      return;
     }
+    this.#stopStaleTimer();
+    const wasCut = this.state === "stale";
+    this.#set("live");
+    if (wasCut && this.renews) this.resume();
+  }
+
+  #stopStaleTimer(): void {
+    clearTimeout(this.#staleTimer);
+    this.#staleTimer = undefined;
   }
 
   #set(state: LiveState): void {

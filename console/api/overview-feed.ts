@@ -37,9 +37,13 @@ export class OverviewFeed extends Live {
         this.tell();
       }
     } finally {
-      // What waits from now on is not seen.
-      for (const pool of this.#waiting.keys()) this.#note(pool, undefined);
+      this.noteCut();
     }
+  }
+
+  /** What waits from now on is not seen. */
+  protected override noteCut(): void {
+    for (const pool of this.#waiting.keys()) this.#note(pool, undefined);
   }
 
   #note(pool: string, value: number | undefined): void {

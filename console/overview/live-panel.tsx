@@ -34,28 +34,18 @@ export function LivePanel<Part extends OverviewPart>(props: LivePanelProps<Part>
         <span className="grow" />
         {data === undefined || !aside ? null : <span className="dim small">{aside(data)}</span>}
       </header>
-      {data === undefined ? (
-        <Waiting state={feed.state === "stale" ? "contact lost, trying again" : ""} />
-      ) : (
-        children(data)
-      )}
+      {data === undefined ? <Waiting /> : children(data)}
     </section>
   );
 }
 
 /** As many grey lines as a part mostly has: little moves when it comes. */
-function Waiting({ state }: { state: string }) {
+function Waiting() {
   return (
     <div className="waiting" role="status" aria-label="Reading">
-      {state === "" ? (
-        <>
-          <span />
-          <span />
-          <span />
-        </>
-      ) : (
-        <p className="dim">{state}</p>
-      )}
+      <span />
+      <span />
+      <span />
     </div>
   );
 }
