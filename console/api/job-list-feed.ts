@@ -3,6 +3,8 @@ import type { ApiClient, JobChange, JobQuery } from "../../shared/api-client/ind
 import { Live, type LiveRun } from "./live.ts";
 
 const pageSize = 50;
+/** Only so many of the newest jobs are followed: what changes of older ones is not told. */
+export const followedJobs = pageSize;
 
 /** The jobs that are wanted: a page, then what changes of it and what is new; older ones when they are asked for. */
 export class JobListFeed extends Live {
@@ -14,6 +16,8 @@ export class JobListFeed extends Live {
   /** Where the older ones begin; undefined where there are none. */
   older: string | undefined;
   isReading = true;
+  /** When those that are not followed were read last (ms since the epoch). */
+  olderReadAtMs: number | undefined;
   /** Why the older ones could not be read. */
   olderError: Error | undefined;
 
@@ -48,13 +52,41 @@ export class JobListFeed extends Live {
       // Other jobs may be wanted by now.
       if (this.#readFor !== filter) return;
       this.olderError = undefined;
+      this.olderReadAtMs ??= Date.now();
       this.#change({ jobs: page.jobs.reduce(takeJob, this.jobs), older: page.cursor, isReading: false });
     } catch (error) {
-      if (this.#readFor !== filter) return;
-      this.olderError = error instanceof Error ? error : new Error(String(error));
-      this.#change({ isReading: false });
+      if (this.#readFor === filter) this.#noteOlderError(error);
     }
   };
+
+  /** Reads those that are not followed again, as far as they are listed. */
+  readonly rereadOlder = async (): Promise<void> => {
+    const filter = this.#filter;
+    const oldest = this.jobs.at(-1)?.createdAt ?? "";
+    this.#change({ isReading: true });
+    try {
+      const read: Job[] = [];
+      for (let cursor: string | undefined; ; ) {
+        const page = await this.#api.listJobs({ ...filter, limit: pageSize, cursor });
+        read.push(...page.jobs);
+        cursor = page.cursor;
+        if (cursor === undefined || (read.at(-1)?.createdAt ?? "") <= oldest) break;
+      }
+      if (this.#readFor !== filter) return;
+      this.olderError = undefined;
+      this.olderReadAtMs = Date.now();
+      // What is not listed any more has left the filter.
+      const listed = this.jobs.slice(0, followedJobs);
+      this.#change({ jobs: read.reduce(takeJob, listed), isReading: false });
+    } catch (error) {
+      if (this.#readFor === filter) this.#noteOlderError(error);
+    }
+  };
+
+  #noteOlderError(error: unknown): void {
+    this.olderError = error instanceof Error ? error : new Error(String(error));
+    this.#change({ isReading: false });
+  }
 
   protected override async follow({ signal, options }: LiveRun): Promise<void> {
     const filter = this.#filter;
@@ -67,6 +99,7 @@ export class JobListFeed extends Live {
       // A page that was in the background keeps what it has, unless more jobs came meanwhile than a page holds.
       const goesOn = mayKeep && page.jobs.some(({ job }) => this.jobs.some((known) => known.job === job));
       this.#readFor = filter;
+      if (!goesOn) this.olderReadAtMs = undefined;
       this.#change(goesOn ? { jobs: page.jobs.reduce(takeJob, this.jobs) } : { jobs: page.jobs, older: page.cursor });
     } finally {
       // Else another run is reading.
@@ -79,6 +112,8 @@ export class JobListFeed extends Live {
 
   #change(part: Partial<Pick<JobListFeed, "jobs" | "older" | "isReading">>): void {
     Object.assign(this, part);
+    // New ones push others out of what is followed.
+    if (this.jobs.length > followedJobs) this.olderReadAtMs ??= Date.now();
     this.tell();
   }
 }

@@ -3,6 +3,7 @@ import { useEffect, useMemo, useState } from "react";
 import type { Job } from "../../shared/api/schemas.ts";
 import { formatNumber } from "../../shared/domain/format.ts";
 import { isTerminalJobState, jobStates } from "../../shared/domain/job-state.ts";
+import { followedJobs, type JobListFeed } from "../api/job-list-feed.ts";
 import { useTitle } from "../app/title.ts";
 import { Button } from "../ui/button.tsx";
 import { CountsBar } from "../ui/counts-bar.tsx";
@@ -20,8 +21,9 @@ export function JobsPage() {
   useTitle("Jobs");
   const { status, search, by, within } = route.useSearch();
   const filter = useMemo(() => ({ status, search, by, since: sinceOf(within) }), [status, search, by, within]);
-  const { jobs, older, error: readError, olderError, state, isReading, readOlder, restart } = useJobs(filter);
-  const error = readError ?? olderError;
+  const feed = useJobs(filter);
+  const { jobs, older, state, isReading, restart } = feed;
+  const error = feed.error ?? feed.olderError;
   const isFiltered = Object.values(filter).some((value) => value !== undefined);
   return (
     <>
@@ -31,11 +33,14 @@ export function JobsPage() {
       </div>
       <Filters />
       {error ? <ErrorPanel title="The jobs could not be read" error={error} onRetry={restart} /> : null}
-      {jobs.length > 0 ? <JobTable jobs={jobs} /> : null}
+      {jobs.length > 0 ? <JobTable feed={feed} /> : null}
       {jobs.length === 0 && isReading ? <Loading what="jobs" /> : null}
       {jobs.length === 0 && !isReading && !error && older === undefined ? <NoJobs isFiltered={isFiltered} /> : null}
+      {jobs.length === 0 && !isReading && older !== undefined ? (
+        <p className="dim">No job is like that among those that were looked at.</p>
+      ) : null}
       {older !== undefined ? (
-        <Button className="more" disabled={isReading} onClick={() => void readOlder()}>
+        <Button className="more" disabled={isReading} onClick={() => void feed.readOlder()}>
           {isReading ? "Reading…" : "Older jobs"}
         </Button>
       ) : null}
@@ -126,7 +131,8 @@ function NoJobs({ isFiltered }: { isFiltered: boolean }) {
   );
 }
 
-function JobTable({ jobs }: { jobs: readonly Job[] }) {
+function JobTable({ feed }: { feed: JobListFeed }) {
+  const { jobs, olderReadAtMs } = feed;
   return (
     <table className="table jobs-table">
       <thead>
@@ -145,7 +151,20 @@ function JobTable({ jobs }: { jobs: readonly Job[] }) {
         </tr>
       </thead>
       <tbody>
-        {jobs.map((job) => (
+        {jobs.slice(0, followedJobs).map((job) => (
+          <JobRow key={job.job} job={job} />
+        ))}
+        {olderReadAtMs !== undefined && jobs.length > followedJobs ? (
+          <tr className="table-note">
+            <td colSpan={7}>
+              The newest {followedJobs} are live. Those below are as they were <Age at={olderReadAtMs} />.{" "}
+              <Button kind="quiet" disabled={feed.isReading} onClick={() => void feed.rereadOlder()}>
+                Read them again
+              </Button>
+            </td>
+          </tr>
+        ) : null}
+        {jobs.slice(followedJobs).map((job) => (
           <JobRow key={job.job} job={job} />
         ))}
       </tbody>
