@@ -142,7 +142,7 @@ export function LogView({ job, task, attempt, sections, isRunning, isEndLost, li
         <Toggle label="Times" pressed={showsTimes} onToggle={setShowsTimes} />
         <Toggle label="Wrap" pressed={wraps} onToggle={setWraps} />
         <Button onClick={() => setAtEnd(true)} aria-pressed={isAtEnd}>
-          {isRunning ? (isAtEnd ? "Following" : "Follow") : "End"}
+          {isRunning && isAtEnd ? "Following" : "Jump to end"}
         </Button>
         <Downloads job={job} task={task} attempt={attempt} sections={model.sections} />
       </div>

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -16,6 +16,7 @@ const flags = [
   "--disable-sync",
 ];
 const places = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+const axeSource = readFileSync(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")), "utf8");
 const pictures = fileURLToPath(new URL("../../test-output/console/", import.meta.url));
 
 /**
@@ -58,4 +59,38 @@ export async function openConsole(
 export async function takePicture(page: Page, name: string): Promise<void> {
   await mkdir(pictures, { recursive: true });
   await page.screenshot({ path: join(pictures, `${name}.png`) });
+}
+
+interface AxeRules {
+  run(choice: { runOnly?: string[] }): Promise<{
+    violations: { id: string; impact: string; nodes: { html: string; failureSummary: string }[] }[];
+  }>;
+}
+
+/** What axe-core finds that keeps people from using the page; or only what is wrong with its colours. */
+export async function findBarriers(page: Page, part: "all" | "colours" = "all"): Promise<string[]> {
+  // By the debugger's way in: the content policy of the page lets no other script run.
+  await page.evaluate(axeSource);
+  return page.evaluate(
+    async (runOnly) => {
+      const { axe } = globalThis as unknown as { axe: AxeRules };
+      const { violations } = await axe.run(runOnly ? { runOnly } : {});
+      return violations
+        .filter(({ impact }) => impact === "serious" || impact === "critical")
+        .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")} ${nodes[0]?.failureSummary}`);
+    },
+    part === "colours" ? ["color-contrast"] : undefined,
+  );
+}
+
+/** Tells the page that nobody sees it, or that somebody does again; a browser without a window never does. */
+export async function setHidden(page: Page, isHidden: boolean): Promise<void> {
+  await page.evaluate(`Object.defineProperty(document, "hidden", { configurable: true, get: () => ${isHidden} });
+    Object.defineProperty(document, "visibilityState", { configurable: true, get: () => "${isHidden ? "hidden" : "visible"}" });
+    document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));`);
+}
+
+/** Whether the page can be moved sideways: on a phone nothing may be wider than the screen. */
+export function isTooWide(page: Page): Promise<boolean> {
+  return page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth");
 }
