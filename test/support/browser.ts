@@ -17,6 +17,8 @@ const flags = [
 ];
 const places = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 const axeSource = readFileSync(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")), "utf8");
+const openMs = 15_000;
+const openTries = 3;
 const pictures = fileURLToPath(new URL("../../test-output/console/", import.meta.url));
 
 /**
@@ -48,11 +50,21 @@ export async function openConsole(
   const faults: string[] = [];
   page.on("pageerror", (error) => faults.push(error.message));
   page.on("console", (message) => {
+    // Where networks of containers come and go, the browser lets go of what it was fetching, and asks again.
+    if (message.text().includes("net::ERR_NETWORK_CHANGED")) return;
     if (message.type() === "error" || message.type() === "warning") faults.push(message.text());
   });
-  await page.goto(`${stack.url}/#token=${stack.token}`);
-  await page.getByRole("navigation").waitFor();
-  return { page, faults };
+  for (let tries = 1; ; tries++) {
+    await page.goto(`${stack.url}/#token=${stack.token}`);
+    try {
+      await page.getByRole("navigation").first().waitFor({ timeout: openMs });
+      return { page, faults };
+    } catch (error) {
+      // Its script may be what the browser let go of (see above).
+      if (tries === openTries) throw error;
+      await page.goto("about:blank");
+    }
+  }
 }
 
 /** Keeps a picture of the page beside the other output of the tests. */
