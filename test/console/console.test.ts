@@ -160,7 +160,7 @@ describe.skipIf(executable === undefined)("the console", () => {
     await page.getByLabel("Search the log").fill("2999");
     await found.getByText("1 found").waitFor();
     await page.keyboard.press("Enter");
-    await page.locator(".log-current").getByText("2999").waitFor();
+    await page.locator(".log-current").getByText("2999").first().waitFor();
     await page.getByRole("button", { name: "Jump to end" }).waitFor();
     await page.getByRole("link", { name: "2999", exact: true }).click();
 
