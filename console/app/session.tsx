@@ -1,5 +1,5 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, type ReactNode, useId, useState } from "react";
+import { type FormEvent, type ReactNode, useEffect, useId, useState } from "react";
 import type { Session } from "../../shared/api/schemas.ts";
 import { ApiError } from "../../shared/api-client/index.ts";
 import { type Role, roleIncludes } from "../../shared/domain/roles.ts";
@@ -79,6 +79,14 @@ export function useSignOut(): { signOut: () => void; error: Error | null; forgiv
 export function SessionGate({ children }: { children: ReactNode }) {
   const queries = useQueryClient();
   const session = useQuery({ queryKey: sessionKey, queryFn: enter, staleTime: Number.POSITIVE_INFINITY, retry: false });
+  useEffect(() => {
+    // A link that is opened in a tab which has the console already loads nothing anew.
+    const onHash = () => {
+      if (window.location.hash.startsWith(tokenMark)) void queries.resetQueries({ queryKey: sessionKey });
+    };
+    window.addEventListener("hashchange", onHash);
+    return () => window.removeEventListener("hashchange", onHash);
+  }, [queries]);
   if (session.data) return children;
   if (session.error && !isSignedOut(session.error)) {
     return (

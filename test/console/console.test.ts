@@ -8,6 +8,7 @@ import {
   findBrowser,
   isTooWide,
   openConsole,
+  openSession,
   setHidden,
   startBrowser,
   takePicture,
@@ -95,7 +96,7 @@ async function readCount(place: Locator): Promise<number> {
 
 describe.skipIf(executable === undefined)("the console", () => {
   it.concurrent("lets in by the link, and out of all tabs; what fails on the way is told, and loses nothing", async () => {
-    const context = await browser.newContext();
+    const context = await openSession(browser);
     const page = await context.newPage();
     const isSession = (url: URL) => url.pathname === "/v1/session";
     await context.route(isSession, (route) => route.fulfill({ status: 503, body: "{}" }));
@@ -149,6 +150,8 @@ describe.skipIf(executable === undefined)("the console", () => {
     // The end is followed until somebody looks at something else.
     const tick = page.getByText(/^tick \d+$/).first();
     await tick.waitFor();
+      throw e;
+    });
     await page.getByRole("button", { name: "Following" }).waitFor();
     await page.getByLabel("Search the log").fill("TICK");
     const found = page.locator(".log-found");
@@ -342,7 +345,7 @@ describe.skipIf(executable === undefined)("the console", () => {
     await waitForJob(stack, mixedJob);
     const { page, faults } = await openConsole(browser, stack, { colorScheme: "light" });
     const pages: Record<string, { path: string; shows: Locator }> = {
-      overview: { path: "/", shows: page.getByRole("link", { name: "mixed" }).first() },
+      overview: { path: "/", shows: page.getByRole("heading", { name: "Ended lately" }) },
       jobs: { path: "/jobs", shows: page.getByRole("link", { name: "mixed" }) },
       job: { path: `/jobs/${mixedJob}`, shows: page.getByRole("link", { name: "deploy" }).first() },
       task: { path: `/jobs/${mixedJob}/tasks/lint`, shows: page.getByText("lint: 3 errors").first() },

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Browser, chromium, type Page } from "playwright-core";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import type { RunningStack } from "./local-stack.ts";
 
 /** Nothing but the page is fetched, and nothing is kept. */
@@ -17,8 +17,6 @@ const flags = [
 ];
 const places = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 const axeSource = readFileSync(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")), "utf8");
-const openMs = 15_000;
-const openTries = 3;
 const pictures = fileURLToPath(new URL("../../test-output/console/", import.meta.url));
 
 /**
@@ -39,32 +37,43 @@ export function startBrowser(executablePath: string): Promise<Browser> {
   return chromium.launch({ executablePath, args: flags });
 }
 
+/** A browser's session of its own. */
+export async function openSession(
+  browser: Browser,
+  options: Parameters<Browser["newContext"]>[0] = {},
+): Promise<BrowserContext> {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  // Where networks of containers come and go beside the test, the browser lets go of what it was fetching.
+  context.on("requestfailed", (request) => {
+    const isLetGo = request.failure()?.errorText === "net::ERR_NETWORK_CHANGED";
+    if (!isLetGo || !["script", "stylesheet"].includes(request.resourceType())) return;
+    // The page may be gone by now.
+    request
+      .frame()
+      .page()
+      .reload()
+      .catch(() => undefined);
+  });
+  return context;
+}
+
 /** Opens a page in a browser's session of its own, signed in by the link that the stack prints. */
 export async function openConsole(
   browser: Browser,
   stack: Pick<RunningStack, "url" | "token">,
   options: Parameters<Browser["newContext"]>[0] = {},
 ): Promise<{ page: Page; faults: string[] }> {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  const context = await openSession(browser, options);
   const page = await context.newPage();
   const faults: string[] = [];
   page.on("pageerror", (error) => faults.push(error.message));
   page.on("console", (message) => {
-    // Where networks of containers come and go, the browser lets go of what it was fetching, and asks again.
     if (message.text().includes("net::ERR_NETWORK_CHANGED")) return;
     if (message.type() === "error" || message.type() === "warning") faults.push(message.text());
   });
-  for (let tries = 1; ; tries++) {
-    await page.goto(`${stack.url}/#token=${stack.token}`);
-    try {
-      await page.getByRole("navigation").first().waitFor({ timeout: openMs });
-      return { page, faults };
-    } catch (error) {
-      // Its script may be what the browser let go of (see above).
-      if (tries === openTries) throw error;
-      await page.goto("about:blank");
-    }
-  }
+  await page.goto(`${stack.url}/#token=${stack.token}`);
+  await page.getByRole("navigation").first().waitFor();
+  return { page, faults };
 }
 
 /** Keeps a picture of the page beside the other output of the tests. */
