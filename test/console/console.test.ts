@@ -150,8 +150,6 @@ describe.skipIf(executable === undefined)("the console", () => {
     // The end is followed until somebody looks at something else.
     const tick = page.getByText(/^tick \d+$/).first();
     await tick.waitFor();
-      throw e;
-    });
     await page.getByRole("button", { name: "Following" }).waitFor();
     await page.getByLabel("Search the log").fill("TICK");
     const found = page.locator(".log-found");
