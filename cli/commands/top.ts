@@ -1,5 +1,4 @@
-import type { Context } from "../context.ts";
-import { withInterrupt } from "../context.ts";
+import { type Context, withInterrupt } from "../context.ts";
 import { CliError, exitCodes } from "../errors.ts";
 import { openFullScreen } from "../terminal/full-screen.ts";
 import { Top } from "../top/app.ts";

@@ -1,12 +1,11 @@
-import type { JobView, TaskView } from "../../shared/api-client/job-view.ts";
-import { taskSpanMs } from "../../shared/api-client/job-view.ts";
+import { type JobView, type TaskView, taskSpanMs } from "../../shared/api-client/job-view.ts";
 import { formatDuration, formatNumber } from "../../shared/domain/format.ts";
 import { isTerminalJobState } from "../../shared/domain/job-state.ts";
 import { countEnded } from "../../shared/domain/task-counts.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import type { Key } from "../terminal/keys.ts";
 import { oneLine } from "../terminal/one-line.ts";
-import { jobColors } from "../terminal/symbols.ts";
+import { jobColors, markLooks } from "../terminal/symbols.ts";
 import { textWidth, truncate, wrap } from "../terminal/text.ts";
 import { countMarks, formatBar } from "../watch/counts-line.ts";
 import { explainReason, explainWaiting, lookOf } from "../watch/task-line.ts";
@@ -52,7 +51,7 @@ export class JobTasksView implements View {
   #group: TaskGroup = "all";
   #search = "";
   /** Whose end somebody asked for here: it is told. */
-  #awaited = new Set<string>();
+  readonly #awaited = new Set<string>();
 
   constructor(app: App, job: string) {
     this.#app = app;
@@ -71,15 +70,23 @@ export class JobTasksView implements View {
 
   /** Tells what became of what was cancelled here. */
   #onChange(): void {
-    const { view } = this.#feed;
     for (const name of this.#awaited) {
-      const status = name === "" ? view?.status : view?.tasks.get(name)?.status;
-      if (status === undefined || !(isTerminalJobState(status as never) || isTerminalTaskState(status as never)))
-        continue;
+      const end = this.#describeEnd(name);
+      if (end === undefined) continue;
       this.#awaited.delete(name);
-      this.#app.say(`${name === "" ? `job ${this.#job}` : `task ${name}`} has ended: ${status.replaceAll("_", " ")}`);
+      this.#app.say(end);
     }
     this.#app.redraw();
+  }
+
+  /** How a task, or the job where no task is named, has ended. */
+  #describeEnd(name: string): string | undefined {
+    const { view } = this.#feed;
+    if (name === "") {
+      return view && isTerminalJobState(view.status) ? `job ${this.#job} has ended: ${view.status}` : undefined;
+    }
+    const task = view?.tasks.get(name);
+    return task && isTerminalTaskState(task.status) ? `task ${name} has ended: ${lookOf(task).label}` : undefined;
   }
 
   press(key: Key): boolean {
@@ -199,10 +206,7 @@ function renderHead(view: JobView, { width, nowMs, style }: Frame): string[] {
 function wrapMarks(view: JobView, width: number, style: Frame["style"]): string[] {
   const lines: { text: string; columns: number }[] = [];
   for (const { mark, count } of countMarks(view.counts, view.warnings)) {
-    const { label, color } = lookOf({
-      status: mark === "failures" ? "failed" : mark,
-      warning: mark === "failures",
-    } as TaskView);
+    const { label, color } = markLooks[mark];
     const text = `${marks[mark]} ${formatNumber(count)} ${label}`;
     const last = lines.at(-1);
     if (last && last.columns + 3 + textWidth(text) <= width) {

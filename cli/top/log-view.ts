@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util";
 import { formatNumber } from "../../shared/domain/format.ts";
 import { isLogEndLost } from "../../shared/domain/lost-log.ts";
 import { markTask } from "../../shared/domain/task-mark.ts";
@@ -91,9 +92,14 @@ export class LogView implements View {
     else if (name === "n" || name === "N") this.#find(name === "n" ? 1 : -1);
     else if (name === "c") askToCancel(this.#app, this.#job, this.#task);
     else if (name === "r") askToRetry(this.#app, this.#job, [this.#task], () => this.#feed.lookAgain());
-    else if (name === "escape" && this.#search !== "") this.#search = "";
+    else if (name === "escape" && this.#search !== "") this.#forgetSearch();
     else return false;
     return true;
+  }
+
+  #forgetSearch(): void {
+    this.#search = "";
+    this.#found = -1;
   }
 
   #moveTo(top: number): void {
@@ -160,18 +166,17 @@ export class LogView implements View {
     const clean = cleanForTerminal(text.slice(0, longestLine), keepsColors, true).replaceAll("\n", " ");
     const room = width - time.length;
     const shown = cutDressed(clean, this.#left, room);
-    return `${style("dim", time)}${isFound ? style("inverse", shown === "" ? " " : shown) : shown}`;
+    return `${style("dim", time)}${isFound ? style("inverse", stripVTControlCharacters(shown) || " ") : shown}`;
   }
 
   /** The line above the log: where the task stands, and which part of the log is seen. */
   #renderState({ width, style }: Frame): string {
     const { buffer, task, state, failure } = this.#feed;
-    const place = this.#follows
-      ? state === "following"
-        ? "follows the end"
-        : "at the end"
-      : `row ${formatNumber(this.#top + 1)} of ${formatNumber(buffer.length)}`;
-    if (!task) return style("dim", "");
+    if (!task) return "";
+    const match = this.#found < 0 ? "" : `, match in row ${formatNumber(this.#found + 1)}`;
+    const row = `row ${formatNumber(this.#top + 1)} of ${formatNumber(buffer.length)}${match}`;
+    const end = state === "following" ? "follows the end" : "at the end";
+    const place = this.#follows ? end : row;
     const mark = markTask(task.status, task.warning);
     const { label, color } = markLooks[mark];
     const attempt = task.attempt > 1 ? `, attempt ${task.attempt}` : "";

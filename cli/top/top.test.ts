@@ -239,7 +239,7 @@ describe("sluice top", () => {
     on.press("home");
     expect(on.screen()).toMatch(/row 1 of 61\n── step 1 ─+\nfirst\nline 1/);
     on.press("/", ..."LINE 33", "enter");
-    expect(on.screen()).toMatch(/line 33/);
+    expect(on.screen()).toMatch(/match in row 35\n[\s\S]*line 33/);
     on.press("/", ..."nowhere", "enter");
     expect(on.said()).toBe('"nowhere" is not in the lines that are here');
     on.press("G", "t");
@@ -257,6 +257,16 @@ describe("sluice top", () => {
     Object.assign(hello.job, { status: "aborted" });
     on.change();
     await eventually(() => /^job hello-\S+ has ended: aborted/.test(on.said() ?? ""), "the end");
+    on.press("enter");
+    await on.until(/❯ a /);
+    on.press("c", "y");
+    await eventually(() => /^a of hello-\S+ has ended already; nothing to cancel/.test(on.said() ?? ""), "the answer");
+    on.press("C", "y");
+    await eventually(() => /^cancelling job/.test(on.said() ?? ""), "the answer");
+    for (const task of ["a", "c"]) hello.move(task, "aborted");
+    await eventually(() => /^job hello-\S+ has ended: /.test(on.said() ?? ""), "the end");
+    on.press("escape");
+    on.asked.length = 0;
     const detail = "the role viewer may not do this";
     on.refuse(new ApiError({ status: 403, code: "forbidden", detail }));
     on.press("r", "y");
