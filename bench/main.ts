@@ -5,10 +5,12 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import Docker from "dockerode";
 import { modelCosts, renderCosts } from "../shared/domain/cost/cost-model.ts";
+import { findBrowser, startBrowser } from "../test/support/browser.ts";
 import { ensureBusyboxImage } from "../test/support/docker-images.ts";
 import { type RunningStack, type StackStart, startLocalStack } from "../test/support/local-stack.ts";
 import { measureArtifacts } from "./artifacts.ts";
 import { measureColdStarts } from "./cold-start.ts";
+import { consoleLoad, measureBusyPage, measureConsole } from "./console.ts";
 import { measureControlPlane } from "./control-plane.ts";
 import { measureCosts } from "./cost.ts";
 import { measureDrain } from "./drain.ts";
@@ -26,7 +28,7 @@ import { measureWorkerLoss } from "./worker-loss.ts";
 
 /**
  * `npm run bench` prints the figures; `npm run bench -- --short` runs each measurement once, quickly, as a check.
- * `--only plane` (or `masking`, `logs`, `artifacts`, `steps`, `requests`, `loss`, `drain`, `images`, `sampling`, `cold`, `cost`)
+ * `--only plane` (or `masking`, `logs`, `artifacts`, `steps`, `requests`, `loss`, `drain`, `images`, `sampling`, `console`, `cold`, `cost`)
  * measures a part. Cold starts need the bundles of `npm run plan`; `--only cost` writes what the cost model is computed from.
  */
 const { values } = parseArgs({
@@ -45,6 +47,7 @@ const isWanted = (
     | "drain"
     | "images"
     | "sampling"
+    | "console"
     | "cold",
 ) => only === undefined || only.includes(part);
 const slots = 4;
@@ -132,6 +135,18 @@ if (isWanted("requests")) {
     printFigures("Renewals", await measureRenewals(stack, countsFile, slots, short ? 5_000 : 60_000));
     printFigures("Reads", await measureReads(stack, countsFile, short ? [1, 100] : [10, 10_000]));
   });
+}
+
+if (isWanted("console")) {
+  const executable = findBrowser();
+  if (executable !== undefined) {
+    const browser = await startBrowser(executable);
+    await onStack({ workers: 0 }, async (stack) => {
+      printFigures("The console", await measureConsole(stack, browser, consoleLoad(short)));
+    });
+    printFigures("The page of a busy job", await measureBusyPage(browser, consoleLoad(short)));
+    await browser.close();
+  }
 }
 
 if (isWanted("cold")) printFigures("Cold start", await measureColdStarts(short ? 1 : 10));
