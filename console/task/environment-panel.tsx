@@ -35,7 +35,7 @@ export function EnvironmentPanel({ spec, task }: EnvironmentProps) {
               <td className="cut mono" title={step.kind === "container" ? step.image : undefined}>
                 {describePlace(step)}
               </td>
-              <td>
+              <td className="environment-command">
                 <Command text={describeEntry(step.entry)} />
               </td>
               <td className="right number col-timeout">
@@ -51,7 +51,7 @@ export function EnvironmentPanel({ spec, task }: EnvironmentProps) {
               <td className="cut mono" title={service.image}>
                 {service.image}
               </td>
-              <td>
+              <td className="environment-command">
                 <Command text={describeEntry(service.command ? { command: service.command } : null)} />
               </td>
               <td className="right col-timeout">–</td>

@@ -7,6 +7,7 @@ import { useMay } from "../app/session.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { explainError } from "../ui/error-panel.tsx";
 import { StatePill } from "../ui/state.tsx";
+import { useNeighbours } from "./use-neighbours.ts";
 import { useTaskRead, useWhy } from "./use-task.ts";
 
 /** Which task it is, how it stands, and what can be done about it. */
@@ -34,6 +35,7 @@ export function TaskHead({ task, isStale }: { task: Task; isStale: boolean }) {
       {isStale ? <span className="badge badge-stale">contact lost, trying again</span> : null}
       {task.cancelRequestedAt && !ended ? <span className="badge">being cancelled</span> : null}
       <span className="grow" />
+      <Neighbours job={task.job} task={task.task} />
       {mayAct && !ended ? (
         <Confirm
           label="Cancel task"
@@ -52,6 +54,44 @@ export function TaskHead({ task, isStale }: { task: Task; isStale: boolean }) {
         </Confirm>
       ) : null}
     </div>
+  );
+}
+
+/** The way to the tasks before and after it. */
+function Neighbours({ job, task }: { job: string; task: string }) {
+  const neighbours = useNeighbours(job, task);
+  if (!neighbours) return null;
+  const { place, count, before, after } = neighbours;
+  return (
+    <nav className="neighbours" aria-label="Tasks of the job">
+      <Neighbour job={job} task={before} label="Task before" sign="‹" />
+      <span className="dim number">
+        {place} of {count}
+      </span>
+      <Neighbour job={job} task={after} label="Task after" sign="›" />
+    </nav>
+  );
+}
+
+function Neighbour({ job, task, label, sign }: { job: string; task: string | undefined; label: string; sign: string }) {
+  if (task === undefined) {
+    return (
+      <span className="button neighbour-none" aria-hidden="true">
+        {sign}
+      </span>
+    );
+  }
+  return (
+    <Link
+      to="/jobs/$job/tasks/$task"
+      params={{ job, task }}
+      search={{}}
+      className="button"
+      aria-label={`${label}: ${task}`}
+      title={task}
+    >
+      {sign}
+    </Link>
   );
 }
 
