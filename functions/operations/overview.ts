@@ -17,7 +17,8 @@ const slowMs = 9_900;
 const activeJobsShown = 50;
 const endedJobsShown = 10;
 const recentJobsRead = 200;
-const recentMs = 24 * 3600_000;
+const hourMs = 3600_000;
+const recentMs = 24 * hourMs;
 const eventsShown = 30;
 
 /** One part of an overview, and when it was looked at. */
@@ -69,14 +70,15 @@ export function createOverviewReader(deps: Deps): OverviewReader {
       lastActive = nowActive;
       return { at: time, jobs: viewJobs(jobs, await recent.take()) };
     }, quickMs),
-    failures: share(async () => ({ at: at(), failures: countFailures(await recent.take()) }), slowMs),
+    failures: share(async () => ({ at: at(), failures: countFailures(await recent.take()) }), quickMs),
     events: share(async () => ({ at: at(), events: await readNewestEvents(deps) }), slowMs),
   };
   return { read: (part) => looks[part].take() };
 }
 
 async function readRecentJobs({ jobs, now }: Pick<Deps, "jobs" | "now">): Promise<RecentJobs> {
-  const sinceMs = now() - recentMs;
+  // By the hour: a time that moves with each look would be news in itself.
+  const sinceMs = Math.floor((now() - recentMs) / hourMs) * hourMs;
   const page = await jobs.list({ limit: recentJobsRead, sinceMs });
   return { sinceMs, jobs: page.jobs, more: page.cursor !== undefined };
 }

@@ -48,6 +48,7 @@ export type OverviewJobs = z.infer<typeof overviewJobsSchema>;
 /** Why attempts did not end well, over the newest jobs that were submitted since then. */
 export const failuresSchema = z
   .object({
+    /** The beginning of the hour that was 24 hours ago. */
     since: z.string(),
     /** Jobs looked at: the newest, at most 200. */
     jobs: z.number().int(),

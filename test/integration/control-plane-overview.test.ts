@@ -85,7 +85,7 @@ describe("the overview", () => {
       ],
     });
     // Of a job that was submitted the day before nothing is told.
-    plane().clock.advance(24 * 3600_000);
+    plane().clock.advance(25 * 3600_000);
     const nextDay = await readOverview("failures,jobs");
     expect(Object.keys(nextDay)).toEqual(["at", "jobs", "failures"]);
     expect(nextDay).toMatchObject({ jobs: { ended: [] }, failures: { jobs: 0, reasons: [] } });
@@ -129,17 +129,23 @@ describe("the overview", () => {
 
   it("is told as a stream: all parts, then only those that have changed", async () => {
     const worker = await startWorker();
-    const stream = await follow("/v1/overview?parts=pools,queues,jobs");
+    const stream = await follow("/v1/overview?parts=pools,queues,jobs,failures");
     const next = async () => {
       const message = await stream.next();
       return { event: message?.event, data: JSON.parse(message?.data ?? "null") as Overview };
     };
-    expect([(await next()).event, (await next()).event, (await next()).event]).toEqual(["pools", "queues", "jobs"]);
+    const first: unknown[] = [];
+    while (first.length < 4) first.push((await next()).event);
+    expect(first).toEqual(["pools", "queues", "jobs", "failures"]);
     // Only when it was last seen changes: no news yet.
     plane().clock.advance(timing.heartbeatMs);
     await worker.beat();
     const jobId = await plane().submit(noopJob(["a"]));
+    // What was looked at meanwhile is remembered until the clock moves on.
+    plane().clock.advance(2_000);
     const [queues, jobs] = [await next(), await next()];
+    plane().clock.advance(2_000);
+    expect(await next()).toMatchObject({ event: "failures", data: { failures: { jobs: 1, reasons: [] } } });
     expect(queues).toMatchObject({ event: "queues", data: { queues: [{ visible: 1 }, {}] } });
     expect(jobs).toMatchObject({ event: "jobs", data: { jobs: { active: [{ job: jobId }] } } });
     await stream.cancel();
@@ -193,10 +199,11 @@ describe("a worker", () => {
     plane().clock.advance(timing.heartbeatMs);
     await first.beat();
     await second.beat([], "stopped");
+    plane().clock.advance(2_000);
     expect(await next()).toMatchObject({ event: "worker", data: { workerId: second.workerId, state: "stopped" } });
     await plane().call("/v1/admin/pools/large/forget", { body: { apply: true } });
-    plane().clock.advance(allLooksMs);
     await first.beat([], "draining");
+    plane().clock.advance(allLooksMs);
     expect(await next()).toMatchObject({ event: "left", data: { workerId: second.workerId } });
     expect(await next()).toMatchObject({ event: "worker", data: { workerId: first.workerId, state: "draining" } });
     await stream.cancel();
