@@ -15,7 +15,7 @@ import {
 } from "../support/browser.ts";
 import { startCli } from "../support/cli-child.ts";
 import { eventually } from "../support/eventually.ts";
-import { callApi, step, submit, waitForJob } from "../support/jobs.ts";
+import { callApi, readTask, step, submit, waitForJob } from "../support/jobs.ts";
 import { type RunningStack, startLocalStack } from "../support/local-stack.ts";
 
 const executable = findBrowser();
@@ -340,15 +340,42 @@ describe.skipIf(executable === undefined)("the console", () => {
     await page.context().close();
   });
 
+  it.concurrent("opens on what runs, why attempts failed and what workers hold, as it changes", async () => {
+    const { page, faults } = await openConsole(browser, stack);
+    const gate = join(stack.dataDir, "overview-gate");
+    const jobId = await submit(stack, {
+      name: "watched",
+      steps: [step({ run: `until [ -e ${gate} ]; do sleep 0.1; done; exit 3` })],
+      tasks: [{ name: "only" }],
+    });
+    const panel = (name: string) => page.getByRole("region", { name });
+    await panel("Running now").getByRole("link", { name: "watched" }).waitFor();
+    await panel("Pools").getByRole("link", { name: "default" }).waitFor();
+    const workerId = await eventually(async () => (await readTask(stack, jobId, "only")).workerId, "a worker takes it");
+    await panel("Fleet").locator(`a[href="/workers/${workerId}"]`).first().click();
+    const held = page.getByRole("row").filter({ hasText: jobId.slice(-8) });
+    await held.getByRole("link", { name: "only" }).waitFor();
+    await writeFile(gate, "");
+    await held.waitFor({ state: "detached" });
+    await page.keyboard.press("g");
+    await page.keyboard.press("o");
+    await panel("Ended lately").getByRole("link", { name: "watched" }).waitFor();
+    await panel("Failures by reason").getByText("a step failed").first().waitFor();
+    expect(faults).toEqual([]);
+    await page.context().close();
+  });
+
   it("has no barriers in either theme, and fits on a phone", async () => {
     await waitForJob(stack, mixedJob);
+    const { workerId } = await readTask(stack, mixedJob, "lint");
     const { page, faults } = await openConsole(browser, stack, { colorScheme: "light" });
     const pages: Record<string, { path: string; shows: Locator }> = {
-      overview: { path: "/", shows: page.getByRole("heading", { name: "Ended lately" }) },
+      overview: { path: "/", shows: page.getByText("a step failed").first() },
       jobs: { path: "/jobs", shows: page.getByRole("link", { name: "mixed" }) },
       job: { path: `/jobs/${mixedJob}`, shows: page.getByRole("link", { name: "deploy" }).first() },
       task: { path: `/jobs/${mixedJob}/tasks/lint`, shows: page.getByText("lint: 3 errors").first() },
       workers: { path: "/workers", shows: page.getByRole("button", { name: "Drain" }).first() },
+      worker: { path: `/workers/${workerId}`, shows: page.getByText("started on").first() },
     };
     for (const [name, { path, shows }] of Object.entries(pages)) {
       await page.setViewportSize({ width: 1280, height: 800 });
@@ -399,7 +426,12 @@ describe.skipIf(executable === undefined)("the console", () => {
     // The newest stands first; the one that was killed with its stack may not count as lost yet.
     await page.getByRole("button", { name: "Drain" }).first().click();
     await page.getByRole("alertdialog").getByRole("button", { name: "Drain" }).click();
-    await page.getByText("stopped").first().waitFor();
+    await page.getByText("stopped in order").first().waitFor();
+    await page
+      .getByRole("list", { name: "Pools" })
+      .getByText(/scaled down|crashed/)
+      .first()
+      .waitFor();
     await page.context().close();
   });
 });
