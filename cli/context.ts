@@ -24,8 +24,8 @@ export interface Context {
   readonly quiet: boolean;
   readonly verbose: boolean;
   readonly runtime: Runtime;
-  /** The API client; the first use decides where the control plane is. */
-  api(): ApiClient;
+  /** The API client; the first use decides where the control plane is, and whether calls that are repeated are told with `-v`. */
+  api(options?: { tellsRetries: boolean }): ApiClient;
   /** Where the control plane is, and as whom to ask it. */
   target(): Target;
   /** A further command for the user to type, with what it needs to reach the same control plane. */
@@ -55,12 +55,12 @@ export function createContext(runtime: Runtime, options: GlobalOptions): Context
     quiet,
     verbose,
     runtime,
-    api: () => {
+    api: ({ tellsRetries } = { tellsRetries: verbose }) => {
       client ??= createApiClient({
         ...getTarget(),
         userAgent: `sluice/${version}`,
         onRetry: (error, delayMs) => {
-          if (verbose) err.write(`${error.message}; trying again in ${delayMs} ms\n`);
+          if (tellsRetries) err.write(`${error.message}; trying again in ${delayMs} ms\n`);
         },
       });
       return client;

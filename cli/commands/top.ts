@@ -25,7 +25,8 @@ function printOverview(context: Context): Promise<number> {
 async function showOverview(context: Context): Promise<number> {
   const { out, runtime } = context;
   requireTerminal(context);
-  const api = context.api();
+  // Nothing else may write to the screen.
+  const api = context.api({ tellsRetries: false });
   // The first contact tells what is wrong with it as every command does.
   const first = await withInterrupt(runtime, (signal) => api.getOverview(shownParts, { signal }));
   const now = () => runtime.now();

@@ -46,11 +46,11 @@ describe("the whole terminal", () => {
   it("is taken and given back, and nothing of it stays", () => {
     const { terminal, stdin, stdoutStream, signals, told, take } = openFake();
     expect([take().startsWith(entered), stdin.isRaw]).toEqual([true, true]);
-    stdin.emit("data", Buffer.from("j"));
+    stdin.emit("data", Buffer.from("j\u000c"));
     stdoutStream.emit("resize");
     stdin.emit("end");
     signals.emit("SIGHUP");
-    expect(told.splice(0)).toEqual(["j", "redraw", "gone", "gone"]);
+    expect(told.splice(0)).toEqual(["j", "redraw", "redraw", "gone", "gone"]);
     terminal.close();
     terminal.close();
     expect([take().endsWith(left), stdin.isRaw, told]).toEqual([true, false, ["paused"]]);

@@ -7,6 +7,7 @@ import { createScreen, decideUnicode } from "./screen.ts";
 export interface FullScreenOptions {
   runtime: Pick<Runtime, "env" | "stdin" | "stdoutStream" | "onSignal" | "suspend">;
   out: Output;
+  /** A key was pressed, but for Ctrl-L, which draws everything anew. */
   onKey(key: Key): void;
   /** What was drawn is gone, or the room is another: it has to be drawn again, at once. */
   onRedraw(): void;
@@ -34,7 +35,7 @@ export function openFullScreen(options: FullScreenOptions): FullScreen {
   const { runtime, out } = options;
   const { stdin, stdoutStream } = runtime;
   const screen = createScreen(out, decideUnicode(runtime.env));
-  const reader = createKeyReader(options.onKey);
+  const reader = createKeyReader((key) => (key.name === "ctrl-l" ? redraw() : options.onKey(key)));
   const take = (bytes: Buffer): void => reader.feed(bytes);
   let isClosed = false;
   let backTimer: NodeJS.Timeout | undefined;

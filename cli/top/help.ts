@@ -4,6 +4,7 @@ import type { Frame, Hint, View } from "./view.ts";
 const everywhere: readonly Hint[] = [
   ["Esc", "back"],
   ["?", "this help"],
+  ["Ctrl-L", "draw everything anew"],
   ["Ctrl-Z", "stop for now; the shell's `fg` goes on"],
   ["q, Ctrl-C", "quit"],
 ];
