@@ -11,7 +11,8 @@ export interface FleetEventQuery {
   cursor?: string | undefined;
   /** JSON bytes of a page: it ends with the move that fills it. */
   maxBytes: number;
-  matches: (event: FleetEvent) => boolean;
+  /** Without it no more is read than is answered. */
+  matches?: ((event: FleetEvent) => boolean) | undefined;
 }
 
 /** With a filter most events may be read in vain: so many moves at once, and so many times for one page at most. */
@@ -46,9 +47,9 @@ export function createFleetEventRepository(table: Table): FleetEventRepository {
       const isFull = () => events.length >= limit || bytes >= maxBytes;
       let after = decodeCursor(list, cursor, (place) => readPlace(place, pool));
       for (let reads = 0; reads < mostReads; reads++) {
-        const read = await readPage(table, pool, after);
+        const read = await readPage(table, pool, after, matches ? readMoves : Math.min(readMoves, limit));
         for (const move of read.moves) {
-          const found = move.events.filter(matches).reverse();
+          const found = move.events.filter((event) => matches?.(event) ?? true).reverse();
           events.push(...found);
           bytes += Buffer.byteLength(JSON.stringify(found));
           after = placeOf(move);
@@ -66,6 +67,7 @@ async function readPage(
   table: Table,
   pool: string | undefined,
   after: Place | undefined,
+  most: number,
 ): Promise<{ moves: MoveEvents[]; more: boolean }> {
   const ofAll = pool === undefined;
   const partition = ofAll ? fleetEventListEntry("", "", 0).listPk : fleetEventPartition(pool);
@@ -76,7 +78,7 @@ async function readPage(
       KeyConditionExpression: ofAll ? "listPk = :pk" : "pk = :pk",
       ExpressionAttributeValues: { ":pk": partition },
       ScanIndexForward: false,
-      Limit: readMoves,
+      Limit: most,
       ...(after ? { ExclusiveStartKey: { ...keyOf(after), ...(ofAll ? listEntryOf(after) : {}) } } : {}),
     }),
   );
