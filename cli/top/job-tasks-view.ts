@@ -138,7 +138,7 @@ export class JobTasksView implements View {
     const tabs = this.#renderTabs(view, names.length, frame);
     const foot = isRoomy ? whyLines + 1 : 1;
     const room = Math.max(1, height - head.length - tabs.length - foot - 1);
-    const { top, at } = this.#cursor.place(names, room);
+    const { top, at } = this.#cursor.place(names, room, this.#feed.hasAllTasks);
     const shown = names.slice(top, top + room).flatMap((name) => view.tasks.get(name) ?? []);
     const lines = renderList({
       columns,

@@ -37,6 +37,18 @@ describe("the chosen row of a list", () => {
   });
 });
 
+describe("a list that is still being read", () => {
+  it("has its first row chosen until somebody moves", () => {
+    const cursor = new ListCursor();
+    cursor.place(["r5"], 5, false);
+    cursor.place(["r1", "r5"], 5, false);
+    expect(cursor.chosen).toBe("r1");
+    press(cursor, "j");
+    cursor.place(["r0", "r1", "r5"], 5, false);
+    expect(cursor.chosen).toBe("r5");
+  });
+});
+
 describe("columns on the screen", () => {
   const columns = [
     { heading: "JOB", width: 8, most: 20, cutsMiddle: true },

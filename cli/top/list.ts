@@ -14,24 +14,24 @@ export class ListCursor {
   #chosen: string | undefined;
   #window: ListWindow = { top: 0, at: -1 };
   #height = 1;
+  #hasMoved = false;
 
   /** The key of the chosen row. */
   get chosen(): string | undefined {
     return this.#chosen;
   }
 
-  /** Tells what the list consists of now, and in how many lines it is shown. */
-  place(keys: readonly string[], height: number): ListWindow {
+  /**
+   * Tells what the list consists of now, and in how many lines it is shown. Of one that is still being read the first row
+   * stays chosen, whatever comes before it, until somebody moves.
+   */
+  place(keys: readonly string[], height: number, isWhole = true): ListWindow {
     this.#keys = keys;
     this.#height = Math.max(1, height);
+    if (!isWhole && !this.#hasMoved) return this.#choose(0);
     const found = this.#chosen === undefined ? -1 : keys.indexOf(this.#chosen);
     // Where it has gone, what came to its place is chosen.
     return this.#choose(found >= 0 ? found : Math.max(0, this.#window.at));
-  }
-
-  /** Chooses a row by its key. */
-  choose(key: string): void {
-    this.#chosen = key;
   }
 
   /** Moves by a key; false where it is none that moves. */
@@ -46,6 +46,7 @@ export class ListCursor {
     };
     const target = targets[name];
     if (target === undefined) return false;
+    this.#hasMoved = true;
     this.#choose(target);
     return true;
   }
