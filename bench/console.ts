@@ -1,17 +1,20 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { loadavg } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import type { Browser, CDPSession, Page } from "playwright-core";
+import type { TaskBriefPage } from "../shared/api/schemas.ts";
 import { openConsole } from "../test/support/browser.ts";
 import { startInProcessWorker } from "../test/support/in-process-worker.ts";
-import { step, submit, waitForJob } from "../test/support/jobs.ts";
+import { callApi, step, submit, waitForJob } from "../test/support/jobs.ts";
 import type { RunningStack } from "../test/support/local-stack.ts";
 import { startBusyConsole } from "./support/fake-job-api.ts";
 import { type Figure, summarize } from "./support/statistics.ts";
 
 const distFolder = fileURLToPath(new URL("../console/dist", import.meta.url));
+const writtenDeadlineMs = 300_000;
 /** A frame that takes longer is one of fewer than thirty a second. */
 const longFrameMs = 1000 / 30;
 
@@ -43,6 +46,7 @@ export interface ConsoleLoad {
 export async function measureConsole(stack: RunningStack, browser: Browser, load: ConsoleLoad): Promise<Figure[]> {
   const script = measureScript();
   const large = await submit(stack, noopJob("large", load.tasks, 1_000));
+  await waitForTasks(stack, large, load.tasks);
   return [
     {
       name: "JavaScript before any page, gzip",
@@ -52,6 +56,22 @@ export async function measureConsole(stack: RunningStack, browser: Browser, load
     ...(await measureOpening(stack, browser, large, load)),
     await measureBytes(stack, browser, load.watchedTasks),
   ];
+}
+
+/** The tasks of a large job are written after the answer to its submission. */
+async function waitForTasks(stack: RunningStack, job: string, tasks: number): Promise<void> {
+  for (const givesUpAt = Date.now() + writtenDeadlineMs; Date.now() < givesUpAt; await sleep(1_000)) {
+    let known = 0;
+    let cursor: string | undefined = "";
+    do {
+      const query: string = cursor === "" ? "" : `&cursor=${encodeURIComponent(cursor)}`;
+      const page: TaskBriefPage = await callApi(stack, `/v1/jobs/${job}/task-briefs?limit=2500${query}`);
+      known += page.tasks.length;
+      cursor = page.cursor;
+    } while (cursor !== undefined);
+    if (known === tasks) return;
+  }
+  throw new Error(`the tasks of ${job} were not written in time`);
 }
 
 /** Of what the first answer of the server names: the pages come when they are opened. */

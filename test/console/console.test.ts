@@ -365,6 +365,69 @@ describe.skipIf(executable === undefined)("the console", () => {
     await page.context().close();
   });
 
+  it("shows why tasks failed, when they ran, and what the job was submitted as", async () => {
+    await waitForJob(stack, mixedJob);
+    const { page, faults } = await openConsole(browser, stack);
+    await page.goto(`${stack.url}/jobs/${mixedJob}`);
+    await page.getByRole("button", { name: /1 a step failed/ }).click();
+    await page.waitForURL(/group=exit_code/);
+    const rows = page.getByRole("list", { name: "Tasks" }).getByRole("listitem");
+    await rows.filter({ hasText: "deploy" }).waitFor({ state: "detached" });
+    expect(await rows.allTextContents()).toEqual([expect.stringContaining(`check ${bad} exited with 3`)]);
+    await page.getByRole("button", { name: /of one reason/ }).click();
+    await rows.filter({ hasText: "deploy" }).waitFor();
+
+    await page.getByRole("tab", { name: "Tasks" }).focus();
+    await page.keyboard.press("ArrowRight");
+    await page.waitForURL(/view=timeline/);
+    const chart = page.getByLabel(/^3 attempts on 1 worker/);
+    await chart.focus();
+    await page.keyboard.press("ArrowRight");
+    await page.getByText(/attempt 1 (completed|failed) on/).waitFor();
+    await page.keyboard.press("+");
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/tasks\/\w+\?attempt=1/);
+    await page.goBack();
+    await chart.waitFor();
+    await page.getByRole("row", { name: /running steps/ }).waitFor();
+
+    await page.getByRole("tab", { name: "Job file" }).click();
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("button", { name: "Download" }).click(),
+    ]);
+    expect(download.suggestedFilename()).toBe(`${mixedJob}.yaml`);
+    expect(await page.locator("img[src=x]").count()).toBe(0);
+    expect(faults).toEqual([]);
+    await page.context().close();
+  });
+
+  it("shows a job of 10,000 tasks whole, and finds one of them", async () => {
+    const { page, faults } = await openConsole(browser, stack);
+    // None has room for them: they wait, which is all that is looked at here.
+    const tasks = Array.from({ length: 10_000 }, (_, index) => ({ name: `t${index}`, slots: 1_000 }));
+    const jobId = await submit(stack, { name: "large", steps: [step({ run: "true" })], tasks });
+    await page.goto(`${stack.url}/jobs/${jobId}`);
+    await page.getByText("0 of 10,000 ended").waitFor();
+    // They are written after the answer, and read as they come.
+    await page.getByLabel("10,000 tasks by state; the table below lists them").waitFor({ timeout: 120_000 });
+    const list = page.getByRole("list", { name: "Tasks" });
+    await list.getByRole("link", { name: "t0", exact: true }).waitFor();
+    // Only what is in view is there.
+    expect(await list.getByRole("listitem").count()).toBeLessThan(100);
+    await list.hover();
+    await page.mouse.wheel(0, 10_000_000);
+    await list.getByRole("link", { name: "t9999" }).waitFor();
+    await takePicture(page, "job-large-light");
+    await page.getByLabel("Find a task").fill("t777");
+    await list.getByRole("link", { name: "t7779" }).waitFor();
+    expect(await list.getByRole("listitem").count()).toBe(11);
+    await page.getByRole("tab", { name: "Timeline" }).click();
+    await page.getByText("Nothing has started yet").waitFor();
+    expect(faults).toEqual([]);
+    await page.context().close();
+  });
+
   it("has no barriers in either theme, and fits on a phone", async () => {
     await waitForJob(stack, mixedJob);
     const { workerId } = await readTask(stack, mixedJob, "lint");
@@ -373,6 +436,8 @@ describe.skipIf(executable === undefined)("the console", () => {
       overview: { path: "/", shows: page.getByText("a step failed").first() },
       jobs: { path: "/jobs", shows: page.getByRole("link", { name: "mixed" }) },
       job: { path: `/jobs/${mixedJob}`, shows: page.getByRole("link", { name: "deploy" }).first() },
+      timeline: { path: `/jobs/${mixedJob}?view=timeline`, shows: page.getByLabel(/^3 attempts on 1 worker/) },
+      "job-file": { path: `/jobs/${mixedJob}?view=file`, shows: page.getByText(`name: check ${bad}`) },
       task: { path: `/jobs/${mixedJob}/tasks/lint`, shows: page.getByText("lint: 3 errors").first() },
       workers: { path: "/workers", shows: page.getByRole("button", { name: "Drain" }).first() },
       worker: { path: `/workers/${workerId}`, shows: page.getByText("started on").first() },
