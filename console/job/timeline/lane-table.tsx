@@ -1,3 +1,4 @@
+import { Link } from "@tanstack/react-router";
 import { formatDuration, formatNumber } from "../../../shared/domain/format.ts";
 import { busyShare, type Lane } from "./lanes.ts";
 
@@ -28,7 +29,11 @@ export function LaneTable({ lanes }: { lanes: readonly Lane[] }) {
           <tbody>
             {lanes.map((lane) => (
               <tr key={lane.workerId}>
-                <td className="mono cut">{lane.workerId}</td>
+                <td className="mono cut">
+                  <Link to="/workers/$worker" params={{ worker: lane.workerId }}>
+                    {lane.workerId}
+                  </Link>
+                </td>
                 <td className="right number">{formatNumber(lane.attempts)}</td>
                 <td className="right number">{lane.incomplete === 0 ? "" : formatNumber(lane.incomplete)}</td>
                 <td className="right number">{formatNumber(lane.rows.length)}</td>
