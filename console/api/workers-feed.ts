@@ -1,19 +1,19 @@
 import type { Worker } from "../../shared/api/schemas.ts";
 import type { ApiClient } from "../../shared/api-client/index.ts";
-import { Live, type LiveRun } from "./live.ts";
+import { Live, type LiveRun, type PageView } from "./live.ts";
 
 const byName = new Intl.Collator("en", { numeric: true });
 
 /** The workers that live and those that went lately, as they change, always in the same order. */
 export class WorkersFeed extends Live {
-  readonly #api: ApiClient;
+  readonly #api: Pick<ApiClient, "followWorkers">;
   readonly #known = new Map<string, Worker>();
   #sorted: readonly Worker[] | undefined;
   /** Whether all of them have been told. */
   isWhole = false;
 
-  constructor(api: ApiClient) {
-    super();
+  constructor(api: Pick<ApiClient, "followWorkers">, page?: PageView) {
+    super(page);
     this.#api = api;
   }
 
