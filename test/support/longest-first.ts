@@ -8,6 +8,7 @@ const longFiles = [
   "test/fault/aws-faults.test.ts",
   "test/fault/worker-loss.test.ts",
   "test/fault/messages.test.ts",
+  "test/console/console.test.ts",
   "test/integration/worker-process.test.ts",
   "test/fault/chaos.test.ts",
   "test/fault/docker-restart.test.ts",
