@@ -10,7 +10,7 @@ import { needDocker } from "../support/docker.ts";
 import { ensureMysqlImage, ensureRedisImage } from "../support/docker-images.ts";
 import { eventually } from "../support/eventually.ts";
 import { callApi, readTask, step, submit, waitForJob } from "../support/jobs.ts";
-import { type RunningStack, startLocalStack } from "../support/local-stack.ts";
+import { isBundled, type RunningStack, startLocalStack } from "../support/local-stack.ts";
 import { needTerminal, openTerminal } from "../support/terminal.ts";
 
 let stack: RunningStack;
@@ -78,7 +78,7 @@ describe("the examples", () => {
     expect((await runCli(stack, ["why", "no-such", task])).code).toBe(5);
   });
 
-  it("run hello.yaml in containers and fetch its artifacts", async (context) => {
+  it.runIf(!isBundled)("run hello.yaml in containers and fetch its artifacts", async (context) => {
     if (!(await needDocker(context))) return;
     const out = join(folder, "hello");
     const { code, stdout } = await runCli(stack, ["run", "examples/hello.yaml", "-o", out]);
@@ -87,16 +87,19 @@ describe("the examples", () => {
     expect((await readdir(out)).filter((name) => name.endsWith(".tar.zst"))).toHaveLength(3);
   });
 
-  it("run services.yaml: each task with services of its own, whose logs are kept", async (context) => {
-    if (!(await needDocker(context))) return;
-    await ensureRedisImage(new Docker());
-    const { code, stderr, stdout } = await runCli(stack, ["run", "examples/services.yaml"]);
-    expect({ code, stderr, stdout }).toMatchObject({ code: 0 });
-    const jobId = /^(services-\w+): completed, 2 of 2 tasks/m.exec(stdout)?.[1] ?? "";
-    const { stdout: log } = await runCli(stack, ["logs", jobId, "left", "--service", "redis"]);
-    expect(log).toContain("Ready to accept connections");
-    expect((await runCli(stack, ["show", jobId, "left"])).stdout).toMatch(/service +redis +\d+ lines/);
-  });
+  it.runIf(!isBundled)(
+    "run services.yaml: each task with services of its own, whose logs are kept",
+    async (context) => {
+      if (!(await needDocker(context))) return;
+      await ensureRedisImage(new Docker());
+      const { code, stderr, stdout } = await runCli(stack, ["run", "examples/services.yaml"]);
+      expect({ code, stderr, stdout }).toMatchObject({ code: 0 });
+      const jobId = /^(services-\w+): completed, 2 of 2 tasks/m.exec(stdout)?.[1] ?? "";
+      const { stdout: log } = await runCli(stack, ["logs", jobId, "left", "--service", "redis"]);
+      expect(log).toContain("Ready to accept connections");
+      expect((await runCli(stack, ["show", jobId, "left"])).stdout).toMatch(/service +redis +\d+ lines/);
+    },
+  );
 
   it("run build.yaml: its image is built here and shipped to the worker", async (context) => {
     if (!(await needDocker(context))) return;
@@ -127,7 +130,7 @@ describe("job files of Alfred", () => {
     expect(mysqlLog).toMatch(/port: 0 [\s\S]*port: 3306 [\s\S]*Shutdown complete/);
   });
 
-  it("make their tasks by templates", async () => {
+  it.runIf(!isBundled)("make their tasks by templates", async () => {
     const file = "test/jobs-of-alfred/instances.yaml";
     const run = await runCli(stack, ["run", "-n", file, "extra", "-p", "only=shop", "--json"]);
     expect(JSON.parse(run.stdout)).toMatchObject({
@@ -275,56 +278,61 @@ describe("sluice top", () => {
   });
 
   // The last one of this file: it kills the stack.
-  it("moves on a real terminal with what happens, through a restart, and leaves the terminal as it was", async (context) => {
-    if (!needTerminal(context)) return;
-    const env = { SLUICE_URL: stack.url, SLUICE_TOKEN: stack.token };
-    const terminal = await openTerminal({ columns: 110, rows: 32 }, env);
-    try {
-      terminal.type(
-        `stty -g > ${join(folder, "before")}; SLUICE_URL=http://127.0.0.1:9 node cli/bin.mjs top; echo code=$?`,
-      );
-      await terminal.until(/error: cannot reach [\s\S]*code=4\n/);
-      terminal.type("clear; node cli/bin.mjs top; echo code=$?");
-      await terminal.until(/POOLS 1 .*\n {2}default +alive [\s\S]*WORKERS \d.*\n {2}w-\w+ +alive [\s\S]*JOBS 0 active/);
-      expect(terminal.modes()).toEqual({ alternate: true, cursor: false });
+  it.runIf(!isBundled)(
+    "moves on a real terminal with what happens, through a restart, and leaves the terminal as it was",
+    async (context) => {
+      if (!needTerminal(context)) return;
+      const env = { SLUICE_URL: stack.url, SLUICE_TOKEN: stack.token };
+      const terminal = await openTerminal({ columns: 110, rows: 32 }, env);
+      try {
+        terminal.type(
+          `stty -g > ${join(folder, "before")}; SLUICE_URL=http://127.0.0.1:9 node cli/bin.mjs top; echo code=$?`,
+        );
+        await terminal.until(/error: cannot reach [\s\S]*code=4\n/);
+        terminal.type("clear; node cli/bin.mjs top; echo code=$?");
+        await terminal.until(
+          /POOLS 1 .*\n {2}default +alive [\s\S]*WORKERS \d.*\n {2}w-\w+ +alive [\s\S]*JOBS 0 active/,
+        );
+        expect(terminal.modes()).toEqual({ alternate: true, cursor: false });
 
-      const gate = join(folder, "gate");
-      const run = `echo begun; [ $SLUICE_TASK = short ] || sleep 600; until [ -e ${gate} ]; do sleep 0.1; done`;
-      const file = await writeJobFile("top.yaml", `name: top\nsteps: [{ run: '${run}' }]\ntasks: [long, short]\n`);
-      const submitted = await runCli(stack, ["run", "--async", "-q", file]);
-      const jobId = submitted.stdout.trim();
-      await terminal.until(/JOBS 1 active .*\n.* top-\S+ +▸ running .* 0\/2 +2 /);
-      terminal.press("g", "Enter");
-      await terminal.until(/❯ long +▸ running .*\n {2}short +▸ running [\s\S]*why: long runs on worker/);
-      await writeFile(gate, "");
-      await terminal.until(/short +✓ completed/);
-      terminal.press("l");
-      await terminal.until(/running +follows the end\n── step 1 ─+\nbegun\n/);
-      terminal.press("c");
-      await terminal.until(/cancel long of top-\S+\? \[y\/N\]/);
-      terminal.press("y");
-      await terminal.until(/■ aborted: cancelled by /);
-      expect((await waitForJob(stack, jobId)).status).toBe("aborted");
-      terminal.press("Escape");
-      await terminal.until(/❯ long +■ aborted/);
-      terminal.press("Escape");
+        const gate = join(folder, "gate");
+        const run = `echo begun; [ $SLUICE_TASK = short ] || sleep 600; until [ -e ${gate} ]; do sleep 0.1; done`;
+        const file = await writeJobFile("top.yaml", `name: top\nsteps: [{ run: '${run}' }]\ntasks: [long, short]\n`);
+        const submitted = await runCli(stack, ["run", "--async", "-q", file]);
+        const jobId = submitted.stdout.trim();
+        await terminal.until(/JOBS 1 active .*\n.* top-\S+ +▸ running .* 0\/2 +2 /);
+        terminal.press("g", "Enter");
+        await terminal.until(/❯ long +▸ running .*\n {2}short +▸ running [\s\S]*why: long runs on worker/);
+        await writeFile(gate, "");
+        await terminal.until(/short +✓ completed/);
+        terminal.press("l");
+        await terminal.until(/running +follows the end\n── step 1 ─+\nbegun\n/);
+        terminal.press("c");
+        await terminal.until(/cancel long of top-\S+\? \[y\/N\]/);
+        terminal.press("y");
+        await terminal.until(/■ aborted: cancelled by /);
+        expect((await waitForJob(stack, jobId)).status).toBe("aborted");
+        terminal.press("Escape");
+        await terminal.until(/❯ long +■ aborted/);
+        terminal.press("Escape");
 
-      await stack.kill();
-      await terminal.until(/contact lost for .*, trying again/);
-      stack = await startLocalStack({ slots: 4, dataDir: stack.dataDir, port: Number(new URL(stack.url).port) });
-      const after = await writeJobFile("after.yaml", "name: after\nsteps: [{ run: 'true' }]\ntasks: [only]\n");
-      await runCli(stack, ["run", "--async", "-q", after]);
-      await terminal.until(/^sluice top › overview +127\.0\.0\.1[\s\S]* after-\S+ +✓ completed +█+ +1\/1/);
-      terminal.resize(60, 16);
-      // What was chosen stays so, wherever it has gone.
-      await terminal.until(/JOBS 0 active .*\n {2}after-\S+ +✓ completed +1\/1\n❯ top-/);
-      terminal.press("q");
-      await terminal.until(/code=0\n/);
-      expect(terminal.modes()).toEqual({ alternate: false, cursor: true });
-      terminal.type(`clear; stty -g | diff - ${join(folder, "before")} && echo as before`);
-      await terminal.until(/^as before$/m);
-    } finally {
-      await terminal.close();
-    }
-  });
+        await stack.kill();
+        await terminal.until(/contact lost for .*, trying again/);
+        stack = await startLocalStack({ slots: 4, dataDir: stack.dataDir, port: Number(new URL(stack.url).port) });
+        const after = await writeJobFile("after.yaml", "name: after\nsteps: [{ run: 'true' }]\ntasks: [only]\n");
+        await runCli(stack, ["run", "--async", "-q", after]);
+        await terminal.until(/^sluice top › overview +127\.0\.0\.1[\s\S]* after-\S+ +✓ completed +█+ +1\/1/);
+        terminal.resize(60, 16);
+        // What was chosen stays so, wherever it has gone.
+        await terminal.until(/JOBS 0 active .*\n {2}after-\S+ +✓ completed +1\/1\n❯ top-/);
+        terminal.press("q");
+        await terminal.until(/code=0\n/);
+        expect(terminal.modes()).toEqual({ alternate: false, cursor: true });
+        terminal.type(`clear; stty -g | diff - ${join(folder, "before")} && echo as before`);
+        await terminal.until(/^as before$/m);
+      } finally {
+        await terminal.close();
+      }
+    },
+  );
 });

@@ -33,6 +33,12 @@ export interface StackStart {
   env?: NodeJS.ProcessEnv;
 }
 
+/**
+ * Whether stacks run their functions from the bundles of a deployment: what is tested of workers and the CLI alone is
+ * tested already then, from the same sources.
+ */
+export const isBundled = process.env.SLUICE_FUNCTIONS_BUNDLE !== undefined;
+
 /** Starts `sluice dev` and waits until it can take a job. */
 export async function startLocalStack(start: StackStart = {}): Promise<RunningStack> {
   const dataDir = start.dataDir ?? (await mkdtemp(join(tmpdir(), "sluice-stack-")));
