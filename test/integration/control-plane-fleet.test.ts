@@ -507,7 +507,7 @@ describe("a worker that is asked to drain", () => {
   it("either stays or has stopped on record, however its farewell and the change of mind meet", async () => {
     const outcomes = new Set<string>();
     // Which of two waiting requests goes first, as the bits of a number.
-    for (let order = 0; order < 16; order++) {
+    for (let order = 0; order < 8; order++) {
       const worker = await startWorker();
       await ask(worker, "drain");
       await worker.beat([], "draining");

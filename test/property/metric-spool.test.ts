@@ -67,6 +67,8 @@ async function runAttempt(workDir: string, steps: readonly ("sample" | "put")[],
   const spool = new Spool(path, owner, (error) => {
     throw error;
   });
+  // Where its worker is killed nobody else closes its file.
+  onTestFinished(() => spool.leave());
   const metrics = new AttemptMetrics({
     owner,
     spool,

@@ -17,6 +17,7 @@ async function setUp(putIfAbsent: () => Promise<boolean> = async () => true) {
   const spool = new Spool(join(folder, "a.wal"), owner, () => {
     state.broken++;
   });
+  onTestFinished(() => spool.leave());
   const end = Promise.withResolvers<{ outOfMemory: boolean }>();
   const metrics = new AttemptMetrics({
     owner,
