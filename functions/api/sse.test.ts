@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { createLogger } from "../../shared/log.ts";
-import { runPolls, type SsePoll } from "./sse.ts";
+import { runPolls, type SsePoll, streamUntilGone } from "./sse.ts";
 
 const silent = createLogger("test", { level: "silent" });
 const nothing: SsePoll = { messages: [], ended: false };
@@ -76,18 +76,25 @@ describe("a stream of polls", () => {
     expect(lines.join("")).toContain("away");
   });
 
-  it("asks no more once its reader is gone", async () => {
+  it("asks no more once its reader is gone, also where there is nothing to tell", async () => {
     let asked = 0;
     const poll = async () => {
       asked += 1;
-      return { messages: [message(asked)], ended: false };
+      return asked > 2 ? nothing : { messages: [message(asked)], ended: false };
     };
-    const reader = ReadableStream.from(runPolls(silent, poll, createTiming())).getReader();
+    const pauses: (() => void)[] = [];
+    const pause = () => new Promise<void>((resolve) => void pauses.push(resolve));
+    const body = streamUntilGone((gone) => runPolls(silent, poll, { ...createTiming(), pause, gone }));
+    const reader = body.getReader();
     await reader.read();
     await reader.read();
-    const before = asked;
-    await reader.cancel();
-    await new Promise((resolve) => setImmediate(resolve));
-    expect(asked).toBe(before);
+    expect(asked).toBe(2);
+    const waiting = reader.read();
+    await expect.poll(() => pauses.length).toBe(1);
+    const cancelled = reader.cancel();
+    for (const resume of pauses) resume();
+    await cancelled;
+    expect(await waiting).toEqual({ done: true, value: undefined });
+    expect([asked, pauses.length]).toEqual([3, 1]);
   });
 });

@@ -29,6 +29,8 @@ export interface SseTiming {
   pause(ms: number): Promise<unknown>;
   /** Between a look that brought nothing and the next; 250 where nothing is said. */
   pollMs?: number;
+  /** Aborted once nobody reads any more. */
+  gone?: AbortSignal;
 }
 
 /** Answers with the stream of what `poll` finds, see `runPolls`. Its client's going away ends it. */
@@ -44,11 +46,37 @@ export function streamPolls(
     now: () => performance.now(),
     pause: (ms) => sleep(ms),
   };
-  return c.body(ReadableStream.from(runPolls(log, poll, timing)), 200, {
+  return c.body(streamUntilGone((gone) => runPolls(log, poll, { ...timing, gone })), 200, {
     "content-type": "text/event-stream",
     "cache-control": "no-store",
     "x-accel-buffering": "no",
   });
+}
+
+/**
+ * A body that is made as it is read. A generator hears that its reader is gone only where it has something to hand out,
+ * and one that waits for news may have nothing for long: a signal tells it in between.
+ */
+export function streamUntilGone(
+  make: (gone: AbortSignal) => AsyncGenerator<Uint8Array, void>,
+): ReadableStream<Uint8Array> {
+  const gone = new AbortController();
+  const parts = make(gone.signal);
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const { done, value } = await parts.next();
+        if (gone.signal.aborted) return;
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      async cancel() {
+        gone.abort();
+        await parts.return();
+      },
+    },
+    { highWaterMark: 0 },
+  );
 }
 
 /**
@@ -59,12 +87,12 @@ export async function* runPolls(
   log: Logger,
   poll: () => Promise<SsePoll>,
   timing: SseTiming,
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<Uint8Array, void> {
   const startedAtMs = timing.now();
-  const { pollMs = defaultPollMs } = timing;
+  const { pollMs = defaultPollMs, gone } = timing;
   let lastWriteMs = startedAtMs;
   try {
-    while (timing.now() - startedAtMs < timing.budgetMs) {
+    while (!gone?.aborted && timing.now() - startedAtMs < timing.budgetMs) {
       const { messages, ended, settled = false } = await poll();
       if (messages.length > 0) yield encode(messages.map(formatMessage).join(""));
       if (ended) {

@@ -33,6 +33,22 @@ describe("a shared look", () => {
     expect(await shared.take()).toBe(2);
   });
 
+  it("that hangs is waited for by those who asked in its first ten seconds", async () => {
+    let nowMs = 0;
+    const looks: ((value: string) => void)[] = [];
+    const shared = createSharedLook(() => new Promise<string>((resolve) => void looks.push(resolve)), 100, () => nowMs);
+    const first = [shared.take()];
+    nowMs = 9_999;
+    first.push(shared.take());
+    nowMs = 10_000;
+    const second = shared.take();
+    looks[1]?.("second");
+    expect(await second).toBe("second");
+    looks[0]?.("first");
+    expect(await Promise.all(first)).toEqual(["first", "first"]);
+    expect(await shared.take()).toBe("second");
+  });
+
   it("that failed is told to those who waited for it, and not remembered", async () => {
     const { shared } = countLooks((look) => look === 1);
     const both = await Promise.allSettled([shared.take(), shared.take()]);

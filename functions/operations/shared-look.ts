@@ -5,6 +5,9 @@ export interface SharedLook<T> {
   forget(): void;
 }
 
+/** A look under way for longer than this is not waited for by those who ask then: it may never come back. */
+const patienceMs = 10_000;
+
 /**
  * Shares what one look brings among those that ask at the same time or within `forMs` of it, so that the cost of many
  * who watch is the cost of one. A look that failed is told to those who waited for it, and not remembered.
@@ -14,7 +17,7 @@ export function createSharedLook<T>(look: () => Promise<T>, forMs: number, now: 
   return {
     take() {
       // A clock that was set back must not make the last look last for ever.
-      if (last && (last.pending || Math.abs(now() - last.atMs) < forMs)) return last.answer;
+      if (last && Math.abs(now() - last.atMs) < (last.pending ? patienceMs : forMs)) return last.answer;
       const mine = { answer: look(), atMs: now(), pending: true };
       last = mine;
       mine.answer.then(
