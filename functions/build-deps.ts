@@ -67,7 +67,7 @@ export function buildDeps(sources: DepsSources): Deps {
     objects,
     graphs: createGraphReader(objects),
     logContents: createLogContents(objects),
-    artifactLists: createArtifactListReader(objects),
+    artifactLists: createArtifactListReader(objects, log),
     bucketName,
     secrets: rememberSecrets(secrets, now),
     pools: new Map(pools),

@@ -46,11 +46,15 @@ export function streamPolls(
     now: () => performance.now(),
     pause: (ms) => sleep(ms),
   };
-  return c.body(streamUntilGone((gone) => runPolls(log, poll, { ...timing, gone })), 200, {
-    "content-type": "text/event-stream",
-    "cache-control": "no-store",
-    "x-accel-buffering": "no",
-  });
+  return c.body(
+    streamUntilGone((gone) => runPolls(log, poll, { ...timing, gone })),
+    200,
+    {
+      "content-type": "text/event-stream",
+      "cache-control": "no-store",
+      "x-accel-buffering": "no",
+    },
+  );
 }
 
 /**

@@ -36,7 +36,11 @@ describe("a shared look", () => {
   it("that hangs is waited for by those who asked in its first ten seconds", async () => {
     let nowMs = 0;
     const looks: ((value: string) => void)[] = [];
-    const shared = createSharedLook(() => new Promise<string>((resolve) => void looks.push(resolve)), 100, () => nowMs);
+    const shared = createSharedLook(
+      () => new Promise<string>((resolve) => void looks.push(resolve)),
+      100,
+      () => nowMs,
+    );
     const first = [shared.take()];
     nowMs = 9_999;
     first.push(shared.take());

@@ -63,18 +63,20 @@ export function listFolder(members: readonly ListedMember[], folder: string): Fo
     const end = member.path.indexOf("/", prefix.length);
     const path = end < 0 ? member.path : member.path.slice(0, end);
     if (end < 0 && member.kind !== "folder") children.set(path, member);
-    else children.set(path, addBelow(children.get(path), path, member));
+    else addBelow(children, path, member);
   }
   return [...children.values()];
 }
 
-function addBelow(known: FolderChild | undefined, path: string, member: ListedMember): FolderChild {
-  const { files = 0, bytes = 0 } = known ?? {};
-  const isFile = member.kind === "file";
-  return {
-    ...(known ?? { kind: "folder", path, size: 0 }),
-    ...(member.path === path ? member : {}),
-    files: files + (isFile ? 1 : 0),
-    bytes: bytes + (isFile ? member.size : 0),
-  };
+/** Counts a member into the folder; there may be very many in it, so that its entry is made once. */
+function addBelow(children: Map<string, FolderChild>, path: string, member: ListedMember): void {
+  let child = children.get(path);
+  if (child?.files === undefined) {
+    child = { ...(child ?? { kind: "folder", path, size: 0 }), files: 0, bytes: 0 };
+    children.set(path, child);
+  }
+  if (member.path === path) Object.assign(child, member);
+  if (member.kind !== "file") return;
+  child.files = (child.files ?? 0) + 1;
+  child.bytes = (child.bytes ?? 0) + member.size;
 }
