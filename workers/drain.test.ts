@@ -116,7 +116,7 @@ describe("a drain", () => {
     [
       "while everything hangs",
       { stopIntake: never, untilIdle: never, settleMessages: never, cleanUp: never },
-      24_400,
+      23_900,
       true,
     ],
   ] as const)("that was asked for is undone %s", (_name, parts, afterMs, gaveBack) => {
@@ -216,14 +216,40 @@ describe("a drain", () => {
     expect([remove.mock.calls.length, goOn.mock.calls.length]).toEqual([1, 0]);
   });
 
-  it("has no time to ask when its time is over", async () => {
-    const sayFarewell = vi.fn(gone);
-    const { drain, remove } = setUp(requested, { cleanUp: never, sayFarewell });
+  it.each([{ cleanUp: never }, { untilIdle: never }])("asks in time though something hangs: %o", async (parts) => {
+    const answer = gate<boolean>();
+    const sayFarewell = vi.fn(answer.wait);
+    const { drain, goOn, remove } = setUp(requested, { ...parts, sayFarewell });
     const over = drain.run();
-    await vi.advanceTimersByTimeAsync(25_000);
+    await vi.advanceTimersByTimeAsync(24_400);
+    expect(sayFarewell.mock.calls).toEqual([[true]]);
+    answer.open(true);
+    expect(await over).toBe(false);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect([remove.mock.calls.length, goOn.mock.calls.length]).toEqual([0, 1]);
+  });
+
+  it("removes nothing before what is being cleaned up, unless that hangs", async () => {
+    const { drain, remove } = setUp(requested, { cleanUp: never });
+    const over = drain.run();
+    await vi.advanceTimersByTimeAsync(24_400);
+    expect(remove).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(100);
     expect(await over).toBe(true);
-    expect(sayFarewell).toHaveBeenCalledExactlyOnceWith(false);
     expect(remove).toHaveBeenCalledOnce();
+  });
+
+  it.each([
+    ["fails", 0, () => Promise.reject(new Error("no answer"))],
+    ["hangs", 25_000, never],
+  ] as const)("ends, and says so, where its question %s", async (_how, afterMs, ask) => {
+    const sayFarewell = vi.fn((mayStay: boolean) => (mayStay ? ask() : gone()));
+    const { drain, goOn, remove } = setUp(requested, { sayFarewell });
+    const over = drain.run();
+    await vi.advanceTimersByTimeAsync(afterMs);
+    expect(await over).toBe(true);
+    expect(sayFarewell.mock.calls).toEqual([[true], [false]]);
+    expect([remove.mock.calls.length, goOn.mock.calls.length]).toEqual([1, 0]);
   });
 
   it("is cut short by a machine that goes sooner, also while it drains, and says so to the tasks", async () => {

@@ -25,7 +25,8 @@ export interface DrainedWorker {
   removals(): [phase: string, remove: () => Promise<string | undefined>][];
   /**
    * The last word to the control plane: this worker has ended, and these attempts were not. With `mayStay` it holds only
-   * if nobody has taken the drain back meanwhile; true where somebody has, and the worker is not noted as ended.
+   * if nobody has taken the drain back meanwhile; true where somebody has, and the worker is not noted as ended. Throws
+   * where it was not answered.
    */
   sayFarewell(mayStay: boolean): Promise<boolean>;
   /** Takes tasks again: the drain is undone. Attempts that were told to end go on ending. */
@@ -101,7 +102,7 @@ export class Drain {
     worker.giveBack(reasonOfDrain(this.cause));
     const over = intake.then(() => worker.untilIdle());
     over.catch((error: unknown) => log.error({ err: error }, "attempts could not be waited for"));
-    await untilAborted(over, this.#until("settle")).catch(() => undefined);
+    await untilAborted(over, this.#untilAsked()).catch(() => undefined);
     if (this.#isUndone || !(await this.#leave())) return false;
     clock.stop();
     const ms = Math.round(this.#options.nowMs() - this.#startedAtMs);
@@ -115,22 +116,30 @@ export class Drain {
     const { worker, phases } = this.#options;
     const messages = phases.run("messages", this.#until("end"), () => worker.settleMessages());
     const cleanup = phases.run("cleanup", this.#until("settle"), () => worker.cleanUp());
+    const removed = () => cleanup.then(() => this.#remove());
     // First what can be undone, then the word that makes it final.
-    if (this.#hasChoice) await untilAborted(Promise.all([messages, cleanup]), this.#until("settle"));
+    if (this.#hasChoice) await untilAborted(Promise.all([messages, cleanup]), this.#untilAsked());
     if (this.#isUndone) return false;
     if (this.#hasChoice) {
-      if (!(await this.#sayFarewell(true))) {
-        await Promise.all([messages, this.#remove()]);
+      const stays = await this.#sayFarewell(true);
+      if (stays === false) {
+        await Promise.all([messages, removed()]);
         return true;
       }
       // Another cause may have come while the question was under way.
-      if (this.isRevocable) {
+      if (stays && this.isRevocable) {
         this.#goOn();
         return false;
       }
     }
-    await Promise.all([messages, cleanup.then(() => this.#remove()), this.#sayFarewell(false)]);
+    // Also where the question was not answered: whatever became of it, now the worker ends.
+    await Promise.all([messages, removed(), this.#sayFarewell(false)]);
     return true;
+  }
+
+  /** What hangs is not waited for so long that no time is left to ask whether the drain was meant. */
+  #untilAsked(): AbortSignal {
+    return this.#until(this.isRevocable ? "report" : "settle");
   }
 
   /** A drain whose time is over has none left to ask whether it was meant. */
@@ -138,11 +147,11 @@ export class Drain {
     return this.isRevocable && !this.#options.clock.signal("settle").aborted;
   }
 
-  /** Whether the worker is to stay. */
-  async #sayFarewell(mayStay: boolean): Promise<boolean> {
+  /** Whether the worker is to stay; undefined where nobody has answered. */
+  async #sayFarewell(mayStay: boolean): Promise<boolean | undefined> {
     const { worker, phases } = this.#options;
     this.#isLeaving = true;
-    let stays = false;
+    let stays: boolean | undefined;
     await phases.run("farewell", this.#until(mayStay ? "settle" : "end"), async () => {
       stays = await worker.sayFarewell(mayStay);
     });

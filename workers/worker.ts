@@ -17,6 +17,7 @@ import type { DockerExecutor } from "./executors/docker/docker-executor.ts";
 import type { Executor } from "./executors/executor.ts";
 import { openExecutors } from "./executors/open-executors.ts";
 import { killProcessesOf } from "./executors/process/stray-processes.ts";
+import { farewellDeadlineMs, sayFarewell } from "./farewell.ts";
 import { HeartbeatLoop } from "./heartbeat.ts";
 import { HostUse } from "./host-use.ts";
 import { HeldMessages } from "./intake/held-messages.ts";
@@ -49,8 +50,6 @@ export interface WorkerDeps {
   maskedLog: Pick<MaskedDestination, "add">;
 }
 
-/** The last words to the control plane are not worth waiting for. */
-const farewellDeadlineMs = 1_000;
 /** So often a worker asks whether a drain that may be taken back still is wanted. */
 const revocableBeatMs = 1_000;
 /** Attempts that have ended have put their samples; what is left then is set aside for the next worker. */
@@ -403,11 +402,9 @@ export class Worker {
   async #sayFarewell(mayStay: boolean): Promise<boolean> {
     this.#hasStopped = true;
     const { heartbeats } = this.#parts ?? {};
-    heartbeats?.stop();
     if (heartbeats !== undefined) {
-      const answer = await heartbeats.beat(farewellDeadlineMs, mayStay ? { mayStay } : {});
-      if (answer === undefined) throw new Error("the control plane did not answer");
-      return answer.stay ?? false;
+      const isOpen = () => this.#drain?.isRevocable ?? false;
+      return sayFarewell(heartbeats, { isQuestion: mayStay, isOpen });
     }
     if (this.#registration.wasTried) {
       const stopped = { state: "stopped" as const, slotsFree: 0, attempts: [] };

@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import { createReadStream } from "node:fs";
-
 import { isAbsolute } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { ReadEntry } from "tar";

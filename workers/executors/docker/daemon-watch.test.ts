@@ -113,4 +113,15 @@ describe("DaemonWatch", () => {
     expect(await daemon.watch.persist(async () => true)).toBe(true);
     daemon.watch.close();
   });
+
+  it("lets those wait again who come after that, and ends at the next stop also what waited before", async () => {
+    const daemon = new FakeDaemon();
+    daemon.watch.stopWaiting();
+    daemon.watch.waitAgain();
+    const waiting = daemon.watch.untilThere();
+    daemon.watch.waitAgain();
+    daemon.watch.stopWaiting();
+    expect(await waiting).toBe(false);
+    daemon.watch.close();
+  });
 });

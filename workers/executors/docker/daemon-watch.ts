@@ -113,7 +113,8 @@ export class DaemonWatch {
 
   /** Lets those who come from now on wait again. */
   waitAgain(): void {
-    this.#noMoreWaiting = new AbortController();
+    // Those who wait already are to hear of the next stop, too.
+    if (this.#noMoreWaiting.signal.aborted) this.#noMoreWaiting = new AbortController();
   }
 
   close(): void {
