@@ -1,10 +1,10 @@
 import type { JobEvent } from "../../events/index.ts";
 import { backoffMs, sleep } from "../../shared/api-client/backoff.ts";
-import { type ApiClient, ApiError } from "../../shared/api-client/index.ts";
+import type { ApiClient } from "../../shared/api-client/index.ts";
 import { addTasks, applyEvent, type JobView, startView, type TaskView } from "../../shared/api-client/job-view.ts";
 import { isTerminalJobState } from "../../shared/domain/job-state.ts";
 import { limits } from "../../shared/domain/limits.ts";
-import { Live, type LiveRun } from "./live.ts";
+import { Live, type LiveRun, mayPass } from "./live.ts";
 import { compareNames } from "./name-order.ts";
 
 /** Newest events that are kept for the page; the API has them all. */
@@ -74,7 +74,7 @@ export class JobFeed extends Live {
       } catch (error) {
         if (signal.aborted) throw error;
         // Nobody waits for it; a job that is gone has nothing more to tell.
-        if (error instanceof ApiError && error.status < 500) return false;
+        if (!mayPass(error)) return false;
       }
     }
   }

@@ -5,6 +5,8 @@ import { Live, type LiveRun } from "./live.ts";
 const pageSize = 50;
 /** Only so many of the newest jobs are followed: what changes of older ones is not told. */
 export const followedJobs = pageSize;
+/** After so many new ones the list begins again: a page that is left open must not grow all day. */
+const mostNew = 500;
 
 /** The jobs that are wanted: a page, then what changes of it and what is new; older ones when they are asked for. */
 export class JobListFeed extends Live {
@@ -105,8 +107,11 @@ export class JobListFeed extends Live {
       // Else another run is reading.
       if (!signal.aborted) this.#change({ isReading: false });
     }
+    let newJobs = 0;
     for await (const change of this.#api.followJobs({ ...filter, limit: pageSize }, options)) {
+      const before = this.jobs.length;
       this.#change({ jobs: takeChange(this.jobs, change) });
+      if (this.jobs.length > before && ++newJobs >= mostNew) return this.restart();
     }
   }
 

@@ -1,13 +1,22 @@
-import type { FollowOptions } from "../../shared/api-client/index.ts";
+import { ApiError, ConnectionError, type FollowOptions } from "../../shared/api-client/index.ts";
 
 /**
  * How what is shown relates to what is: `stale` = contact is lost and looked for, `paused` = nobody sees the page,
- * `ended` = nothing follows, `failed` = given up until somebody asks again.
+ * `ended` = nothing follows, `failed` = given up, for a while or until somebody asks again.
  */
 export type LiveState = "loading" | "live" | "stale" | "paused" | "ended" | "failed";
 
 /** Contact that is lost for so long is told: streams are replaced from time to time. */
 export const staleMs = 2_500;
+
+/** After a failure that may pass it is tried again so often, while somebody sees it. */
+const tryAgainMs = 10_000;
+
+/** Whether what failed may go well later: nobody answered, or who answered is not well. */
+export function mayPass(error: unknown): boolean {
+  if (error instanceof ApiError) return error.status >= 500 || error.status === 429;
+  return error instanceof ConnectionError;
+}
 
 /** The page as far as it matters here. */
 export interface PageView {
@@ -49,6 +58,7 @@ export abstract class Live {
   #isToldSoon = false;
   #forgetPage: (() => void) | undefined;
   #staleTimer: ReturnType<typeof setTimeout> | undefined;
+  #againTimer: ReturnType<typeof setTimeout> | undefined;
   #version = 0;
   state: LiveState = "loading";
   error: Error | undefined;
@@ -91,6 +101,10 @@ export abstract class Live {
   readonly resume = (): void => {
     if (this.#listeners.size === 0 || this.#page.isHidden()) return;
     this.#letGo();
+    if (this.error) {
+      this.error = undefined;
+      this.#set("loading");
+    }
     this.#go();
   };
 
@@ -107,6 +121,7 @@ export abstract class Live {
 
   #letGo(): void {
     this.#stopStaleTimer();
+    clearTimeout(this.#againTimer);
     this.#run?.abort();
     this.#run = undefined;
   }
@@ -124,10 +139,6 @@ export abstract class Live {
     const controller = new AbortController();
     const { signal } = controller;
     this.#run = controller;
-    if (this.error) {
-      this.error = undefined;
-      this.#set("loading");
-    }
     const set = (state: LiveState) => {
       if (signal.aborted) return;
       this.#stopStaleTimer();
@@ -146,6 +157,8 @@ export abstract class Live {
       this.#letGo();
       this.error = error instanceof Error ? error : new Error(String(error));
       this.#set("failed");
+      // What went wrong stays told until it is known to be over.
+      if (mayPass(error)) this.#againTimer = setTimeout(() => this.#go(), tryAgainMs);
     });
   }
 
@@ -171,6 +184,7 @@ export abstract class Live {
 
   #set(state: LiveState): void {
     this.state = state;
+    if (state === "live" || state === "ended") this.error = undefined;
     this.tell();
   }
 }

@@ -28,3 +28,8 @@ function subscribe(listener: () => void): () => void {
 export function useNow(): number {
   return useSyncExternalStore(subscribe, () => nowMs);
 }
+
+/** What `read` makes of the time: the component is drawn again only where that has changed. */
+export function useClock(read: (nowMs: number) => string): string {
+  return useSyncExternalStore(subscribe, () => read(nowMs));
+}

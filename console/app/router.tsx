@@ -19,28 +19,31 @@ function BrokenPage({ error: thrown }: ErrorComponentProps) {
   return <ErrorPanel title="This page could not be shown" error={error} onRetry={() => window.location.reload()} />;
 }
 
+/** A text in an address; what looks like a number there is read as one. */
+const text = z.catch(z.optional(z.pipe(z.union([z.string(), z.number()]), z.transform(String))), undefined);
+
 /** What an address says beyond its path; what it cannot say is left out. */
 const jobsSearch = z.object({
   status: z.catch(z.optional(z.enum(jobStates)), undefined),
-  search: z.catch(z.optional(z.string()), undefined),
-  by: z.catch(z.optional(z.string()), undefined),
+  search: text,
+  by: text,
   within: z.catch(z.optional(z.enum(["1h", "24h", "7d"])), undefined),
 });
 const jobSearch = z.object({
   view: z.catch(z.optional(z.enum(["tasks", "timeline", "events", "file"])), undefined),
-  group: z.catch(z.optional(z.string()), undefined),
+  group: text,
   status: z.catch(z.optional(z.enum(taskStates)), undefined),
-  find: z.catch(z.optional(z.string()), undefined),
+  find: text,
 });
 const taskSearch = z.object({
   attempt: z.catch(z.optional(z.int()), undefined),
-  line: z.catch(z.optional(z.string()), undefined),
+  line: text,
 });
 
 const workersSearch = z.object({
-  pool: z.catch(z.optional(z.string()), undefined),
+  pool: text,
   state: z.catch(z.optional(z.enum(workerStates)), undefined),
-  find: z.catch(z.optional(z.string()), undefined),
+  find: text,
 });
 
 const root = createRootRoute({ component: Shell, notFoundComponent: NotFound });

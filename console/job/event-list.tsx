@@ -1,5 +1,5 @@
 import type { JobEvent } from "../../events/index.ts";
-import { formatNumber } from "../../shared/domain/format.ts";
+import { formatNumber, plural } from "../../shared/domain/format.ts";
 import { markTask } from "../../shared/domain/task-mark.ts";
 import { Empty } from "../ui/panel.tsx";
 import { nameMark, StateIcon } from "../ui/state.tsx";
@@ -14,12 +14,12 @@ export function EventList({ events, newest }: { events: readonly JobEvent[]; new
   return (
     <>
       <p className="dim">
-        The newest {formatNumber(shown.length)} of {formatNumber(newest)} events.
+        The newest {formatNumber(shown.length)} of {plural(newest, "event")}.
       </p>
       <ol className="events">
         {shown.map((event) => (
           <li key={event.seq}>
-            <span className="number dim">{event.seq}</span>
+            <span className="number dim">{formatNumber(event.seq)}</span>
             <span>
               <Age at={event.at} />
             </span>
@@ -34,13 +34,13 @@ export function EventList({ events, newest }: { events: readonly JobEvent[]; new
 function describe(event: JobEvent) {
   switch (event.type) {
     case "job.submitted":
-      return `submitted by ${event.submittedBy}: ${formatNumber(event.tasks)} tasks for the pool ${event.pool}`;
+      return `submitted by ${event.submittedBy}: ${plural(event.tasks, "task")} for the pool ${event.pool}`;
     case "job.started":
       return "the job started";
     case "job.cancel_requested":
       return `to be cancelled: ${event.detail}`;
     case "job.retry_requested":
-      return `${event.by} asked for ${formatNumber(event.count)} tasks to be run again`;
+      return `${event.by} asked for ${plural(event.count, "task")} to be run again`;
     case "job.ended":
       return (
         <>

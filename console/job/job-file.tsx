@@ -1,8 +1,7 @@
-import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { stringify } from "yaml";
 import { plural } from "../../shared/domain/format.ts";
-import { api } from "../api/client.ts";
+import { useSpec } from "../api/use-spec.ts";
 import { Button } from "../ui/button.tsx";
 import { ErrorPanel } from "../ui/error-panel.tsx";
 import { Loading } from "../ui/panel.tsx";
@@ -11,11 +10,7 @@ import "./job-file.css";
 
 /** What the job was submitted as: its file as it was resolved, without the tasks. It never changes. */
 export function JobFile({ job }: { job: string }) {
-  const { data, error, refetch } = useQuery({
-    queryKey: ["job-spec", job],
-    queryFn: ({ signal }) => api.getJobSpec(job, { signal }),
-    staleTime: Number.POSITIVE_INFINITY,
-  });
+  const { data, error, refetch } = useSpec(job);
   const text = useMemo(() => (data ? stringify(data.spec, { lineWidth: 0, sortMapEntries: false }) : ""), [data]);
   const [copied, copy] = useCopy(text);
   if (error) return <ErrorPanel title="The job's file could not be read" error={error} onRetry={() => refetch()} />;

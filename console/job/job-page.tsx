@@ -1,5 +1,4 @@
-import { useQueryClient } from "@tanstack/react-query";
-import { getRouteApi } from "@tanstack/react-router";
+import { getRouteApi, Link } from "@tanstack/react-router";
 import { ApiError } from "../../shared/api-client/index.ts";
 import type { JobView } from "../../shared/api-client/job-view.ts";
 import { formatNumber, plural } from "../../shared/domain/format.ts";
@@ -46,6 +45,9 @@ function JobProblem({ job, error, onRetry }: { job: string; error: Error; onRetr
     return (
       <Empty title="There is no such job">
         <p className="mono">{job}</p>
+        <p>
+          <Link to="/jobs">All jobs</Link>
+        </p>
       </Empty>
     );
   }
@@ -54,13 +56,8 @@ function JobProblem({ job, error, onRetry }: { job: string; error: Error; onRetr
 
 function JobHead({ feed, view }: { feed: JobFeed; view: JobView }) {
   const mayAct = useMay("submitter");
-  const queries = useQueryClient();
   const ended = isTerminalJobState(view.status);
   const failed = view.counts.failed + view.counts.timed_out;
-  const cancel = async () => {
-    await api.cancelJob(view.job);
-    await queries.invalidateQueries({ queryKey: ["jobs"] });
-  };
   const retry = async () => {
     await api.retryTasks(view.job, undefined, { idempotencyKey: crypto.randomUUID() });
     feed.resume();
@@ -81,7 +78,7 @@ function JobHead({ feed, view }: { feed: JobFeed; view: JobView }) {
           action="Cancel job"
           kind="danger"
           disabled={view.cancel !== undefined}
-          onConfirm={cancel}
+          onConfirm={() => api.cancelJob(view.job)}
         >
           <p>
             {plural(view.counts.running, "running task")} {view.counts.running === 1 ? "is" : "are"} ended; logs and

@@ -1,7 +1,7 @@
 import { useNavigate } from "@tanstack/react-router";
 import { type MouseEvent, useEffect, useMemo, useRef, useState } from "react";
 import type { TaskView } from "../../shared/api-client/job-view.ts";
-import { formatNumber } from "../../shared/domain/format.ts";
+import { plural } from "../../shared/domain/format.ts";
 import { markTask, type TaskMark } from "../../shared/domain/task-mark.ts";
 import { useDark } from "../app/theme.ts";
 import { nameMark } from "../ui/state.tsx";
@@ -42,7 +42,8 @@ export function TaskMap({ job, tasks, total }: { job: string; tasks: readonly Ta
   const canvas = useRef<HTMLCanvasElement>(null);
   const drawn = useRef<DrawnCells>(undefined);
   const [width, setWidth] = useState(0);
-  const [hovered, setHovered] = useState<TaskView>();
+  /** Index of the task that is pointed at: what is known of it changes. */
+  const [at, setAt] = useState<number>();
   const navigate = useNavigate();
   const grid = useMemo(() => layOut(total, width), [total, width]);
   const { size, gap, columns } = grid;
@@ -67,23 +68,24 @@ export function TaskMap({ job, tasks, total }: { job: string; tasks: readonly Ta
     if (element && width > 0) drawn.current = drawCells(element, tasks, total, width, grid, drawn.current);
   }, [tasks, total, width, grid, isDark]);
 
-  const find = (event: MouseEvent<HTMLCanvasElement>): TaskView | undefined => {
+  const find = (event: MouseEvent<HTMLCanvasElement>): number | undefined => {
     const box = event.currentTarget.getBoundingClientRect();
     const column = Math.floor((event.clientX - box.left) / (size + gap));
     const row = Math.floor((event.clientY - box.top) / (size + gap));
-    return column < columns ? tasks[row * columns + column] : undefined;
+    return column < columns ? row * columns + column : undefined;
   };
-  const label = `${formatNumber(tasks.length)} tasks by state; the table below lists them`;
+  const label = `${plural(tasks.length, "task")} by state; the table below lists them`;
+  const hovered = at === undefined ? undefined : tasks[at];
   return (
     <div className="task-map">
       <canvas
         ref={canvas}
         role="img"
         aria-label={label}
-        onMouseMove={(event) => setHovered(find(event))}
-        onMouseLeave={() => setHovered(undefined)}
+        onMouseMove={(event) => setAt(find(event))}
+        onMouseLeave={() => setAt(undefined)}
         onClick={(event) => {
-          const task = find(event);
+          const task = tasks[find(event) ?? -1];
           if (task) void navigate({ to: "/jobs/$job/tasks/$task", params: { job, task: task.task } });
         }}
       />

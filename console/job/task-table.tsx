@@ -5,6 +5,7 @@ import type { JobView, TaskView } from "../../shared/api-client/job-view.ts";
 import { formatNumber } from "../../shared/domain/format.ts";
 import { markTask } from "../../shared/domain/task-mark.ts";
 import { taskStates } from "../../shared/domain/task-state.ts";
+import { FindField } from "../ui/find-field.tsx";
 import { Empty } from "../ui/panel.tsx";
 import { StatePill } from "../ui/state.tsx";
 import { StateChips } from "../ui/state-chips.tsx";
@@ -40,14 +41,11 @@ export function TaskTable({ view, tasks: all }: { view: JobView; tasks: readonly
   return (
     <section aria-label="Tasks">
       <div className="filters">
-        <input
-          data-search
-          type="search"
-          placeholder="Find a task"
-          aria-label="Find a task"
+        <FindField
+          label="Find a task"
           value={find}
-          onChange={({ target }) =>
-            void navigate({ search: (before) => ({ ...before, find: target.value || undefined }), replace: true })
+          onFind={(text) =>
+            void navigate({ search: (before) => ({ ...before, find: text || undefined }), replace: true })
           }
         />
         <StateChips

@@ -1,7 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import { useMemo } from "react";
 import type { Overview } from "../../shared/api/overview-schemas.ts";
-import { formatNumber } from "../../shared/domain/format.ts";
+import { formatNumber, plural } from "../../shared/domain/format.ts";
 import { api } from "../api/client.ts";
 import { OverviewFeed } from "../api/overview-feed.ts";
 import { useLive } from "../api/use-live.ts";
@@ -53,7 +53,7 @@ export function OverviewPage() {
             feed={feed}
             part="failures"
             title="Failures by reason"
-            aside={({ jobs, more }) => `24 h, ${more ? "the newest " : ""}${formatNumber(jobs)} jobs`}
+            aside={({ jobs, more }) => `24 h, ${more ? "the newest " : ""}${plural(jobs, "job")}`}
           >
             {(failures) => <FailureList failures={failures} />}
           </LivePanel>

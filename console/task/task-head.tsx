@@ -1,5 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import type { Attempt, Task } from "../../shared/api/schemas.ts";
+import { formatNumber } from "../../shared/domain/format.ts";
 import { markTask } from "../../shared/domain/task-mark.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import { api } from "../api/client.ts";
@@ -66,7 +67,7 @@ function Neighbours({ job, task }: { job: string; task: string }) {
     <nav className="neighbours" aria-label="Tasks of the job">
       <Neighbour job={job} task={before} label="Task before" sign="‹" />
       <span className="dim number">
-        {place} of {count}
+        {formatNumber(place)} of {formatNumber(count)}
       </span>
       <Neighbour job={job} task={after} label="Task after" sign="›" />
     </nav>

@@ -1,7 +1,8 @@
-import { getRouteApi } from "@tanstack/react-router";
+import { getRouteApi, Link } from "@tanstack/react-router";
 import type { Task } from "../../shared/api/schemas.ts";
 import { ApiError } from "../../shared/api-client/index.ts";
 import { markTask } from "../../shared/domain/task-mark.ts";
+import { useSpec } from "../api/use-spec.ts";
 import { useTitle } from "../app/title.ts";
 import { ErrorPanel } from "../ui/error-panel.tsx";
 import { Empty, Loading } from "../ui/panel.tsx";
@@ -13,7 +14,6 @@ import { StepsPanel } from "./steps-panel.tsx";
 import { Attempts, TaskHead, Why } from "./task-head.tsx";
 import { TaskLogs } from "./task-logs.tsx";
 import { UsePanel } from "./use-panel.tsx";
-import { useSpec } from "./use-spec.ts";
 import { useTask } from "./use-task.ts";
 import "./task.css";
 
@@ -31,6 +31,11 @@ export function TaskPage() {
         <Empty title="There is no such task">
           <p className="mono">
             {job} {name}
+          </p>
+          <p>
+            <Link to="/jobs/$job" params={{ job }}>
+              Its job
+            </Link>
           </p>
         </Empty>
       );

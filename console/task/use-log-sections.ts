@@ -3,8 +3,8 @@ import { useMemo } from "react";
 import type { Attempt, JobSpecAnswer, Task } from "../../shared/api/schemas.ts";
 import { formatBytes, formatDuration } from "../../shared/domain/format.ts";
 import { api } from "../api/client.ts";
+import { useSpec } from "../api/use-spec.ts";
 import { type LogSection, logKey } from "../logs/log-model.ts";
-import { useSpec } from "./use-spec.ts";
 
 /** The logs of an attempt as far as they are known. */
 interface LogSections {

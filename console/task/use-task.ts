@@ -1,13 +1,15 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import type { Task } from "../../shared/api/schemas.ts";
+import { backoffMs } from "../../shared/api-client/backoff.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import { api } from "../api/client.ts";
-import { staleMs } from "../api/live.ts";
+import { mayPass, staleMs } from "../api/live.ts";
 import { useVisible } from "../app/visible.ts";
 
 /** A task that has ended is looked at so often, while somebody sees it: it may be run again. */
 const endedLookMs = 10_000;
+const againBackoff = { firstMs: 1_000, longestMs: 10_000 };
 
 /** A task as it was read last, and again each time something asks for it. */
 export function useTaskRead(job: string, task: string) {
@@ -25,17 +27,31 @@ export function useTask(job: string, task: string) {
   const queries = useQueryClient();
   const read = useTaskRead(job, task);
   const isVisible = useVisible();
-  const [followError, setFollowError] = useState<Error>();
   const [isCut, setCut] = useState(false);
   const isMoving = read.data !== undefined && !isTerminalTaskState(read.data.status);
   useEffect(() => {
-    setFollowError(undefined);
     setCut(false);
     if (!isMoving || !isVisible) return;
     const stop = new AbortController();
     const { signal } = stop;
     const queryKey = ["task", job, task];
     let cutTimer: ReturnType<typeof setTimeout> | undefined;
+    let againTimer: ReturnType<typeof setTimeout> | undefined;
+    let wasLost = false;
+    const noteContact = (isThere: boolean) => {
+      if (!isThere) {
+        wasLost = true;
+        // Each try that fails is told: it counts from the first.
+        cutTimer ??= setTimeout(() => setCut(true), staleMs);
+        return;
+      }
+      clearTimeout(cutTimer);
+      cutTimer = undefined;
+      setCut(false);
+      // What was asked meanwhile may have had no answer.
+      if (wasLost) void queries.invalidateQueries({ queryKey });
+      wasLost = false;
+    };
     const follow = async () => {
       const { lastEvent } = await api.getJob(job, { signal });
       // It may have moved between the two reads.
@@ -44,11 +60,7 @@ export function useTask(job: string, task: string) {
         signal,
         task,
         patience: { giveUpAfterMs: Number.POSITIVE_INFINITY },
-        onStatus: ({ status }) => {
-          clearTimeout(cutTimer);
-          if (status === "connected") setCut(false);
-          else cutTimer = setTimeout(() => setCut(true), staleMs);
-        },
+        onStatus: ({ status }) => noteContact(status === "connected"),
       });
       for await (const event of stream) {
         if (event.type === "task.transition") void queries.invalidateQueries({ queryKey });
@@ -56,15 +68,21 @@ export function useTask(job: string, task: string) {
       // The job has ended, and with it this task.
       await queries.invalidateQueries({ queryKey });
     };
-    follow().catch((error: unknown) => {
-      if (!signal.aborted) setFollowError(error instanceof Error ? error : new Error(String(error)));
-    });
+    const keepFollowing = (tries: number) => {
+      follow().catch((error: unknown) => {
+        if (signal.aborted) return;
+        noteContact(false);
+        if (mayPass(error)) againTimer = setTimeout(() => keepFollowing(tries + 1), backoffMs(againBackoff, tries));
+      });
+    };
+    keepFollowing(1);
     return () => {
       clearTimeout(cutTimer);
+      clearTimeout(againTimer);
       stop.abort();
     };
   }, [isMoving, isVisible, job, task, queries]);
-  return { ...read, isStale: isCut || followError !== undefined || read.error !== null };
+  return { ...read, isStale: isCut || read.error !== null };
 }
 
 /** What a task waits for, or in which step it is, changes without a move of its own: looked at so often while seen. */

@@ -30,16 +30,21 @@ export function Confirm(props: ConfirmProps) {
   );
 }
 
-function Question({ label, title, children, action, kind = "primary", disabled = false, onConfirm }: ConfirmProps) {
+function Question(props: ConfirmProps) {
   const [open, setOpen] = useState(true);
+  // What is asked stays as it was read, whatever becomes of its object meanwhile: `Drain` must not turn into `Undrain`.
+  const [{ title, children, action, kind = "primary", onConfirm }, setAsked] = useState(props);
   const acting = useMutation({ mutationFn: onConfirm, onSuccess: () => setOpen(false) });
   const change = (next: boolean) => {
-    if (next) acting.reset();
+    if (next) {
+      acting.reset();
+      setAsked(props);
+    }
     setOpen(next);
   };
   return (
     <AlertDialog.Root open={open} onOpenChange={change}>
-      <AlertDialog.Trigger render={<Button disabled={disabled} />}>{label}</AlertDialog.Trigger>
+      <AlertDialog.Trigger render={<Button disabled={props.disabled ?? false} />}>{props.label}</AlertDialog.Trigger>
       <AlertDialog.Portal>
         <AlertDialog.Backdrop className="backdrop" />
         <AlertDialog.Popup className="dialog">

@@ -1,26 +1,26 @@
 import { formatAge, formatDuration } from "../../shared/domain/format.ts";
-import { useNow } from "../app/now.ts";
+import { useClock } from "../app/now.ts";
 
 /** How long ago something was; the exact time on hover. */
 export function Age({ at }: { at: string | number }) {
   const date = new Date(at);
-  const nowMs = useNow();
+  const text = useClock((nowMs) => formatAge(nowMs - date.getTime()));
   return (
     <time dateTime={date.toISOString()} title={formatExact(date)}>
-      {formatAge(nowMs - date.getTime())}
+      {text}
     </time>
   );
 }
 
 /** A span of time; without an end it goes on. */
 export function Span({ fromMs, toMs }: { fromMs: number; toMs?: number | undefined }) {
-  const nowMs = useNow();
+  const text = useClock((nowMs) => formatDuration((toMs ?? nowMs) - fromMs));
   return (
     <span
       className="number"
       title={`${formatExact(new Date(fromMs))}${toMs ? ` – ${formatExact(new Date(toMs))}` : ""}`}
     >
-      {formatDuration((toMs ?? nowMs) - fromMs)}
+      {text}
     </span>
   );
 }

@@ -28,8 +28,10 @@ export function DrainButton({ worker }: { worker: Worker }) {
       onConfirm={() => api.askWorker(worker.workerId, "drain")}
     >
       <p>
-        It takes no new tasks. The {plural(worker.held, "task")} it holds may finish until its drain's deadline and are
-        then given back, unspent. Then it ends.
+        It takes no new tasks.{" "}
+        {worker.held === 0
+          ? "It holds none, and ends."
+          : `The ${worker.held === 1 ? "task" : plural(worker.held, "task")} it holds may finish until its drain's deadline and ${worker.held === 1 ? "is" : "are"} then given back, unspent. Then it ends.`}
       </p>
     </Confirm>
   );

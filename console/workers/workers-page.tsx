@@ -1,4 +1,4 @@
-import { getRouteApi } from "@tanstack/react-router";
+import { getRouteApi, Link } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 import type { Worker } from "../../shared/api/schemas.ts";
 import { formatNumber, plural } from "../../shared/domain/format.ts";
@@ -14,6 +14,7 @@ import { PoolCard } from "../fleet/pool-card.tsx";
 import { WorkerLink } from "../fleet/worker-link.tsx";
 import { Button } from "../ui/button.tsx";
 import { ErrorPanel } from "../ui/error-panel.tsx";
+import { FindField } from "../ui/find-field.tsx";
 import { Empty, Loading } from "../ui/panel.tsx";
 import { Age } from "../ui/time.tsx";
 import { filterWorkers, goneAt, isHere } from "./filter-workers.ts";
@@ -88,7 +89,11 @@ function Workers({ workers }: { workers: readonly Worker[] }) {
           ))}
         </ul>
       ) : isFiltered ? (
-        <Empty title="No worker is like that" />
+        <Empty title="No worker is like that">
+          <p>
+            <Link to="/workers">Show all workers</Link>
+          </p>
+        </Empty>
       ) : (
         <Empty title="No worker is here">
           <p>A local stack starts its own; on AWS see docs/deploy.md.</p>
@@ -102,19 +107,17 @@ function Workers({ workers }: { workers: readonly Worker[] }) {
 function Filters({ workers }: { workers: readonly Worker[] }) {
   const { pool, state, find = "" } = route.useSearch();
   const navigate = route.useNavigate();
-  const pools = [...new Set(workers.map((worker) => worker.pool))];
+  // A pool may have had no worker for long.
+  const pools = [...new Set([...workers.map((worker) => worker.pool), ...(pool === undefined ? [] : [pool])])];
   const states = workerStates.filter((name) => name === state || workers.some((worker) => worker.state === name));
   return (
     <div className="filters">
-      <input
-        data-search
-        type="search"
+      <FindField
         className="worker-find"
-        placeholder="Machine, instance or id"
-        aria-label="Machine, instance or id"
+        label="Machine, instance or id"
         value={find}
-        onChange={({ target }) =>
-          void navigate({ search: (before) => ({ ...before, find: target.value || undefined }), replace: true })
+        onFind={(text) =>
+          void navigate({ search: (before) => ({ ...before, find: text || undefined }), replace: true })
         }
       />
       {pools.length > 1 || pool !== undefined ? (

@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { api } from "../api/client.ts";
+import { api } from "./client.ts";
 
 /** What a job was submitted as, but for its tasks: read once, for it never changes. */
 export function useSpec(job: string) {
