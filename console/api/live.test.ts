@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { ConnectionError } from "../../shared/api-client/index.ts";
 import { Live, type LiveRun, type PageView } from "./live.ts";
 
 /** A page that is drawn, hidden and shown by hand. */
@@ -54,12 +55,18 @@ class Followed extends Live {
   }
 }
 
-/** Is refused the first time, and has ended the second. */
-class Refused extends Live {
-  #tries = 0;
+/** Fails the first times, and has ended the next. */
+class Failing extends Live {
+  readonly #failures: Error[];
+
+  constructor(page: PageView, ...failures: Error[]) {
+    super(page);
+    this.#failures = failures;
+  }
 
   protected override async follow({ set }: LiveRun): Promise<void> {
-    if (++this.#tries === 1) throw new Error("refused");
+    const failure = this.#failures.shift();
+    if (failure) throw failure;
     set("ended");
   }
 }
@@ -148,11 +155,29 @@ describe("what is followed live", () => {
   });
 
   it("keeps what went wrong until somebody asks again", async () => {
-    const live = new Refused(createPage().view);
+    const live = new Failing(createPage().view, new Error("refused"));
     const leave = live.subscribe(() => undefined);
     await vi.waitFor(() => expect(live.state).toBe("failed"));
     expect(live.error?.message).toBe("refused");
+    expect(vi.getTimerCount()).toBe(0);
     live.resume();
+    expect([live.state, live.error]).toEqual(["ended", undefined]);
+    leave();
+  });
+
+  it("tries again by itself where nobody answered, while it is seen, and tells the failure until then", async () => {
+    const cut = () => new ConnectionError("reset", "http://x", "no answer");
+    const page = createPage();
+    const live = new Failing(page.view, cut(), cut());
+    const leave = live.subscribe(() => undefined);
+    await vi.advanceTimersByTimeAsync(1);
+    expect([live.state, live.error?.message]).toEqual(["failed", "no answer"]);
+    page.hide();
+    expect(vi.getTimerCount()).toBe(0);
+    page.show();
+    await vi.advanceTimersByTimeAsync(9_000);
+    expect([live.state, live.error?.message]).toEqual(["failed", "no answer"]);
+    await vi.advanceTimersByTimeAsync(1_000);
     expect([live.state, live.error]).toEqual(["ended", undefined]);
     leave();
   });
