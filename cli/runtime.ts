@@ -15,7 +15,7 @@ export interface Runtime {
   /** Calls the listener at each Ctrl-C (or SIGTERM) until the returned function is called; without one it ends the process. */
   onInterrupt(listener: () => void): () => void;
   /** Calls the listener at each such signal, or as the process exits, until the returned function is called. */
-  onSignal(signal: "SIGHUP" | "SIGTSTP" | "SIGCONT" | "exit", listener: () => void): () => void;
+  onSignal(signal: "SIGHUP" | "SIGQUIT" | "SIGTSTP" | "SIGCONT" | "exit", listener: () => void): () => void;
   /** Stops the process and those started with it, as Ctrl-Z does; it goes on with SIGCONT. */
   suspend(): void;
 }

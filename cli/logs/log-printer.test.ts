@@ -52,6 +52,8 @@ describe("lines of a log", () => {
   it("lose their colours where there are none, and end them where another text follows", () => {
     expect(cleanForTerminal("\u001b[31mred", false, false)).toBe("red");
     expect(cleanForTerminal("\u001b[31mred", true, true)).toBe("\u001b[31mred\u001b[0m");
+    expect(cleanForTerminal(`${"\r".repeat(200_000)}10 %\r100 %\r\r`, true, false)).toBe("100 %");
+    expect(cleanForTerminal("\r\r", true, false)).toBe("");
   });
 
   it("show the last state of a line that overwrote itself", () => {

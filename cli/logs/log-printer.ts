@@ -95,12 +95,19 @@ const dressing = new RegExp(`${escapeCharacter}\\[[0-9;:]*m`, "g");
 /** What must not reach the terminal: all controls but tabs and line ends. */
 const harmful = /[\p{Cc}--[\t\n]]/gv;
 
+/** Of a line that overwrites itself by `\r` what it says in the end. */
+export function lastState(text: string): string {
+  let end = text.length;
+  while (end > 0 && text[end - 1] === "\r") end--;
+  return text.slice(end > 0 ? text.lastIndexOf("\r", end - 1) + 1 : 0, end);
+}
+
 /**
  * A line as a terminal may show it: colours kept where the terminal shows colours (and ended, where `isolate` says
  * that other texts follow), of a line that overwrites itself by `\r` only its last state, all other controls gone.
  */
 export function cleanForTerminal(text: string, keepColors: boolean, isolate: boolean): string {
-  const visible = text.slice(text.replace(/\r+$/, "").lastIndexOf("\r") + 1).replace(/\r+$/, "");
+  const visible = lastState(text);
   if (visible.search(harmful) < 0) return visible;
   const colors: string[] = keepColors ? (visible.match(dressing) ?? []) : [];
   const pieces = visible.split(dressing).map((piece) => stripVTControlCharacters(piece).replace(harmful, ""));

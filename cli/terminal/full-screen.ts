@@ -11,7 +11,7 @@ export interface FullScreenOptions {
   onKey(key: Key): void;
   /** What was drawn is gone, or the room is another: it has to be drawn again, at once. */
   onRedraw(): void;
-  /** The terminal is gone. */
+  /** The terminal is gone, or somebody wants an end at once. */
   onGone(): void;
 }
 
@@ -74,6 +74,7 @@ export function openFullScreen(options: FullScreenOptions): FullScreen {
   const stopHearing = [
     runtime.onSignal("SIGCONT", goOn),
     runtime.onSignal("SIGHUP", options.onGone),
+    runtime.onSignal("SIGQUIT", options.onGone),
     runtime.onSignal("exit", () => screen.leave()),
   ];
   stdoutStream.on("resize", redraw);

@@ -38,7 +38,14 @@ describe("keys of a terminal", () => {
     expect(pressed).toEqual([{ name: "escape" }]);
     expect(names("\u001b\u001b[A")).toEqual(["escape", "up"]);
     expect(names("\u001bxq")).toEqual(["q"]);
-    expect(names("\u001b[1;5Pq\u001b[<0;3;4Mq")).toEqual(["q", "q"]);
+    expect(names("\u001b[1;5Pq\u001b[<0;3;4Mq\u001b[?1;2$yq\u001b[[Cq\u001b[", "[", "Aq")).toEqual([
+      "q",
+      "q",
+      "q",
+      "q",
+      "q",
+    ]);
+    expect(names("\u001b]11;rgb:1e/1e\u001b", "\\q\u001bP1$ry\u0007q")).toEqual(["q", "q"]);
   });
 
   it("are one where a text is pasted, which types but does nothing", () => {

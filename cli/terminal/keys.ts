@@ -16,7 +16,9 @@ export interface KeyReader {
 const escapeCode = "\u001b";
 /** A lone ESC is the key only if nothing follows for so long: sequences begin with it too. */
 const escapeWaitMs = 40;
-/** More is not taken of what is pasted. */
+/** What was pasted ends without its end after so long without a byte: keys must not be taken for it forever. */
+const pasteWaitMs = 5_000;
+/** More is not taken of what is pasted, and no sequence is longer. */
 const longestPaste = 1_000;
 const pasteEnd = `${escapeCode}[201~`;
 
@@ -29,6 +31,15 @@ const namesByNumber: Readonly<Record<string, string>> = {
 const namesOfControls: Readonly<Record<string, string>> = {
   ...{ "\r": "enter", "\n": "enter", "\t": "tab", "\u007f": "backspace", "\b": "backspace" },
 };
+
+/** What a key sends: ESC O, or ESC [ with numbers, and a last character; the Linux console has a second `[`. */
+const sequencePattern = /^.(?:\[\[?([0-?]*)[ -/]*|O)([@-Z\\-~])/s;
+/** What a terminal answers to a question, such as of the program before, and no key sends. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: BEL or ESC \ end it.
+const answerPattern = /^.[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)/s;
+/** What may be the beginning of either. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: BEL or ESC \ end it.
+const begunPattern = /^.(?:\[\[?[0-?]*[ -/]*|O|[\]PX^_][^\x07\x1b]*\x1b?)?$/s;
 
 /** Creates a reader that tells each key as soon as it is known. */
 export function createKeyReader(onKey: (key: Key) => void): KeyReader {
@@ -61,15 +72,27 @@ export function createKeyReader(onKey: (key: Key) => void): KeyReader {
   }
 
   function takeSequence(): boolean {
-    const [sequence, numbers = "", final = ""] = /^.(?:\[([0-9;<=>?]*)|O)([@-~])/s.exec(rest) ?? [];
+    const [sequence, numbers = "", final = ""] = sequencePattern.exec(rest) ?? [];
     if (sequence !== undefined) {
       rest = rest.slice(sequence.length);
       if (final === "~" && numbers === "200") pasted = "";
-      const name = sequence.endsWith("OM") ? "enter" : final === "~" ? namesByNumber[numbers] : namesByFinal[final];
+      // The Linux console's function keys end like arrows.
+      const name = sequence.startsWith("[[", 1)
+        ? undefined
+        : sequence.endsWith("OM")
+          ? "enter"
+          : final === "~"
+            ? namesByNumber[numbers]
+            : namesByFinal[final];
       if (name !== undefined) onKey({ name });
       return true;
     }
-    if (/^.(\[[0-9;<=>?]*|O)?$/s.test(rest)) return false;
+    const [answer] = answerPattern.exec(rest) ?? [];
+    if (answer !== undefined) {
+      rest = rest.slice(answer.length);
+      return true;
+    }
+    if (rest.length <= longestPaste && begunPattern.test(rest)) return false;
     // Escape twice is Escape; with a character behind it a key held with Alt, which means nothing here.
     if (rest[1] === escapeCode) onKey({ name: "escape" });
     rest = rest.slice(rest[1] === escapeCode ? 1 : 1 + ([...rest][1] ?? "").length);
@@ -78,9 +101,11 @@ export function createKeyReader(onKey: (key: Key) => void): KeyReader {
 
   function giveUpWaiting(): void {
     const isKey = rest === escapeCode;
-    if (pasted !== undefined || rest === "") return;
+    const text = pasted === undefined ? undefined : `${pasted}${rest}`.slice(0, longestPaste);
     rest = "";
-    if (isKey) onKey({ name: "escape" });
+    pasted = undefined;
+    if (text !== undefined) onKey({ name: "paste", text });
+    else if (isKey) onKey({ name: "escape" });
   }
 
   return {
@@ -88,7 +113,9 @@ export function createKeyReader(onKey: (key: Key) => void): KeyReader {
       clearTimeout(timer);
       rest += decoder.write(bytes);
       while (rest !== "" && takeOne());
-      if (rest !== "") timer = setTimeout(giveUpWaiting, escapeWaitMs);
+      if (rest !== "" || pasted !== undefined) {
+        timer = setTimeout(giveUpWaiting, pasted === undefined ? escapeWaitMs : pasteWaitMs);
+      }
     },
     close: () => {
       clearTimeout(timer);

@@ -110,12 +110,16 @@ export class Top implements App {
     if (this.#isDirty) this.render();
     const view = this.#views.at(-1);
     if (key.name === "ctrl-z") this.#options.suspend();
-    else if (this.#prompt) {
+    // Nobody answers a question, or acts on a row, that is not seen.
+    else if (this.#isTooSmall) {
+      if (key.name === "ctrl-c") this.interrupt();
+      else if (key.name === "q") this.#finish({ kind: "quit" });
+    } else if (this.#prompt) {
       const prompt = this.#prompt;
       if (prompt.press(key) && this.#prompt === prompt) this.#prompt = undefined;
     } else if (key.name === "ctrl-c") this.interrupt();
     else if (key.name === "q") this.#finish({ kind: "quit" });
-    else if (key.name === "?" && view) this.open(createHelp(view));
+    else if (key.name === "?" && view && view.help.length > 0) this.open(createHelp(view));
     // Text that was pasted must not cancel anything.
     else if (key.name !== "paste" && view) {
       this.#said = undefined;
@@ -152,7 +156,7 @@ export class Top implements App {
     const { style } = this.#options;
     const { columns: width, rows } = this.#options.size();
     const view = this.#views.at(-1);
-    if (width < smallest.columns || rows < smallest.rows) {
+    if (this.#isTooSmall) {
       const needed = `needed: ${smallest.columns} × ${smallest.rows}`;
       return [`too small: ${width} × ${rows}`, needed, "q quits"].map((line) => truncate(line, width)).slice(0, rows);
     }
@@ -163,9 +167,14 @@ export class Top implements App {
     return [this.#renderFirst(view, width), ...filled, this.#renderSaid(width), renderHints(view.hints, width, style)];
   }
 
+  get #isTooSmall(): boolean {
+    const { columns, rows } = this.#options.size();
+    return columns < smallest.columns || rows < smallest.rows;
+  }
+
   #renderFirst(view: View, width: number): string {
     const { style } = this.#options;
-    const state = this.#describeContact(view);
+    const state = this.#describeContact();
     const right = state ?? this.api.url.replace(/^https?:\/\//, "");
     const shownRight = truncate(right, Math.max(10, Math.floor(width / 2)));
     const name = "sluice top";
@@ -174,9 +183,9 @@ export class Top implements App {
     return `${style("bold", name)}${title} ${state === undefined ? style("dim", shownRight) : style(["bold", "yellow"], shownRight)}`;
   }
 
-  /** Says since when what is shown is out of date. */
-  #describeContact(view: View): string | undefined {
-    const since = view.contacts.flatMap(({ lostSinceMs }) => lostSinceMs ?? []);
+  /** Says since when what is shown is out of date: what has ended has no stream that tells, the views below have. */
+  #describeContact(): string | undefined {
+    const since = this.#views.flatMap(({ contacts }) => contacts).flatMap(({ lostSinceMs }) => lostSinceMs ?? []);
     const lostForMs = this.now() - Math.min(...since);
     return since.length > 0 && lostForMs >= staleMs
       ? `contact lost for ${formatDuration(lostForMs)}, trying again`

@@ -104,6 +104,12 @@ export class FleetView implements View {
     this.#app.redraw();
   }
 
+  /** It may have ended before the answer came. */
+  #await(name: string): void {
+    this.#awaited.add(name);
+    this.noteChange();
+  }
+
   #describeEnd(name: string): string | undefined {
     const job = this.#feed.jobs.find((one) => one.job === name);
     if (job && isTerminalJobState(job.status)) return `job ${name} has ended: ${job.status}`;
@@ -131,7 +137,7 @@ export class FleetView implements View {
     const isOpen = name === "enter" || name === "l";
     if (this.#pane === "jobs") {
       if (isOpen) this.#app.open(new JobTasksView(this.#app, chosen));
-      else if (name === "c") askToCancel(this.#app, chosen, undefined, () => this.#awaited.add(chosen));
+      else if (name === "c") askToCancel(this.#app, chosen, undefined, () => this.#await(chosen));
       else if (name === "r") askToRetry(this.#app, chosen);
       else return false;
       return true;
@@ -139,7 +145,7 @@ export class FleetView implements View {
     const worker = this.#feed.worker(chosen);
     if (this.#pane === "workers" && worker) {
       if (isOpen) this.#app.open(new WorkerView(this.#app, this.#feed, chosen));
-      else if (name === "d") askToDrain(this.#app, worker, () => this.#awaited.add(chosen));
+      else if (name === "d") askToDrain(this.#app, worker, () => this.#await(chosen));
       else return false;
       return true;
     }

@@ -4,6 +4,7 @@ import type { ApiClient } from "../../shared/api-client/index.ts";
 import { addTasks, applyEvent, type JobView, startView, type TaskView } from "../../shared/api-client/job-view.ts";
 import { isTerminalJobState } from "../../shared/domain/job-state.ts";
 import { limits } from "../../shared/domain/limits.ts";
+import type { ReasonCode } from "../../shared/domain/reason.ts";
 import { explainError } from "../errors.ts";
 import { outlast } from "../logs/outlast.ts";
 import { Contact, watchPatience } from "./contact.ts";
@@ -16,6 +17,7 @@ const partialListBackoff = { firstMs: 1_000, longestMs: 10_000 };
 const whyAfterMs = 250;
 /** What a task waits for may change without an event of its own. */
 const whyAgainMs = 10_000;
+const never = Number.POSITIVE_INFINITY;
 const byName = new Intl.Collator("en", { numeric: true });
 
 /** Groups of tasks that can be looked at by themselves. */
@@ -34,6 +36,21 @@ function isInGroup({ status }: TaskView, group: TaskGroup): boolean {
     case "problems":
       return !["pending", "queued", "running", "completed"].includes(status);
   }
+}
+
+/** How many tasks ended for a reason. */
+export interface ReasonCount {
+  code: ReasonCode;
+  count: number;
+}
+
+function countReasons(tasks: Iterable<TaskView>): ReasonCount[] {
+  const counts = new Map<ReasonCode, number>();
+  for (const task of tasks) {
+    const code = isInGroup(task, "problems") ? task.reason?.code : undefined;
+    if (code !== undefined) counts.set(code, (counts.get(code) ?? 0) + 1);
+  }
+  return [...counts].map(([code, count]) => ({ code, count })).sort((a, b) => b.count - a.count);
 }
 
 /** What a job is followed with. */
@@ -58,7 +75,8 @@ export class JobFeed {
   #version = 0;
   #selection: { version: number; group: TaskGroup; search: string; names: string[] } | undefined;
   #wake: (() => void) | undefined;
-  #why: { key: string; text: string | undefined; timer: NodeJS.Timeout } | undefined;
+  #why: { key: string; text: string | undefined; timer: NodeJS.Timeout; againAtMs: number } | undefined;
+  #reasons: { version: number; counts: readonly ReasonCount[] } | undefined;
 
   constructor(options: JobFeedOptions) {
     this.#options = options;
@@ -78,6 +96,14 @@ export class JobFeed {
   /** Looks at a job that had ended at once, such as after somebody had its tasks run again. */
   lookAgain(): void {
     this.#wake?.();
+  }
+
+  /** Why tasks that ended did not complete, the most frequent reason first. */
+  get reasons(): readonly ReasonCount[] {
+    if (this.#reasons?.version !== this.#version) {
+      this.#reasons = { version: this.#version, counts: countReasons(this.view?.tasks.values() ?? []) };
+    }
+    return this.#reasons.counts;
   }
 
   /** Names of the tasks of a group whose name has the text, by name: `t2` before `t10`. */
@@ -100,22 +126,23 @@ export class JobFeed {
     const key = [task.task, task.status, task.attempt].join("\n");
     if (this.#why?.key !== key) {
       clearTimeout(this.#why?.timer);
-      this.#why = { key, text: undefined, timer: setTimeout(() => this.#ask(key, task), whyAfterMs) };
-    }
+      this.#why = { key, text: undefined, timer: setTimeout(() => this.#ask(key, task), whyAfterMs), againAtMs: never };
+    } else if (performance.now() >= this.#why.againAtMs) this.#ask(key, task);
     return this.#why.text;
   }
 
   #ask(key: string, task: TaskView): void {
     const { api, job } = this.#options;
-    const take = (text: string): void => {
+    if (this.#why) this.#why.againAtMs = never;
+    const take = (text: string, isFinal: boolean): void => {
       if (this.#why?.key !== key || this.#run.signal.aborted) return;
       if (text !== this.#why.text) this.#options.onChange();
       this.#why.text = text;
-      if (task.endedAtMs === undefined) this.#why.timer = setTimeout(() => this.#ask(key, task), whyAgainMs);
+      this.#why.againAtMs = isFinal ? never : performance.now() + whyAgainMs;
     };
     api.explainTask(job, task.task, { signal: this.#run.signal }).then(
-      ({ summary }: Why) => take(summary),
-      (error: unknown) => take(explainError(error).message),
+      ({ summary }: Why) => take(summary, task.endedAtMs !== undefined),
+      (error: unknown) => take(explainError(error).message, false),
     );
   }
 

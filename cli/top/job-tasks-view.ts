@@ -1,6 +1,7 @@
 import { type JobView, type TaskView, taskSpanMs } from "../../shared/api-client/job-view.ts";
 import { formatDuration, formatNumber } from "../../shared/domain/format.ts";
 import { isTerminalJobState } from "../../shared/domain/job-state.ts";
+import { nameReason } from "../../shared/domain/reason-words.ts";
 import { countEnded } from "../../shared/domain/task-counts.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import type { Key } from "../terminal/keys.ts";
@@ -11,7 +12,7 @@ import { countMarks, formatBar } from "../watch/counts-line.ts";
 import { explainReason, explainWaiting, lookOf } from "../watch/task-line.ts";
 import { askToCancel, askToRetry } from "./actions.ts";
 import { type ListCell, type ListColumn, renderList } from "./columns.ts";
-import { JobFeed, type TaskGroup, taskGroups } from "./job-feed.ts";
+import { JobFeed, type ReasonCount, type TaskGroup, taskGroups } from "./job-feed.ts";
 import { ListCursor } from "./list.ts";
 import { LogView } from "./log-view.ts";
 import { jobMarks, marks } from "./marks.ts";
@@ -119,7 +120,11 @@ export class JobTasksView implements View {
   }
 
   #cancel(task: string | undefined): void {
-    askToCancel(this.#app, this.#job, task, () => this.#awaited.add(task ?? ""));
+    askToCancel(this.#app, this.#job, task, () => {
+      this.#awaited.add(task ?? "");
+      // It may have ended before the answer came.
+      this.#onChange();
+    });
   }
 
   #retry(tasks: readonly string[] | undefined): void {
@@ -134,7 +139,8 @@ export class JobTasksView implements View {
     const names = this.#feed.select(this.#group, this.#search);
     // Where there is little room, the list comes first.
     const isRoomy = height >= 14;
-    const head = isRoomy ? [...renderHead(view, frame), ""] : renderHead(view, frame).slice(0, 2);
+    const head = renderHead(view, this.#feed.reasons, frame).slice(0, isRoomy ? height - 9 : 2);
+    if (isRoomy) head.push("");
     const tabs = this.#renderTabs(view, names.length, frame);
     const foot = isRoomy ? whyLines + 1 : 1;
     const room = Math.max(1, height - head.length - tabs.length - foot - 1);
@@ -190,7 +196,7 @@ export class JobTasksView implements View {
 }
 
 /** The job's state and numbers, in as many lines as they take. */
-function renderHead(view: JobView, { width, nowMs, style }: Frame): string[] {
+function renderHead(view: JobView, reasons: readonly ReasonCount[], { width, nowMs, style }: Frame): string[] {
   const color = jobColors[view.status];
   const elapsed = formatDuration((view.endedAtMs ?? nowMs) - view.createdAtMs);
   const words = `${formatNumber(countEnded(view.counts))} of ${formatNumber(view.total)}`;
@@ -198,6 +204,10 @@ function renderHead(view: JobView, { width, nowMs, style }: Frame): string[] {
   const rest = truncate(`  ${elapsed}  pool ${oneLine(view.pool)}`, width - state.length);
   const bar = formatBar(view.counts, view.warnings, Math.max(0, Math.min(100, width - words.length - 2)), style);
   const lines = [`${style(color, state)}${style("dim", rest)}`, `${bar}  ${words}`, ...wrapMarks(view, width, style)];
+  if (reasons.length > 0) {
+    const words = reasons.map(({ code, count }) => `${nameReason(code)} ${formatNumber(count)}`);
+    lines.push(style("dim", truncate(`not completed: ${words.join(", ")}`, width)));
+  }
   if (view.cancel) lines.push(style("yellow", truncate(`ending: ${oneLine(view.cancel.detail)}`, width)));
   return lines;
 }

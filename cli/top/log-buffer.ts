@@ -1,4 +1,5 @@
 import type { ApiLogLine } from "../../shared/api/schemas.ts";
+import { cleanForTerminal } from "../logs/log-printer.ts";
 
 /** A row of a log on the screen: a line of it, or a rule where another step or attempt begins. */
 export type LogRow = { kind: "line"; line: ApiLogLine } | { kind: "rule"; attempt: number; step: number | undefined };
@@ -53,7 +54,7 @@ export class LogBuffer {
     }
     section.lines.push(line);
     this.#count(section, 1, line.text.length);
-    if (this.#lines > this.#most.lines || this.#characters > this.#most.characters) this.#dropFirst();
+    while (this.#lines > this.#most.lines || this.#characters > this.#most.characters) this.#dropFirst();
   }
 
   /** Puts lines of one step before all others. */
@@ -90,7 +91,7 @@ export class LogBuffer {
     return rows;
   }
 
-  /** The row nearest to `from`, not itself, whose line has the text (in any case), onwards or back; -1 where none has. */
+  /** The row nearest to `from`, not itself, whose line shows the text (in any case), onwards or back; -1 where none has. */
   find(text: string, from: number, direction: 1 | -1): number {
     const wanted = text.toLowerCase();
     const { length } = this;
@@ -98,7 +99,8 @@ export class LogBuffer {
     for (let steps = 1; steps <= length; steps++) {
       const index = (((from + direction * steps) % length) + length) % length;
       const row = all[index];
-      if (row?.kind === "line" && row.line.text.toLowerCase().includes(wanted)) return index;
+      if (row?.kind === "line" && cleanForTerminal(row.line.text, false, false).toLowerCase().includes(wanted))
+        return index;
     }
     return -1;
   }

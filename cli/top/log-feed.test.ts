@@ -9,8 +9,8 @@ const line = (number: number, step: number): ApiLogLine => ({
 });
 
 /** A task of two steps with three lines each in its first attempt, and one line in each later one. */
-function openFeed() {
-  const task: Pick<Task, "status" | "attempt" | "attempts"> = { status: "failed", attempt: 1, attempts: [] };
+function openFeed(attempt = 1) {
+  const task: Pick<Task, "status" | "attempt" | "attempts"> = { status: "failed", attempt, attempts: [] };
   const asked: LogQuery[] = [];
   let refusal: Error | undefined;
   const api: Partial<ApiClient> = {
@@ -24,6 +24,10 @@ function openFeed() {
     },
     readLog: async (_job, _task, query = {}) => {
       asked.push(query);
+      // Of the attempt before, without its second step, which wrote nothing.
+      if (query.attempt === 1 && task.attempt === 2) {
+        return { attempt: 1, lines: [line(7, 1), line(0, 3)], cursor: "y", complete: true };
+      }
       const lines = query.lines === "0-1" ? [line(0, 2), line(1, 2)] : [0, 1, 2].map((number) => line(number, 1));
       return { attempt: 1, lines, cursor: "y", complete: true };
     },
@@ -73,6 +77,15 @@ describe("the log of a task", () => {
     feed.lookAgain();
     await eventually(() => feed.buffer.length === 4, "the second attempt");
     expect(show(feed)).toEqual(["1/2", "2.2", "2/1", "1.0"]);
+  });
+
+  it("goes back to the attempts before", async () => {
+    open = openFeed(2);
+    const { feed } = open;
+    await eventually(() => feed.state === "ended", "its end");
+    feed.readEarlier();
+    await eventually(() => feed.buffer.length === 6, "the attempt before");
+    expect(show(feed)).toEqual(["1/1", "1.7", "1/3", "3.0", "2/1", "1.0"]);
   });
 
   it("says why it cannot be read", async () => {

@@ -1,4 +1,4 @@
-import type { Task } from "../../shared/api/schemas.ts";
+import type { ApiLogLine, Task } from "../../shared/api/schemas.ts";
 import { sleep } from "../../shared/api-client/backoff.ts";
 import type { ApiClient } from "../../shared/api-client/index.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
@@ -18,11 +18,32 @@ const endedLookMs = 10_000;
 /** Where the log of a task stands: `failed` = it cannot be read, see `failure`. */
 export type LogState = "loading" | "waiting" | "following" | "ended" | "failed";
 
+/** Where a log begins, as far as it is here. */
+type LogStart = NonNullable<LogBuffer["first"]>;
+
+/** Lines of one attempt, in order. */
+interface LogPart {
+  attempt: number;
+  lines: readonly ApiLogLine[];
+}
+
+function splitBySteps(lines: readonly ApiLogLine[]): ApiLogLine[][] {
+  const parts: ApiLogLine[][] = [];
+  for (const line of lines) {
+    const last = parts.at(-1);
+    if (last && last[0]?.step === line.step) last.push(line);
+    else parts.push([line]);
+  }
+  return parts;
+}
+
 /** What a log is followed with. */
 export interface LogFeedOptions {
   api: ApiClient;
   job: string;
   task: string;
+  /** Whose log it is instead of that of the steps. */
+  service?: string | undefined;
   now(): number;
   onChange(): void;
 }
@@ -39,6 +60,8 @@ export class LogFeed {
   task: Task | undefined;
   #wake: (() => void) | undefined;
   #isReadingEarlier = false;
+  /** Nothing is before the first line. */
+  #isWhole = false;
 
   constructor(options: LogFeedOptions) {
     this.#options = options;
@@ -73,11 +96,12 @@ export class LogFeed {
   }
 
   async #followAttempt(attempt: number, signal: AbortSignal): Promise<void> {
-    const { api, job, task, onChange } = this.#options;
+    const { api, job, task, service, onChange } = this.#options;
     await followAttempt(api, {
       job,
       task,
       attempt,
+      service,
       signal,
       tail: firstLines,
       patience: watchPatience,
@@ -96,42 +120,61 @@ export class LogFeed {
   /** Reads what is before the first line, where there is anything and room for it. */
   readEarlier(): void {
     const { first, isFull } = this.buffer;
-    if (this.#isReadingEarlier || isFull || first?.step === undefined) return;
-    const { attempt, step, line } = first;
-    if (line === 0 && step === 1) return;
+    if (this.#isReadingEarlier || this.#isWhole || isFull || first === undefined) return;
     this.#isReadingEarlier = true;
-    this.#readBefore({ attempt, step, line }, this.#run.signal).then(
-      () => {
-        this.#isReadingEarlier = false;
-        this.#options.onChange();
-      },
+    this.#readBefore(first, this.#run.signal).then(
+      (earlier) => this.#takeEarlier(first, earlier),
       (error: unknown) => {
         this.#isReadingEarlier = false;
+        if (this.#run.signal.aborted) return;
         // What is there stays; the next try may do better.
-        if (!this.#run.signal.aborted) this.failure = explainError(error).message;
+        this.failure = explainError(error).message;
+        this.#options.onChange();
       },
     );
   }
 
-  async #readBefore(
+  #takeEarlier(place: LogStart, { attempt, lines }: LogPart): void {
+    this.#isReadingEarlier = false;
+    this.failure = "";
+    const { first } = this.buffer;
+    // Had the first lines been given up meanwhile, there would be a gap.
+    const isStillFirst = first?.attempt === place.attempt && first.step === place.step && first.line === place.line;
+    if (isStillFirst) {
+      this.#isWhole = lines.length === 0;
+      for (const part of splitBySteps(lines).toReversed()) this.buffer.unshift(attempt, part);
+    }
+    this.#options.onChange();
+  }
+
+  /** Lines before a place: of its own log, else of the nearest before it that has any, those of earlier attempts too. */
+  async #readBefore({ attempt, step = 1, line }: LogStart, signal: AbortSignal): Promise<LogPart> {
+    if (line > 0) return { attempt, lines: await this.#readLinesBefore({ attempt, step, line }, signal) };
+    const { api, job, task, service } = this.#options;
+    const steps = Array.from({ length: step - 1 }, (_, index) => ({ attempt, step: step - 1 - index }));
+    const attempts = Array.from({ length: attempt - 1 }, (_, index) => ({ attempt: attempt - 1 - index, service }));
+    for (const place of [...steps, ...attempts]) {
+      const { lines } = await api.readLog(job, task, { ...place, tail: earlierLines }, { signal });
+      if (lines.length > 0) return { attempt: place.attempt, lines };
+    }
+    return { attempt, lines: [] };
+  }
+
+  async #readLinesBefore(
     { attempt, step, line }: { attempt: number; step: number; line: number },
     signal: AbortSignal,
-  ): Promise<void> {
-    const { api, job, task } = this.#options;
-    if (line === 0) {
-      const page = await api.readLog(job, task, { attempt, step: step - 1, tail: earlierLines }, { signal });
-      return this.buffer.unshift(attempt, page.lines);
-    }
+  ): Promise<ApiLogLine[]> {
+    const { api, job, task, service } = this.#options;
+    const choice = service === undefined ? { attempt, step } : { attempt, service };
     const lines = `${Math.max(0, line - earlierLines)}-${line - 1}`;
-    const read = [];
+    const read: ApiLogLine[] = [];
     for (let cursor: string | undefined; ; ) {
-      const page = await api.readLog(job, task, { attempt, step, lines, cursor }, { signal });
+      const page = await api.readLog(job, task, { ...choice, lines, cursor }, { signal });
       read.push(...page.lines);
       const last = page.lines.at(-1);
-      if (last === undefined || last.line >= line - 1 || page.cursor === cursor) break;
+      if (last === undefined || last.line >= line - 1 || page.cursor === cursor) return read;
       cursor = page.cursor;
     }
-    this.buffer.unshift(attempt, read);
   }
 
   async #pause(ms: number, signal: AbortSignal): Promise<void> {

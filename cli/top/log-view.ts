@@ -1,8 +1,10 @@
 import { stripVTControlCharacters } from "node:util";
+import type { ApiLogLine } from "../../shared/api/schemas.ts";
 import { formatNumber } from "../../shared/domain/format.ts";
 import { isLogEndLost } from "../../shared/domain/lost-log.ts";
 import { markTask } from "../../shared/domain/task-mark.ts";
-import { cleanForTerminal } from "../logs/log-printer.ts";
+import { explainError } from "../errors.ts";
+import { cleanForTerminal, lastState } from "../logs/log-printer.ts";
 import { cutDressed } from "../terminal/dressed.ts";
 import type { Key } from "../terminal/keys.ts";
 import { oneLine } from "../terminal/one-line.ts";
@@ -27,6 +29,7 @@ const help: readonly Hint[] = [
   ["G, End", "to the end, and on with it as it grows"],
   ["← →", "to the side"],
   ["/, n, N", "search; the next match, and the one before"],
+  ["s", "the log of the next service, and after the last of the steps again"],
   ["t", "times of lines, in UTC"],
   ["c", "cancel the task"],
   ["r", "run the task again"],
@@ -34,13 +37,13 @@ const help: readonly Hint[] = [
 
 /** The log of a task, at its end until somebody looks elsewhere. */
 export class LogView implements View {
-  readonly title: string;
   readonly help = help;
   readonly hints: readonly Hint[] = [
     ["j/k", "scroll"],
     ["G", "end"],
     ["/", "search"],
     ["Esc", "back"],
+    ["s", "services"],
     ["t", "times"],
     ["c", "cancel"],
     ["r", "retry"],
@@ -48,7 +51,12 @@ export class LogView implements View {
   readonly #app: App;
   readonly #job: string;
   readonly #task: string;
-  readonly #feed: LogFeed;
+  #feed: LogFeed;
+  /** Whose log is shown instead of that of the steps. */
+  #service: string | undefined;
+  /** Services of the job, once somebody has asked for them. */
+  #services: readonly string[] | undefined;
+  readonly #run = new AbortController();
   #follows = true;
   #top = 0;
   /** Rows the buffer had given up when `top` was set: it moves with them. */
@@ -58,13 +66,25 @@ export class LogView implements View {
   #hasTimes = false;
   #search = "";
   #found = -1;
+  readonly #cuts = new WeakMap<ApiLogLine, { left: number; room: number; text: string }>();
 
   constructor(app: App, job: string, task: string) {
     this.#app = app;
     this.#job = job;
     this.#task = task;
-    this.title = `${job} › ${task} › log`;
-    this.#feed = new LogFeed({ api: app.api, job, task, now: () => app.now(), onChange: () => app.redraw() });
+    this.#feed = this.#openFeed();
+  }
+
+  get title(): string {
+    return `${this.#job} › ${this.#task} › ${this.#service === undefined ? "" : `${this.#service} › `}log`;
+  }
+
+  #openFeed(): LogFeed {
+    const { api } = this.#app;
+    return new LogFeed({
+      ...{ api, job: this.#job, task: this.#task, service: this.#service },
+      ...{ now: () => this.#app.now(), onChange: () => this.#app.redraw() },
+    });
   }
 
   get contacts() {
@@ -72,6 +92,7 @@ export class LogView implements View {
   }
 
   close(): void {
+    this.#run.abort();
     this.#feed.close();
   }
 
@@ -87,6 +108,7 @@ export class LogView implements View {
     else if (name === "end" || name === "G") this.#follows = true;
     else if (name === "left") this.#left = Math.max(0, this.#left - sideStep);
     else if (name === "right") this.#left = Math.min(longestLine, this.#left + sideStep);
+    else if (name === "s") this.#turnService();
     else if (name === "t") this.#hasTimes = !this.#hasTimes;
     else if (name === "/") this.#ask();
     else if (name === "n" || name === "N") this.#find(name === "n" ? 1 : -1);
@@ -95,6 +117,41 @@ export class LogView implements View {
     else if (name === "escape" && this.#search !== "") this.#forgetSearch();
     else return false;
     return true;
+  }
+
+  /** Shows the log of the next service; which there are is asked once. */
+  #turnService(): void {
+    const { signal } = this.#run;
+    if (this.#services !== undefined) {
+      this.#showService(this.#services);
+      return;
+    }
+    this.#app.api.getJobSpec(this.#job, { signal }).then(
+      ({ spec }) => {
+        this.#services ??= Object.keys(spec.services);
+        if (!signal.aborted) this.#showService(this.#services);
+      },
+      (error: unknown) => {
+        if (!signal.aborted) this.#app.say(explainError(error).message, "red");
+      },
+    );
+  }
+
+  #showService(services: readonly string[]): void {
+    if (services.length === 0) {
+      this.#app.say("this job has no services");
+      return;
+    }
+    const at = this.#service === undefined ? -1 : services.indexOf(this.#service);
+    this.#service = services[at + 1];
+    this.#feed.close();
+    this.#feed = this.#openFeed();
+    this.#follows = true;
+    this.#top = 0;
+    this.#dropped = 0;
+    this.#left = 0;
+    this.#found = -1;
+    this.#app.redraw();
   }
 
   #forgetSearch(): void {
@@ -154,19 +211,24 @@ export class LogView implements View {
 
   #renderRow(row: LogRow, isFound: boolean, { width, style }: Frame): string {
     if (row.kind === "rule") {
-      const attempt = row.attempt > 1 ? `attempt ${row.attempt}, ` : "";
-      return style(
-        "dim",
-        truncate(`── ${attempt}step ${row.step ?? "?"} ${"─".repeat(width)}`, width).replace("…", "─"),
-      );
+      const attempt = (this.#feed.task?.attempt ?? 1) > 1 ? `attempt ${row.attempt}, ` : "";
+      const owner = row.step === undefined ? (this.#service ?? "") : `step ${row.step}`;
+      return style("dim", truncate(`── ${attempt}${owner} ${"─".repeat(width)}`, width).replace("…", "─"));
     }
-    const { text, at } = row.line;
-    const time = this.#hasTimes ? `${at.slice(11, 23)} ` : "";
+    const time = this.#hasTimes ? `${row.line.at.slice(11, 23)} ` : "";
     const keepsColors = style("red", "x") !== "x";
-    const clean = cleanForTerminal(text.slice(0, longestLine), keepsColors, true).replaceAll("\n", " ");
-    const room = width - time.length;
-    const shown = cutDressed(clean, this.#left, room);
+    const shown = this.#cutLine(row.line, width - time.length, keepsColors);
     return `${style("dim", time)}${isFound ? style("inverse", stripVTControlCharacters(shown) || " ") : shown}`;
+  }
+
+  /** What is seen of a line; kept, as cleaning and measuring odd text is slow. */
+  #cutLine(line: ApiLogLine, room: number, keepsColors: boolean): string {
+    const last = this.#cuts.get(line);
+    if (last?.left === this.#left && last.room === room) return last.text;
+    const clean = cleanForTerminal(lastState(line.text).slice(0, longestLine), keepsColors, true);
+    const text = cutDressed(clean.replaceAll("\n", " "), this.#left, room);
+    this.#cuts.set(line, { left: this.#left, room, text });
+    return text;
   }
 
   /** The line above the log: where the task stands, and which part of the log is seen. */

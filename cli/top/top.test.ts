@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Overview } from "../../shared/api/overview-schemas.ts";
-import type { Pool, Worker } from "../../shared/api/schemas.ts";
+import type { JobSpecAnswer, Pool, Worker } from "../../shared/api/schemas.ts";
 import { type ApiClient, ApiError, ConnectionError, type StreamStatus } from "../../shared/api-client/index.ts";
 import { eventually } from "../../test/support/eventually.ts";
 import { createFakeJob, type FakeJob } from "../../test/support/fake-job.ts";
@@ -22,6 +22,8 @@ const worker = (workerId: string, change: Partial<Worker> = {}): Worker => ({
   ...{ version: "1.2.0", startedAt: ago(100), lastSeenAt: ago(3) },
   ...change,
 });
+
+const serviceLine = { line: 0, at: ago(1), stream: "stdout", text: "ready" } as const;
 
 /** The screen on an API whose answers tests hold in their hands. */
 function openTop(jobs: FakeJob[], size = { columns: 100, rows: 26 }) {
@@ -96,8 +98,10 @@ function openTop(jobs: FakeJob[], size = { columns: 100, rows: 26 }) {
       summary: `${task} failed because of \u001b[2Jthis`,
     }),
     getTask: async (id, name) => structuredClone((await find(id)).tasks.get(name)) ?? Promise.reject(new Error("none")),
-    followLog: async function* (id, task, _query, { signal } = {}) {
-      for (const line of (await find(id)).lines(task)) yield { line, cursor: `1.1.1.${line.line}` };
+    getJobSpec: async (job) => ({ job, spec: { services: { db: {} } } }) as unknown as JobSpecAnswer,
+    followLog: async function* (id, task, { service } = {}, { signal } = {}) {
+      if (service !== undefined) yield { line: { ...serviceLine, service }, cursor: undefined };
+      else for (const line of (await find(id)).lines(task)) yield { line, cursor: `1.1.1.${line.line}` };
       await until(signal);
     },
     readLog: async () => ({ attempt: 1, lines: [], cursor: "", complete: true }),
@@ -205,11 +209,19 @@ describe("sluice top", () => {
     expect(on.screen()).toMatch(/^sluice top › overvi.*\n {2}JOBS 7\+ active +STATE\n❯ hello-/);
     Object.assign(on.size, { columns: 39 });
     expect(on.screen()).toBe("too small: 39 × 10\nneeded: 40 × 10\nq quits");
+    // A question that nobody sees is answered by nothing.
+    Object.assign(on.size, { columns: 40 });
+    on.press("c");
+    Object.assign(on.size, { columns: 39 });
+    on.press("y", "c", "y");
+    Object.assign(on.size, { columns: 40 });
+    expect([on.said()?.endsWith("[y/N]"), on.asked]).toEqual([true, []]);
   });
 
   it("opens a job: its tasks as they move, by group and name, and why the chosen one is where it is", async () => {
     on.press("enter");
     await on.until(/❯ a +▸ running/);
+    expect(on.screen()).toContain("not completed: a step failed 1");
     expect(on.screen()).toMatch(/\[1 all 3\] {2}2 running 1 {2}3 problems 1 {2}4 waiting 1 {2}5 completed 0/);
     on.press("j");
     await on.until(/why: b failed because of ·\[2Jthis/);
@@ -244,6 +256,10 @@ describe("sluice top", () => {
     expect(on.said()).toBe('"nowhere" is not in the lines that are here');
     on.press("G", "t");
     expect(on.screen()).toMatch(/\n\d\d:\d\d:\d\d\.\d{3} line 59/);
+    on.press("t", "s");
+    await on.until(/› a › db › log .*\n.*\n── db ─+\nready\n/);
+    on.press("s");
+    await on.until(/› a › log .*\n[\s\S]*line 59/);
   });
 
   it("cancels only after a y, says what became of it, and in the API's words what it refuses", async () => {
@@ -257,6 +273,7 @@ describe("sluice top", () => {
     Object.assign(hello.job, { status: "aborted" });
     on.change();
     await eventually(() => /^job hello-\S+ has ended: aborted/.test(on.said() ?? ""), "the end");
+    Object.assign(hello.job, { status: "running" });
     on.press("enter");
     await on.until(/❯ a /);
     on.press("c", "y");
