@@ -15,6 +15,8 @@ import type { Deps } from "../deps.ts";
 
 const decompress = promisify(zstdDecompress);
 
+/** Of a snapshot in UTF-8, many times what a worker puts into one: what becomes larger is none of ours. */
+const largestSnapshotBytes = 64 * 1024 * 1024;
 /** Snapshots that are fetched at the same time. */
 const parallelReads = 8;
 
@@ -76,7 +78,8 @@ async function readSnapshot(
   const stored = await objects.get(key);
   if (stored === undefined) return [];
   try {
-    return parseSamples((await decompress(stored)).toString("utf8"));
+    const text = await decompress(stored, { maxOutputLength: largestSnapshotBytes });
+    return parseSamples(text.toString("utf8"));
   } catch (error) {
     log.error({ err: error, key }, "a snapshot of samples cannot be read; it is left out");
     return undefined;

@@ -27,6 +27,8 @@ export async function describeWorker(
       limit: eventsShown,
       maxBytes: deps.limits.eventPageBytes,
       matches: (event) => "workerId" in event && event.workerId === workerId,
+      // None is older than the worker; so far may the clocks of those who wrote both be apart.
+      since: new Date(Date.parse(found.startedAt) - timing.leaseMs).toISOString(),
     }),
   ]);
   return { worker, tasks, events: events.slice(0, eventsShown) };

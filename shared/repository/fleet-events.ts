@@ -13,6 +13,8 @@ export interface FleetEventQuery {
   maxBytes: number;
   /** Without it no more is read than is answered. */
   matches?: ((event: FleetEvent) => boolean) | undefined;
+  /** ISO 8601; events of before are not looked for. */
+  since?: string | undefined;
 }
 
 /** With a filter most events may be read in vain: so many moves at once, and so many times for one page at most. */
@@ -40,7 +42,7 @@ interface MoveEvents {
 
 export function createFleetEventRepository(table: Table): FleetEventRepository {
   return {
-    async list({ pool, limit, cursor, maxBytes, matches }) {
+    async list({ pool, limit, cursor, maxBytes, matches, since = "" }) {
       const list = `fleet events ${pool ?? ""}`;
       const events: FleetEvent[] = [];
       let bytes = 0;
@@ -49,6 +51,7 @@ export function createFleetEventRepository(table: Table): FleetEventRepository {
       for (let reads = 0; reads < mostReads; reads++) {
         const read = await readPage(table, pool, after, matches ? readMoves : Math.min(readMoves, limit));
         for (const move of read.moves) {
+          if ((placeOf(move)?.at ?? since) < since) return { events };
           const found = move.events.filter((event) => matches?.(event) ?? true).reverse();
           events.push(...found);
           bytes += Buffer.byteLength(JSON.stringify(found));
