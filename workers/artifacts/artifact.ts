@@ -57,7 +57,7 @@ export async function storeArtifact(options: ArtifactOptions): Promise<StoredArt
   const keptUntil = options.keepMs === undefined ? undefined : new Date(Date.now() + options.keepMs).toISOString();
   const hash = createHash("sha256");
   let size = 0;
-  const members = new MemberList(options.mask);
+  const members = new MemberList(options.listKey === undefined ? undefined : options.mask);
   const pieces = compress(createTarArchive(resume(first.value, entries), note, (member) => members.add(member)));
   const body = Readable.from(
     (async function* () {

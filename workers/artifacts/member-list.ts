@@ -14,11 +14,12 @@ export class MemberList {
   readonly content: NonNullable<Artifact["content"]> = { members: 0, files: 0, bytes: 0 };
   /** Members that the list has. */
   listed = 0;
-  readonly #mask: (text: string) => string;
+  readonly #mask: ((text: string) => string) | undefined;
   #lines: string[] = [];
   #roomCharacters: number = artifactListLimits.characters;
 
-  constructor(mask: (text: string) => string) {
+  /** `mask` takes secrets out of names; without it, members are only counted. */
+  constructor(mask: ((text: string) => string) | undefined) {
     this.#mask = mask;
   }
 
@@ -29,15 +30,17 @@ export class MemberList {
       this.content.files++;
       this.content.bytes += size;
     }
+    const mask = this.#mask;
+    if (mask === undefined) return;
     // What does not fit ends the list: one with gaps would look like all there is.
     if (this.listed >= artifactListLimits.members || this.#roomCharacters <= 0) return;
     const line = formatMember({
       kind,
-      path: this.#mask(showPath(name)),
+      path: mask(showPath(name)),
       size,
       mode: mode & permissionBits,
       mtimeMs: Math.round(Math.min(maxTimeMs, Math.max(-maxTimeMs, mtimeMs))),
-      ...(target === undefined ? {} : { target: this.#mask(showPath(target)) }),
+      ...(target === undefined ? {} : { target: mask(showPath(target)) }),
     });
     this.#roomCharacters -= line.length;
     this.#lines.push(line);
