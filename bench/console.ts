@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { loadavg } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -76,9 +76,11 @@ async function waitForTasks(stack: RunningStack, job: string, tasks: number): Pr
 
 /** Of what the first answer of the server names: the pages come when they are opened. */
 function measureScript(): number {
-  const index = readFileSync(join(distFolder, "index.html"), "utf8");
+  const indexFile = join(distFolder, "index.html");
+  if (!existsSync(indexFile)) throw new Error("the console is not built: npm run build:console");
+  const index = readFileSync(indexFile, "utf8");
   const names = new Set([...index.matchAll(/assets\/[\w.-]+\.js/g)].map(([name]) => name));
-  if (names.size === 0) throw new Error(`the console is not built: ${readdirSync(distFolder).join(", ")}`);
+  if (names.size === 0) throw new Error(`${indexFile} names no script`);
   return [...names].reduce((sum, name) => sum + gzipSync(readFileSync(join(distFolder, name))).byteLength, 0);
 }
 
