@@ -8,8 +8,8 @@ import type { Worker } from "./worker.ts";
 
 /** Exit code for a configuration that cannot work. */
 const usageExitCode = 2;
-/** Exit codes of a worker that was told twice to end: 128 and the number of the second signal. */
-const abortedExitCodes = { SIGTERM: 143, SIGINT: 130 } as const;
+/** Exit code of a worker that was told twice to end, by whichever signals: what a drain that was cut short is known by. */
+const abortedExitCode = 143;
 /** Another signal so soon is the same request: a Ctrl-C reaches this process and a parent that ends it in its own way. */
 const sameRequestMs = 1_000;
 
@@ -41,7 +41,7 @@ if (command.kind === "run") {
         void worker.drain({ kind: "signal", signal });
       } else if (signal === first.signal || performance.now() - first.atMs > sameRequestMs) {
         worker.killAllNow();
-        process.exit(abortedExitCodes[signal]);
+        process.exit(abortedExitCode);
       }
     });
   }

@@ -312,7 +312,7 @@ describe.concurrent("a worker that is told to stop twice", { timeout: 120_000 },
       rig.kill("SIGINT");
       return rig.worker.child.exitCode !== null;
     }, "the end");
-    expect(await rig.worker.exited).toEqual({ code: 130, signal: null });
+    expect(await rig.worker.exited).toEqual({ code: 143, signal: null });
   });
 });
 
