@@ -162,9 +162,9 @@ function writePlainBeat(table: Table, workerId: string, beat: Heartbeat, nowMs: 
 async function revokeDrain(table: Table, workerId: string, by: string, nowMs: number): Promise<DrainWish> {
   let final: string | undefined;
   const wish = await noteWish(table, workerId, nowMs, (worker) => {
-    const { state, drainCause, drainRequestedAt } = worker;
-    // A wish that the worker would not follow is not taken.
-    const isFinal = state === "draining" && drainCause !== undefined && drainCause.kind !== "requested";
+    const { drainCause, drainRequestedAt } = worker;
+    // A wish that the worker would not follow is not taken; one that is lost has not changed its mind by that.
+    const isFinal = drainCause !== undefined && drainCause.kind !== "requested";
     final = isFinal ? (drainCause.detail ?? drainCause.kind) : undefined;
     if (isFinal || drainRequestedAt === undefined) return undefined;
     return {

@@ -562,6 +562,9 @@ describe("a worker that is asked to drain", () => {
     await worker.beat([], "draining", { drainCause: { kind: "signal", detail: "the worker is being stopped" } });
     const final = await ask(worker, "undrain");
     expect([final.status, await final.text()]).toEqual([409, expect.stringContaining("the worker is being stopped")]);
+    plane().clock.advance(silentMs);
+    expect(await readStates()).toEqual({ [worker.workerId]: "lost" });
+    expect((await ask(worker, "undrain")).status).toBe(409);
     await worker.beat([], "stopped");
     expect((await ask(worker, "drain")).status).toBe(409);
     expect((await ask(plane().createWorker(), "drain")).status).toBe(404);
