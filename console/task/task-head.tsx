@@ -1,13 +1,14 @@
 import { Link } from "@tanstack/react-router";
 import type { Attempt, Task } from "../../shared/api/schemas.ts";
 import { formatNumber } from "../../shared/domain/format.ts";
+import { nameReason } from "../../shared/domain/reason-words.ts";
 import { markTask } from "../../shared/domain/task-mark.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import { api } from "../api/client.ts";
 import { useMay } from "../app/session.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { explainError } from "../ui/error-panel.tsx";
-import { StatePill } from "../ui/state.tsx";
+import { StateIcon, StatePill } from "../ui/state.tsx";
 import { useNeighbours } from "./use-neighbours.ts";
 import { useTaskRead, useWhy } from "./use-task.ts";
 
@@ -128,11 +129,21 @@ export function Attempts({ attempts, shown }: { attempts: readonly Attempt[]; sh
           aria-current={attempt === shown ? "true" : undefined}
         >
           <span>Attempt {attempt}</span>
-          <StatePill
-            mark={outcome?.state ? markTask(outcome.state, outcome.warning) : outcome ? "queued" : "running"}
-          />
+          <HowItEnded outcome={outcome} />
         </Link>
       ))}
     </nav>
+  );
+}
+
+/** Of an attempt that did not end its task, the task's next state would say nothing: it tells why it was over. */
+function HowItEnded({ outcome }: Pick<Attempt, "outcome">) {
+  if (!outcome) return <StatePill mark="running" />;
+  if (outcome.state) return <StatePill mark={markTask(outcome.state, outcome.warning)} />;
+  return (
+    <span className="state-pill dim">
+      <StateIcon mark="queued" />
+      {outcome.reason ? nameReason(outcome.reason.code) : "given back"}
+    </span>
   );
 }

@@ -74,8 +74,9 @@ function NoWorker({ workerId }: { workerId: string }) {
   return (
     <Empty title="There is no such worker">
       <p className="mono">{workerId}</p>
+      <p>Records of workers that have ended are kept for a while only.</p>
       <p>
-        Records of workers that have ended are kept for a while only. <Link to="/workers">All workers</Link>
+        <Link to="/workers">All workers</Link>
       </p>
     </Empty>
   );

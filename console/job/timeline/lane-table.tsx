@@ -7,7 +7,8 @@ export function LaneTable({ lanes }: { lanes: readonly Lane[] }) {
   return (
     <section className="panel" aria-labelledby="lanes-title">
       <h2 id="lanes-title">Workers</h2>
-      <div className="lanes-scroll">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keys */}
+      <section className="lanes-scroll" tabIndex={0} aria-label="What each worker did">
         <table className="table lanes-table">
           <thead>
             <tr>
@@ -47,7 +48,7 @@ export function LaneTable({ lanes }: { lanes: readonly Lane[] }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </section>
     </section>
   );
 }

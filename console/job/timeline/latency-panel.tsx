@@ -15,7 +15,8 @@ export function LatencyPanel({ bars }: { bars: readonly Bar[] }) {
   return (
     <section className="panel" aria-labelledby="latency-title">
       <h2 id="latency-title">How long it took</h2>
-      <div className="lanes-scroll">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keys */}
+      <section className="lanes-scroll" tabIndex={0} aria-label="How long each phase took">
         <table className="table latency-table">
           <thead>
             <tr>
@@ -43,7 +44,7 @@ export function LatencyPanel({ bars }: { bars: readonly Bar[] }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </section>
     </section>
   );
 }
