@@ -1,6 +1,6 @@
 import type { Job } from "../../shared/api/schemas.ts";
 import type { ApiClient, JobChange, JobQuery } from "../../shared/api-client/index.ts";
-import { Live, type LiveRun } from "./live.ts";
+import { Live, type LiveRun, type PageView } from "./live.ts";
 
 const pageSize = 50;
 /** Only so many of the newest jobs are followed: what changes of older ones is not told. */
@@ -10,7 +10,7 @@ const mostNew = 500;
 
 /** The jobs that are wanted: a page, then what changes of it and what is new; older ones when they are asked for. */
 export class JobListFeed extends Live {
-  readonly #api: ApiClient;
+  readonly #api: Pick<ApiClient, "listJobs" | "followJobs">;
   #filter: JobQuery;
   /** What was wanted when `jobs` were read. */
   #readFor: JobQuery | undefined;
@@ -23,8 +23,8 @@ export class JobListFeed extends Live {
   /** Why the older ones could not be read. */
   olderError: Error | undefined;
 
-  constructor(api: ApiClient, filter: JobQuery) {
-    super();
+  constructor(api: Pick<ApiClient, "listJobs" | "followJobs">, filter: JobQuery, page?: PageView) {
+    super(page);
     this.#api = api;
     this.#filter = filter;
   }
