@@ -1,5 +1,9 @@
 import type { Output } from "./terminal/output.ts";
 
+/** Signals that end a process unless it hears them, beside those of `onInterrupt`. */
+export const endSignals = ["SIGHUP", "SIGQUIT", "SIGABRT", "SIGALRM", "SIGUSR2", "SIGXCPU"] as const;
+export type EndSignal = (typeof endSignals)[number];
+
 /** What a command takes from the process it runs in; tests and the entry file provide it. */
 export interface Runtime {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -15,7 +19,7 @@ export interface Runtime {
   /** Calls the listener at each Ctrl-C (or SIGTERM) until the returned function is called; without one it ends the process. */
   onInterrupt(listener: () => void): () => void;
   /** Calls the listener at each such signal, or as the process exits, until the returned function is called. */
-  onSignal(signal: "SIGHUP" | "SIGQUIT" | "SIGTSTP" | "SIGCONT" | "exit", listener: () => void): () => void;
+  onSignal(signal: EndSignal | "SIGTSTP" | "SIGCONT" | "exit", listener: () => void): () => void;
   /** Stops the process and those started with it, as Ctrl-Z does; it goes on with SIGCONT. */
   suspend(): void;
 }

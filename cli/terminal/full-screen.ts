@@ -1,4 +1,4 @@
-import type { Runtime } from "../runtime.ts";
+import { endSignals, type Runtime } from "../runtime.ts";
 import { createKeyReader, type Key } from "./keys.ts";
 import type { Output } from "./output.ts";
 import { createScreen, decideUnicode } from "./screen.ts";
@@ -73,8 +73,7 @@ export function openFullScreen(options: FullScreenOptions): FullScreen {
   let stopHearingStop = runtime.onSignal("SIGTSTP", suspend);
   const stopHearing = [
     runtime.onSignal("SIGCONT", goOn),
-    runtime.onSignal("SIGHUP", options.onGone),
-    runtime.onSignal("SIGQUIT", options.onGone),
+    ...endSignals.map((signal) => runtime.onSignal(signal, options.onGone)),
     runtime.onSignal("exit", () => screen.leave()),
   ];
   stdoutStream.on("resize", redraw);

@@ -22,7 +22,8 @@ export function createConfirm(question: string, onAnswer: (isYes: boolean) => vo
   };
 }
 
-const longestText = 200;
+/** The API searches for no longer ones. */
+const longestText = 128;
 
 /** Asks for a text in one line; Escape takes it back. */
 export function createTextPrompt(
