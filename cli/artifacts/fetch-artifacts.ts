@@ -1,7 +1,7 @@
 import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import pLimit from "p-limit";
-import type { ArtifactList } from "../../shared/api/schemas.ts";
+import type { ArtifactList } from "../../shared/api/artifact-schemas.ts";
 import type { ApiClient } from "../../shared/api-client/index.ts";
 import { makeFolder } from "../../shared/make-folder.ts";
 import { CliError, exitCodes } from "../errors.ts";

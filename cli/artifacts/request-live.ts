@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { LiveArtifact } from "../../shared/api/schemas.ts";
+import type { LiveArtifact } from "../../shared/api/artifact-schemas.ts";
 import { type ApiClient, ApiError } from "../../shared/api-client/index.ts";
 
 type Stored = Extract<LiveArtifact, { status: "stored" }>;

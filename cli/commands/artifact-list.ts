@@ -1,4 +1,4 @@
-import type { ArtifactFile, ArtifactFilePage } from "../../shared/api/schemas.ts";
+import type { ArtifactFile, ArtifactFilePage } from "../../shared/api/artifact-schemas.ts";
 import type { ApiClient } from "../../shared/api-client/index.ts";
 import { formatBytes, formatLocalTime, formatNumber, plural } from "../../shared/domain/format.ts";
 import { type Context, withInterrupt } from "../context.ts";

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { ApiLogLine, Task } from "../../shared/api/schemas.ts";
+import type { ApiLogLine } from "../../shared/api/log-schemas.ts";
+import type { Task } from "../../shared/api/schemas.ts";
 import type { ApiClient, LogQuery } from "../../shared/api-client/index.ts";
 import { viewTask } from "../../shared/api-client/job-view.ts";
 import { isLogEndLost } from "../../shared/domain/lost-log.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { ApiLogLine } from "../../shared/api/schemas.ts";
+import type { ApiLogLine } from "../../shared/api/log-schemas.ts";
 import { type ApiClient, ApiError, ConnectionError } from "../../shared/api-client/index.ts";
 import { type FollowAttemptOptions, followAttempt } from "./follow-attempt.ts";
 

@@ -1,4 +1,4 @@
-import type { ApiLogLine } from "../../shared/api/schemas.ts";
+import type { ApiLogLine } from "../../shared/api/log-schemas.ts";
 import type { StreamPatience } from "../../shared/api-client/event-stream.ts";
 import type { ApiClient, LogQuery, PageQuery, StreamStatus } from "../../shared/api-client/index.ts";
 import { isPassingAbsence, outlast } from "./outlast.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { ApiLogLine } from "../../shared/api/schemas.ts";
+import type { ApiLogLine } from "../../shared/api/log-schemas.ts";
 import { createOutput } from "../terminal/output.ts";
 import { cleanForTerminal, createLogPrinter } from "./log-printer.ts";
 

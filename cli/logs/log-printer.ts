@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
-import type { ApiLogLine } from "../../shared/api/schemas.ts";
+import type { ApiLogLine } from "../../shared/api/log-schemas.ts";
 import { eachLogLine } from "../../shared/domain/log-line.ts";
 import type { Output } from "../terminal/output.ts";
 import type { ReadLogChunk } from "./read-log-chunks.ts";

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { ApiLogChunk } from "../../shared/api/schemas.ts";
+import type { ApiLogChunk } from "../../shared/api/log-schemas.ts";
 import type { ApiClient, LogQuery } from "../../shared/api-client/index.ts";
 import { type LogContent, sliceLog } from "../../shared/domain/log-line.ts";
 import { readLogChunk } from "../../shared/log-chunk.ts";

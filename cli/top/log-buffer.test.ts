@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { ApiLogLine } from "../../shared/api/schemas.ts";
+import type { ApiLogLine } from "../../shared/api/log-schemas.ts";
 import { LogBuffer, type LogRow } from "./log-buffer.ts";
 
 const line = (number: number, step = 1): ApiLogLine => ({

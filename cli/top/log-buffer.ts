@@ -1,4 +1,4 @@
-import type { ApiLogLine } from "../../shared/api/schemas.ts";
+import type { ApiLogLine } from "../../shared/api/log-schemas.ts";
 import { cleanForTerminal } from "../logs/log-printer.ts";
 
 /** A row of a log on the screen: a line of it, or a rule where another step or attempt begins. */

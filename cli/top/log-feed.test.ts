@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
-import type { ApiLogLine, Task } from "../../shared/api/schemas.ts";
+import type { ApiLogLine } from "../../shared/api/log-schemas.ts";
+import type { Task } from "../../shared/api/schemas.ts";
 import { type ApiClient, ApiError, type LogQuery } from "../../shared/api-client/index.ts";
 import { eventually } from "../../test/support/eventually.ts";
 import { LogFeed } from "./log-feed.ts";

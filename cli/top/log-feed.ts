@@ -1,4 +1,5 @@
-import type { ApiLogLine, Task } from "../../shared/api/schemas.ts";
+import type { ApiLogLine } from "../../shared/api/log-schemas.ts";
+import type { Task } from "../../shared/api/schemas.ts";
 import { sleep } from "../../shared/api-client/backoff.ts";
 import type { ApiClient } from "../../shared/api-client/index.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";

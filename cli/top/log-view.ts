@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
-import type { ApiLogLine } from "../../shared/api/schemas.ts";
+import type { ApiLogLine } from "../../shared/api/log-schemas.ts";
 import { formatNumber } from "../../shared/domain/format.ts";
 import { isLogEndLost } from "../../shared/domain/lost-log.ts";
 import { markTask } from "../../shared/domain/task-mark.ts";

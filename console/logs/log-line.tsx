@@ -1,5 +1,5 @@
 import { type MouseEvent, memo } from "react";
-import type { ApiLogLine } from "../../shared/api/schemas.ts";
+import type { ApiLogLine } from "../../shared/api/log-schemas.ts";
 import { plural } from "../../shared/domain/format.ts";
 import type { TextFinder } from "./find-text.ts";
 import type { LogSection } from "./log-model.ts";

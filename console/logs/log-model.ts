@@ -1,4 +1,4 @@
-import type { ApiLogLine } from "../../shared/api/schemas.ts";
+import type { ApiLogLine } from "../../shared/api/log-schemas.ts";
 import { backoffMs } from "../../shared/api-client/backoff.ts";
 import type { ApiClient } from "../../shared/api-client/index.ts";
 

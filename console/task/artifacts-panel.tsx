@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useState } from "react";
-import type { ShownArtifact, Task } from "../../shared/api/schemas.ts";
+import type { ShownArtifact } from "../../shared/api/artifact-schemas.ts";
+import type { Task } from "../../shared/api/schemas.ts";
 import { formatBytes, plural } from "../../shared/domain/format.ts";
 import { api } from "../api/client.ts";
 import { useNow } from "../app/now.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { ArtifactFile } from "../../shared/api/schemas.ts";
+import type { ArtifactFile } from "../../shared/api/artifact-schemas.ts";
 import { formatMode, listFoundRows, listTreeRows, showName } from "./file-rows.ts";
 
 const file = (path: string): ArtifactFile => ({ path, kind: "file", size: 1 });

@@ -1,4 +1,4 @@
-import type { ArtifactFile } from "../../shared/api/schemas.ts";
+import type { ArtifactFile } from "../../shared/api/artifact-schemas.ts";
 
 /** What is known of a folder of an artifact. */
 export interface FolderPage {

@@ -1,6 +1,6 @@
 import { keepPreviousData, useQueries, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import type { ArtifactFile } from "../../shared/api/schemas.ts";
+import type { ArtifactFile } from "../../shared/api/artifact-schemas.ts";
 import type { ArtifactFileQuery } from "../../shared/api-client/client.ts";
 import { api } from "../api/client.ts";
 import { type FileRow, type FolderPage, listFoundRows, listTreeRows } from "./file-rows.ts";

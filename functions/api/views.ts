@@ -1,7 +1,7 @@
+import type { ShownArtifact } from "../../shared/api/artifact-schemas.ts";
 import {
   type DeadLetter,
   type Job,
-  type ShownArtifact,
   type Task,
   type TaskBrief,
   type TaskSummary,

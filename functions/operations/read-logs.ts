@@ -1,5 +1,5 @@
 import pLimit from "p-limit";
-import type { ApiLogLine } from "../../shared/api/schemas.ts";
+import type { ApiLogLine } from "../../shared/api/log-schemas.ts";
 import { eachLogLine, type LogContent, sliceLog } from "../../shared/domain/log-line.ts";
 import { readAhead } from "../../shared/read-ahead.ts";
 import type { Deps } from "../deps.ts";

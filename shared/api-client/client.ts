@@ -1,4 +1,5 @@
 import type { JobEvent } from "../../events/index.ts";
+import type { ArtifactFilePage, ArtifactList, LiveArtifact, LiveRequested } from "../api/artifact-schemas.ts";
 import type {
   BlobUpload,
   CompleteBlob,
@@ -9,21 +10,15 @@ import type {
   ListedImageBlob,
   PartLinks,
 } from "../api/image-schemas.ts";
+import type { ApiLogLine, LogChunkPage, LogPage } from "../api/log-schemas.ts";
 import type { TaskMetrics } from "../api/metric-schemas.ts";
 import type {
-  ApiLogLine,
-  ArtifactFilePage,
-  ArtifactList,
   AttemptTimesPage,
   Cancelled,
   EventPage,
   Job,
   JobPage,
   JobSpecAnswer,
-  LiveArtifact,
-  LiveRequested,
-  LogChunkPage,
-  LogPage,
   Retried,
   SecretDescription,
   SecretPage,

@@ -1,6 +1,5 @@
 import * as z from "zod";
 import { fleetEventSchema, jobEventSchema } from "../../events/index.ts";
-import { memberKinds } from "../domain/artifact-list.ts";
 import { jobStates } from "../domain/job-state.ts";
 import { limits } from "../domain/limits.ts";
 import {
@@ -19,6 +18,7 @@ import { taskStates, terminalTaskStates } from "../domain/task-state.ts";
 import { whyCodes, whyFactSchema } from "../domain/why-facts.ts";
 import { workerStates } from "../domain/worker-state.ts";
 import { jobSpecSchema } from "../jobfile/job-spec.ts";
+import { shownArtifactSchema } from "./artifact-schemas.ts";
 import { drainCauseSchema, hostUseSchema, workerHealthSchema } from "./worker-schemas.ts";
 
 /**
@@ -95,12 +95,6 @@ export const jobPageSchema = z
   .object({ jobs: z.array(jobSchema), cursor: z.string().optional() })
   .meta({ id: "JobPage" });
 export type JobPage = z.infer<typeof jobPageSchema>;
-
-/** An artifact as it is shown. `listed`: how many of its members are listed; absent where there is no list. */
-const shownArtifactSchema = artifactSchema
-  .omit({ key: true, list: true })
-  .extend({ listed: z.number().int().nonnegative().optional() });
-export type ShownArtifact = z.infer<typeof shownArtifactSchema>;
 
 const attemptSchema = z.object({
   attempt: z.number().int().min(1),
@@ -239,136 +233,6 @@ export const eventPageSchema = z
   .object({ events: z.array(jobEventSchema), next: z.number().int() })
   .meta({ id: "EventPage", description: "`next` is the `after` of the following page." });
 export type EventPage = z.infer<typeof eventPageSchema>;
-
-export const logLineSchema = z.object({
-  /** 0-based number of the line in the log of its step or service. */
-  line: z.number().int().nonnegative(),
-  /** Absent in the log of a service. */
-  step: z.number().int().min(1).optional(),
-  /** Absent in the log of a step. */
-  service: z.string().optional(),
-  at: z.string(),
-  stream: z.enum(["stdout", "stderr"]),
-  text: z.string(),
-  /** True where the line was not ended by a newline. */
-  partial: z.boolean().optional(),
-});
-export type ApiLogLine = z.infer<typeof logLineSchema>;
-
-/** A page of log lines. `cursor` resumes after the last of them; `complete` says that the attempt will write no more. */
-export const logPageSchema = z
-  .object({
-    attempt: z.number().int(),
-    lines: z.array(logLineSchema),
-    cursor: z.string(),
-    complete: z.boolean(),
-    /** The attempt was lost with its worker: what it printed last was never stored. */
-    endLost: z.literal(true).optional(),
-  })
-  .meta({ id: "LogPage" });
-export type LogPage = z.infer<typeof logPageSchema>;
-
-export const logChunkSchema = z.object({
-  /** A link to fetch it by; `shared/log-chunk.ts` reads what it holds. */
-  url: z.string(),
-  /** Absent in the log of a service. */
-  step: z.number().int().min(1).optional(),
-  /** Absent in the log of a step. */
-  service: z.string().optional(),
-  /** Number of its first line in the log of its step or service, from 0. */
-  firstLine: z.number().int().nonnegative(),
-  lines: z.number().int().nonnegative(),
-  /** Of its text. */
-  bytes: z.number().int().nonnegative(),
-  /** Time of its first line. */
-  firstAt: z.string(),
-  /** Lines at its beginning, and at its end, that were not asked for. */
-  skip: z.number().int().nonnegative(),
-  drop: z.number().int().nonnegative(),
-  /** Asks for the chunks from this one on, for new links. */
-  cursor: z.string(),
-});
-export type ApiLogChunk = z.infer<typeof logChunkSchema>;
-
-/** A page of the chunks of a log; where `more` is false there are no further ones now. */
-export const logChunkPageSchema = z
-  .object({
-    attempt: z.number().int(),
-    chunks: z.array(logChunkSchema),
-    cursor: z.string(),
-    more: z.boolean(),
-    /** When the links end. */
-    expiresAt: z.string(),
-  })
-  .meta({ id: "LogChunkPage" });
-export type LogChunkPage = z.infer<typeof logChunkPageSchema>;
-
-const linkedArtifactSchema = shownArtifactSchema.extend({ url: z.string(), expiresAt: z.string() });
-
-export const artifactListSchema = z
-  .object({
-    attempt: z.number().int(),
-    /** Of the task: where it is running, what it has written so far can be asked for. */
-    status: z.enum(taskStates),
-    artifacts: z.array(linkedArtifactSchema),
-    /** Those whose time is over (`keptUntil`): there are no links to them. */
-    expired: z.array(shownArtifactSchema),
-  })
-  .meta({ id: "ArtifactList" });
-export type ArtifactList = z.infer<typeof artifactListSchema>;
-
-/** Something in an artifact. Paths are relative to the task's output; bytes that are no UTF-8 stand there as `\xNN`. */
-const artifactFileSchema = z.object({
-  path: z.string(),
-  kind: z.enum(memberKinds),
-  size: z.number(),
-  /** Permission bits; absent of a folder that is none of the artifact's members, only on the way to them. */
-  mode: z.number().int().optional(),
-  mtime: z.string().optional(),
-  /** Where a link leads. */
-  target: z.string().optional(),
-  /** Of a folder, where a folder was asked for: files below it, and their bytes. */
-  files: z.number().int().optional(),
-  bytes: z.number().optional(),
-});
-export type ArtifactFile = z.infer<typeof artifactFileSchema>;
-
-/** A page of what is in an artifact. */
-export const artifactFilePageSchema = z
-  .object({
-    attempt: z.number().int(),
-    name: z.string(),
-    /** All that is in it. */
-    content: z.object({ members: z.number().int(), files: z.number().int(), bytes: z.number() }),
-    /** How many of its members are listed: fewer where there are too many. */
-    listed: z.number().int(),
-    files: z.array(artifactFileSchema),
-    cursor: z.string().optional(),
-  })
-  .meta({ id: "ArtifactFilePage" });
-export type ArtifactFilePage = z.infer<typeof artifactFilePageSchema>;
-
-/** A request for what a running task has written so far. What is not stored at `until` will not be. */
-export const liveRequestedSchema = z
-  .object({ id: z.string(), attempt: z.number().int(), until: z.string() })
-  .meta({ id: "LiveRequested" });
-export type LiveRequested = z.infer<typeof liveRequestedSchema>;
-
-/**
- * How far such a request has come: `empty` = the task has written nothing yet, `ended` = its attempt is over, fetch its
- * artifact, `failed` and `lost` = it cannot be had, see `detail`.
- */
-export const liveArtifactSchema = z
-  .discriminatedUnion("status", [
-    z.object({ status: z.literal("pending") }),
-    z.object({ status: z.literal("stored"), at: z.string(), artifact: linkedArtifactSchema }),
-    z.object({ status: z.literal("empty"), at: z.string() }),
-    z.object({ status: z.literal("ended") }),
-    z.object({ status: z.literal("failed"), at: z.string(), detail: z.string() }),
-    z.object({ status: z.literal("lost"), detail: z.string() }),
-  ])
-  .meta({ id: "LiveArtifact" });
-export type LiveArtifact = z.infer<typeof liveArtifactSchema>;
 
 export const cancelledSchema = z
   .object({ job: z.string(), task: z.string().optional(), status: z.enum(["cancelling", "already_ended"]) })

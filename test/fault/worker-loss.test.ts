@@ -1,7 +1,8 @@
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { LogPage, Task, Worker } from "../../shared/api/schemas.ts";
+import type { LogPage } from "../../shared/api/log-schemas.ts";
+import type { Task, Worker } from "../../shared/api/schemas.ts";
 import { manifestKey } from "../../shared/domain/object-keys.ts";
 import { openBucket } from "../support/chaos/bucket-checks.ts";
 import { type FaultStack, greet, planCompleting, useFaultStacks } from "../support/chaos/fault-fixture.ts";

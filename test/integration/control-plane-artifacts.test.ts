@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { zstdCompressSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import type { ArtifactFilePage, ArtifactList, LiveArtifact, LiveRequested } from "../../shared/api/schemas.ts";
+import type { ArtifactFilePage, ArtifactList, LiveArtifact, LiveRequested } from "../../shared/api/artifact-schemas.ts";
 import type { ClaimedTask } from "../../shared/api/worker-schemas.ts";
 import { formatMember } from "../../shared/domain/artifact-list.ts";
 import { liveArtifactMs } from "../../shared/domain/live-artifact.ts";

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { JobEvent } from "../../events/index.ts";
-import type { EventPage, LogPage, Problem, TaskPage } from "../../shared/api/schemas.ts";
+import type { LogPage } from "../../shared/api/log-schemas.ts";
+import type { EventPage, Problem, TaskPage } from "../../shared/api/schemas.ts";
 import { noopJob, taskNames } from "../support/control-plane.ts";
 import { useControlPlane } from "../support/control-plane-fixture.ts";
 import { createShipper } from "../support/control-plane-logs.ts";

@@ -1,6 +1,6 @@
 import { zstdCompressSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import type { ApiLogLine, LogPage } from "../../shared/api/schemas.ts";
+import type { ApiLogLine, LogPage } from "../../shared/api/log-schemas.ts";
 import type { ClaimedTask } from "../../shared/api/worker-schemas.ts";
 import { stepLogPrefix } from "../../shared/domain/object-keys.ts";
 import { noopJob } from "../support/control-plane.ts";

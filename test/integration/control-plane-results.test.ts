@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { ArtifactList, Task } from "../../shared/api/schemas.ts";
+import type { ArtifactList } from "../../shared/api/artifact-schemas.ts";
+import type { Task } from "../../shared/api/schemas.ts";
 import type { ClaimedTask, ResultAnswers } from "../../shared/api/worker-schemas.ts";
 import { formatAttemptId } from "../../shared/domain/ids.ts";
 import { artifactKey } from "../../shared/domain/object-keys.ts";

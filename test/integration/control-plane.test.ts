@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { ArtifactList, EventPage, Job, SubmittedJob, Task, WorkerPage } from "../../shared/api/schemas.ts";
+import type { ArtifactList } from "../../shared/api/artifact-schemas.ts";
+import type { EventPage, Job, SubmittedJob, Task, WorkerPage } from "../../shared/api/schemas.ts";
 import { artifactKey } from "../../shared/domain/object-keys.ts";
 import { reasonFor } from "../../shared/domain/reason.ts";
 import { timing } from "../../shared/domain/timing.ts";

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { readLogChunks } from "../../cli/logs/read-log-chunks.ts";
-import type { LogChunkPage, LogPage } from "../../shared/api/schemas.ts";
+import type { LogChunkPage, LogPage } from "../../shared/api/log-schemas.ts";
 import type { ApiClient } from "../../shared/api-client/index.ts";
 import { stepLogPrefix } from "../../shared/domain/object-keys.ts";
 import { StepLog } from "../../workers/logs/step-log.ts";

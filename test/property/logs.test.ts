@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { createLogContents } from "../../functions/log-contents.ts";
 import { type LogPosition, logStart } from "../../functions/operations/log-position.ts";
 import { createLogReader, lineText } from "../../functions/operations/read-logs.ts";
-import type { ApiLogLine } from "../../shared/api/schemas.ts";
+import type { ApiLogLine } from "../../shared/api/log-schemas.ts";
 import type { ObjectStore } from "../../shared/clients/object-store.ts";
 import { defaultLimits } from "../../shared/domain/limits.ts";
 import { eachLogLine, sliceLog } from "../../shared/domain/log-line.ts";

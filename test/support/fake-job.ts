@@ -1,15 +1,9 @@
 import { createHash } from "node:crypto";
 import { EventEmitter } from "node:events";
 import type { JobEvent } from "../../events/index.ts";
-import type {
-  ApiLogLine,
-  ArtifactFile,
-  ArtifactList,
-  Job,
-  LiveArtifact,
-  Task,
-  TaskSummary,
-} from "../../shared/api/schemas.ts";
+import type { ArtifactFile, ArtifactList, LiveArtifact } from "../../shared/api/artifact-schemas.ts";
+import type { ApiLogLine } from "../../shared/api/log-schemas.ts";
+import type { Job, Task, TaskSummary } from "../../shared/api/schemas.ts";
 import { newJobId } from "../../shared/domain/ids.ts";
 import { decideJobOutcome, isTerminalJobState } from "../../shared/domain/job-state.ts";
 import type { Reason } from "../../shared/domain/reason.ts";

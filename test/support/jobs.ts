@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ApiLogLine, Job, Task } from "../../shared/api/schemas.ts";
+import type { ApiLogLine } from "../../shared/api/log-schemas.ts";
+import type { Job, Task } from "../../shared/api/schemas.ts";
 import type { JobSpecInput } from "../../shared/jobfile/job-spec.ts";
 import type { RunningStack } from "./local-stack.ts";
 

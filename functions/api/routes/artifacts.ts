@@ -5,7 +5,7 @@ import {
   artifactListSchema,
   liveArtifactSchema,
   liveRequestedSchema,
-} from "../../../shared/api/schemas.ts";
+} from "../../../shared/api/artifact-schemas.ts";
 import { type FolderChild, type ListedMember, listFolder } from "../../../shared/domain/artifact-list.ts";
 import { AppError } from "../../../shared/domain/errors.ts";
 import { limits } from "../../../shared/domain/limits.ts";

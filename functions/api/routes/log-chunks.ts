@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { logChunkPageSchema } from "../../../shared/api/schemas.ts";
+import { logChunkPageSchema } from "../../../shared/api/log-schemas.ts";
 import type { Deps } from "../../deps.ts";
 import { formatLogCursor } from "../../operations/log-position.ts";
 import { findLogStart, logQueryFields, openLog } from "../log-request.ts";

@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import * as z from "zod";
-import { logPageSchema } from "../../../shared/api/schemas.ts";
+import { logPageSchema } from "../../../shared/api/log-schemas.ts";
 import { AppError } from "../../../shared/domain/errors.ts";
 import { limits } from "../../../shared/domain/limits.ts";
 import { isLogEndLost } from "../../../shared/domain/lost-log.ts";

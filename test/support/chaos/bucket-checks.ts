@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { S3Client } from "@aws-sdk/client-s3";
-import type { LogPage, Task } from "../../../shared/api/schemas.ts";
+import type { LogPage } from "../../../shared/api/log-schemas.ts";
+import type { Task } from "../../../shared/api/schemas.ts";
 import { createObjectStore, type ObjectStore } from "../../../shared/clients/object-store.ts";
 import { type Manifest, manifestSchema } from "../../../shared/domain/manifest.ts";
 import { attemptPrefix, manifestKey } from "../../../shared/domain/object-keys.ts";
