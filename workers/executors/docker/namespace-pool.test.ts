@@ -35,7 +35,7 @@ describe("NamespacePool", () => {
     await vi.waitFor(() => expect(alive.size).toBe(3));
   });
 
-  it("keeps none ready before it is closed where it is told so, and makes one for who still needs one", async () => {
+  it("keeps none ready until it is told otherwise, and makes one for who still needs one", async () => {
     const { pool, alive, made } = openPool();
     pool.fill();
     const lent = await pool.acquire(never);
@@ -48,6 +48,8 @@ describe("NamespacePool", () => {
     pool.release(lent, "clean");
     await vi.waitFor(() => expect(alive.size).toBe(0));
     expect(made()).toBe(4);
+    pool.keepReady();
+    await vi.waitFor(() => expect(alive.size).toBe(2));
   });
 
   it("never lends one to two tasks", async () => {

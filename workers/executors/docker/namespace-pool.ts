@@ -142,7 +142,7 @@ export class NamespacePool {
     this.fill();
   }
 
-  /** Keeps none ready from now on: those that are go, and who needs one yet waits until it is made. */
+  /** Keeps none ready until `keepReady`: those that are go, and who needs one yet waits until it is made. */
   keepNoneReady(): void {
     this.#keepsReady = false;
     for (const namespace of this.#idle.splice(0)) this.#track(this.#options.remove(namespace));
