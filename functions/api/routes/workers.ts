@@ -103,7 +103,7 @@ const listRoute = securedRoute("viewer", {
   path: "/v1/workers",
   summary: "List workers, the newest first, or follow them",
   description:
-    "With `Accept: text/event-stream` a stream of those that live and that were heard of in the last 24 hours, at most 200: `worker` for each, then `ready`, and `worker` again whenever one has changed (when it was last seen is told every 15 seconds at most), `left` for one that is not among them any more.",
+    "With `Accept: text/event-stream` a stream of those that live and, of the 100 that started last, those that were heard of in the last 24 hours, at most 200: `worker` for each, then `ready`, and `worker` again whenever one has changed (when it was last seen is told every 15 seconds at most), `left` for one that is not among them any more.",
   request: {
     query: pageQuery(100, 50).extend({
       worker: z.string().max(64).optional().meta({ description: "Only this one, whenever it was there." }),
