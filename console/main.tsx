@@ -4,6 +4,7 @@ import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { onSignedOut } from "./api/client.ts";
+import { readAgain } from "./api/live.ts";
 import { router } from "./app/router.tsx";
 import { SessionGate } from "./app/session.tsx";
 import { applyTheme } from "./app/theme.ts";
@@ -19,8 +20,9 @@ const queries = new QueryClient({
     mutations: { networkMode: "always" },
     queries: {
       networkMode: "always",
-      // The client of the API tries again by itself; what it gives up has to be told.
+      // The client of the API tries again by itself; what it gives up has to be told, and is read again later.
       retry: false,
+      refetchInterval: readAgain,
       staleTime: 2_000,
     },
   },

@@ -18,6 +18,11 @@ export function mayPass(error: unknown): boolean {
   return error instanceof ConnectionError;
 }
 
+/** For queries: how soon (ms) to read again what failed, false where nothing failed or that would not help. */
+export function readAgain({ state }: { state: { error: unknown } }): number | false {
+  return mayPass(state.error) ? tryAgainMs : false;
+}
+
 /** The page as far as it matters here. */
 export interface PageView {
   isHidden(): boolean;

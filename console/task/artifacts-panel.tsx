@@ -4,6 +4,7 @@ import type { ShownArtifact } from "../../shared/api/artifact-schemas.ts";
 import type { Task } from "../../shared/api/schemas.ts";
 import { formatBytes, plural } from "../../shared/domain/format.ts";
 import { api } from "../api/client.ts";
+import { readAgain } from "../api/live.ts";
 import { useNow } from "../app/now.ts";
 import { Button } from "../ui/button.tsx";
 import { explainError } from "../ui/error-panel.tsx";
@@ -13,6 +14,9 @@ import "./files.css";
 
 const ArtifactFiles = lazy(async () => ({ default: (await import("./artifact-files.tsx")).ArtifactFiles }));
 
+/** Links expire; a page that is left open gets new ones. */
+const linksLookMs = 10 * 60_000;
+
 /** What an attempt left, to be fetched, and what is in it. */
 export function ArtifactsPanel({ task, attempt }: { task: Task; attempt: number }) {
   const kept = task.attempts[attempt - 1]?.artifacts ?? [];
@@ -20,8 +24,7 @@ export function ArtifactsPanel({ task, attempt }: { task: Task; attempt: number 
     queryKey: ["artifacts", task.job, task.task, attempt, kept.length],
     queryFn: ({ signal }) => api.listArtifacts(task.job, task.task, { attempt }, { signal }),
     enabled: kept.length > 0,
-    // Links expire; a page that is left open gets new ones.
-    refetchInterval: 10 * 60_000,
+    refetchInterval: (query) => readAgain(query) || linksLookMs,
   });
   if (kept.length === 0) return null;
   return (

@@ -4,7 +4,7 @@ import type { Task } from "../../shared/api/schemas.ts";
 import { backoffMs } from "../../shared/api-client/backoff.ts";
 import { isTerminalTaskState } from "../../shared/domain/task-state.ts";
 import { api } from "../api/client.ts";
-import { mayPass, staleMs } from "../api/live.ts";
+import { mayPass, readAgain, staleMs } from "../api/live.ts";
 import { useVisible } from "../app/visible.ts";
 
 /** A task that has ended is looked at so often, while somebody sees it: it may be run again. */
@@ -18,7 +18,10 @@ export function useTaskRead(job: string, task: string) {
     queryFn: ({ signal }) => api.getTask(job, task, { signal }),
     // What was read on an earlier visit may be shown at once, but is not trusted.
     refetchOnMount: "always",
-    refetchInterval: ({ state }) => (state.data && isTerminalTaskState(state.data.status) ? endedLookMs : false),
+    refetchInterval: (query) => {
+      const { data } = query.state;
+      return readAgain(query) || (data && isTerminalTaskState(data.status) ? endedLookMs : false);
+    },
   });
 }
 
@@ -94,6 +97,6 @@ export function useWhy(task: Task) {
     queryKey: ["why", task.job, task.task, task.status, task.attempt],
     queryFn: ({ signal }) => api.explainTask(task.job, task.task, { signal }),
     enabled: task.status !== "completed",
-    refetchInterval: isTerminalTaskState(task.status) ? false : whyLookMs,
+    refetchInterval: (query) => readAgain(query) || (isTerminalTaskState(task.status) ? false : whyLookMs),
   });
 }
