@@ -6,8 +6,17 @@ import type { LogSection } from "./log-model.ts";
 import { LogText } from "./log-text.tsx";
 import { rowHeightPx } from "./row-window.ts";
 
+interface SectionHeadProps {
+  section: LogSection;
+  /** Lines that come are not followed: too many others are. */
+  isLeftOut: boolean;
+  onFold: (folded: boolean) => void;
+}
+
 /** The head of the log of one step or service, which folds it. */
-export function SectionHead({ section, onFold }: { section: LogSection; onFold: (folded: boolean) => void }) {
+export function SectionHead({ section, isLeftOut, onFold }: SectionHeadProps) {
+  const length = section.lines === 0 ? "printed nothing" : plural(section.lines, "line");
+  const leftOut = isLeftOut ? ["not followed while others before it are open"] : [];
   return (
     <button
       type="button"
@@ -17,10 +26,7 @@ export function SectionHead({ section, onFold }: { section: LogSection; onFold: 
       onClick={() => onFold(!section.folded)}
     >
       <span aria-hidden="true">{section.folded ? "▸" : "▾"}</span> {section.title}
-      <span className="dim">
-        {" "}
-        {[section.lines === 0 ? "printed nothing" : plural(section.lines, "line"), ...section.notes].join(", ")}
-      </span>
+      <span className="dim"> {[length, ...section.notes, ...leftOut].join(", ")}</span>
     </button>
   );
 }

@@ -49,7 +49,7 @@ export function LogView({ job, task, attempt, sections, isRunning, isEndLost, li
     for (const section of sections) model.note(section);
   }, [model, sections]);
   useEffect(() => () => model.close(), [model]);
-  useFollow(model, place, isRunning);
+  const unfollowed = useFollow(model, place, isRunning);
 
   const scroller = useRef<HTMLDivElement>(null);
   const shifted = useRef<HTMLDivElement>(null);
@@ -173,6 +173,7 @@ export function LogView({ job, task, attempt, sections, isRunning, isEndLost, li
                   <SectionHead
                     key={section.key}
                     section={section}
+                    isLeftOut={unfollowed.includes(section.choice.service ?? "")}
                     onFold={(folded) => model.fold(section.key, folded)}
                   />
                 ) : (

@@ -9,17 +9,24 @@ interface AttemptPlace {
   attempt: number;
 }
 
-/** Follows what an attempt writes while somebody looks: its steps, and those of its services that are unfolded. */
-export function useFollow(model: LogModel, place: AttemptPlace, isRunning: boolean): void {
+/** Each takes a connection, and a browser has six to one origin: for all its tabs, and for what else this page reads. */
+const mostServices = 2;
+
+/**
+ * Follows what an attempt writes while somebody looks: its steps, and the first of its services that are unfolded.
+ * Answers the services that are unfolded and yet not followed.
+ */
+export function useFollow(model: LogModel, place: AttemptPlace, isRunning: boolean): readonly string[] {
   const isFollowed = useVisible() && isRunning;
   const services = model.sections.flatMap(({ choice, folded }) => (choice.service && !folded ? choice.service : []));
-  const unfolded = services.join(" ");
+  const unfolded = services.slice(0, mostServices).join(" ");
   useEffect(() => {
     if (isFollowed) return startFollowing(model, place, [undefined]);
   }, [model, place, isFollowed]);
   useEffect(() => {
     if (isFollowed && unfolded !== "") return startFollowing(model, place, unfolded.split(" "));
   }, [model, place, isFollowed, unfolded]);
+  return isRunning ? services.slice(mostServices) : [];
 }
 
 /** A stream for each service that is named, undefined for the steps; answers how to end them. */
