@@ -1,7 +1,7 @@
 import { Link } from "@tanstack/react-router";
-import type { ReactNode } from "react";
 import type { Attempt } from "../../shared/api/schemas.ts";
 import { formatBytes, formatDuration } from "../../shared/domain/format.ts";
+import { Fact } from "../ui/fact.tsx";
 import { Age, Span } from "../ui/time.tsx";
 
 /** An attempt in numbers: when, how long, where, how it ended, what it used in all. */
@@ -72,14 +72,5 @@ function Traffic({ down, up }: { down: number; up: number }) {
     <span className="number">
       <span className="dim">↓</span> {formatBytes(down)} <span className="dim">↑</span> {formatBytes(up)}
     </span>
-  );
-}
-
-function Fact({ name, title, children }: { name: string; title?: string; children: ReactNode }) {
-  return (
-    <div title={title}>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }

@@ -1,7 +1,7 @@
 import { Link } from "@tanstack/react-router";
-import type { ReactNode } from "react";
 import type { JobSpecAnswer, Task } from "../../shared/api/schemas.ts";
 import { formatBytes, formatDuration, plural } from "../../shared/domain/format.ts";
+import { Fact } from "../ui/fact.tsx";
 import { Panel } from "../ui/panel.tsx";
 import { describeEntry, describePlace, listVariables, type Variable } from "./environment.ts";
 
@@ -110,15 +110,6 @@ function Needs({ job, needs }: { job: string; needs: readonly string[] }) {
       ))}
       {more > 0 ? ` and ${plural(more, "more task")}` : null}
     </>
-  );
-}
-
-function Fact({ name, children }: { name: string; children: ReactNode }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }
 

@@ -12,6 +12,7 @@ import { FleetEventList } from "../fleet/fleet-event-list.tsx";
 import { FleetPill } from "../fleet/marks.tsx";
 import { formatShare, UseBar } from "../fleet/use-bar.tsx";
 import { ErrorPanel } from "../ui/error-panel.tsx";
+import { Fact } from "../ui/fact.tsx";
 import { Empty, Loading, Panel } from "../ui/panel.tsx";
 import { StateIcon } from "../ui/state.tsx";
 import { Age, Span } from "../ui/time.tsx";
@@ -79,15 +80,6 @@ function NoWorker({ workerId }: { workerId: string }) {
         <Link to="/workers">All workers</Link>
       </p>
     </Empty>
-  );
-}
-
-function Fact({ name, children }: { name: string; children: ReactNode }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }
 
