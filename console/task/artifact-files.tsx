@@ -3,6 +3,7 @@ import { type CSSProperties, useDeferredValue, useEffect, useRef, useState } fro
 import { formatBytes, formatLocalTime, formatNumber, plural } from "../../shared/domain/format.ts";
 import { Button } from "../ui/button.tsx";
 import { explainError } from "../ui/error-panel.tsx";
+import { ScrollRegion } from "../ui/scroll-region.tsx";
 import { type FileRow, formatMode, showName } from "./file-rows.ts";
 import { type ArtifactPlace, useArtifactFiles } from "./use-artifact-files.ts";
 
@@ -86,8 +87,7 @@ function Rows({ rows, label, onToggle, onMore }: RowsProps) {
     overscan: 10,
   });
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keys
-    <section ref={scroller} className="files-rows" tabIndex={0} aria-label={label}>
+    <ScrollRegion ref={scroller} className="files-rows" label={label}>
       <ul className="rows-body" style={{ height: virtual.getTotalSize() }}>
         {virtual.getVirtualItems().map(({ index, start }) => {
           const row = rows[index];
@@ -109,7 +109,7 @@ function Rows({ rows, label, onToggle, onMore }: RowsProps) {
           );
         })}
       </ul>
-    </section>
+    </ScrollRegion>
   );
 }
 

@@ -3,6 +3,7 @@ import type { JobSpecAnswer, Task } from "../../shared/api/schemas.ts";
 import { formatBytes, formatDuration, plural } from "../../shared/domain/format.ts";
 import { Fact } from "../ui/fact.tsx";
 import { Panel } from "../ui/panel.tsx";
+import { ScrollRegion } from "../ui/scroll-region.tsx";
 import { describeEntry, describePlace, listVariables, type Variable } from "./environment.ts";
 
 interface EnvironmentProps {
@@ -136,8 +137,7 @@ function Command({ text }: { text: string }) {
 
 function Variables({ variables }: { variables: readonly Variable[] }) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keys
-    <section className="task-variables" tabIndex={0} aria-label="Variables">
+    <ScrollRegion className="task-variables" label="Variables">
       <table className="table">
         <thead>
           <tr>
@@ -160,6 +160,6 @@ function Variables({ variables }: { variables: readonly Variable[] }) {
           ))}
         </tbody>
       </table>
-    </section>
+    </ScrollRegion>
   );
 }

@@ -1,3 +1,4 @@
+import { ScrollRegion } from "../ui/scroll-region.tsx";
 import type { Chart } from "./chart-data.ts";
 import { formatValue } from "./chart-text.ts";
 
@@ -12,8 +13,7 @@ export function UseTable({ charts }: { charts: readonly Chart[] }) {
   );
   const rows = times.filter((time) => columns.some(({ values }) => values.get(time) != null));
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keys
-    <section className="use-table" tabIndex={0} aria-label="What it used, as numbers">
+    <ScrollRegion className="use-table" label="What it used, as numbers">
       <table className="table">
         <thead>
           <tr>
@@ -41,6 +41,6 @@ export function UseTable({ charts }: { charts: readonly Chart[] }) {
           ))}
         </tbody>
       </table>
-    </section>
+    </ScrollRegion>
   );
 }

@@ -1,5 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import { formatDuration, formatNumber } from "../../../shared/domain/format.ts";
+import { ScrollRegion } from "../../ui/scroll-region.tsx";
 import { busyShare, type Lane } from "./lanes.ts";
 
 /** The lanes in words: for who cannot see them, and for exact numbers. */
@@ -7,8 +8,7 @@ export function LaneTable({ lanes }: { lanes: readonly Lane[] }) {
   return (
     <section className="panel" aria-labelledby="lanes-title">
       <h2 id="lanes-title">Workers</h2>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keys */}
-      <section className="lanes-scroll" tabIndex={0} aria-label="What each worker did">
+      <ScrollRegion className="lanes-scroll" label="What each worker did">
         <table className="table lanes-table">
           <thead>
             <tr>
@@ -48,7 +48,7 @@ export function LaneTable({ lanes }: { lanes: readonly Lane[] }) {
             ))}
           </tbody>
         </table>
-      </section>
+      </ScrollRegion>
     </section>
   );
 }

@@ -1,4 +1,5 @@
 import { formatDuration, formatNumber, plural } from "../../../shared/domain/format.ts";
+import { ScrollRegion } from "../../ui/scroll-region.tsx";
 import type { Bar } from "./bars.ts";
 import { bounds, type Distribution, measurePhases, type Phase, phases } from "./latency.ts";
 
@@ -15,8 +16,7 @@ export function LatencyPanel({ bars }: { bars: readonly Bar[] }) {
   return (
     <section className="panel" aria-labelledby="latency-title">
       <h2 id="latency-title">How long it took</h2>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keys */}
-      <section className="lanes-scroll" tabIndex={0} aria-label="How long each phase took">
+      <ScrollRegion className="lanes-scroll" label="How long each phase took">
         <table className="table latency-table">
           <thead>
             <tr>
@@ -44,7 +44,7 @@ export function LatencyPanel({ bars }: { bars: readonly Bar[] }) {
             ))}
           </tbody>
         </table>
-      </section>
+      </ScrollRegion>
     </section>
   );
 }
