@@ -20,6 +20,7 @@ import { Age } from "../ui/time.tsx";
 import { filterWorkers, goneAt, isHere } from "./filter-workers.ts";
 import { WorkerCard } from "./worker-card.tsx";
 import "./workers.css";
+import { Chips } from "../ui/state-chips.tsx";
 
 const route = getRouteApi("/workers");
 const poolParts = ["pools", "queues"] as const;
@@ -136,27 +137,21 @@ function Filters({ workers }: { workers: readonly Worker[] }) {
           ))}
         </select>
       ) : null}
-      <fieldset className="chips">
-        <legend className="hidden">State</legend>
-        {states.map((name) => (
-          <button
-            key={name}
-            type="button"
-            className="chip"
-            aria-pressed={state === name}
-            onClick={() =>
-              void navigate({ search: (before) => ({ ...before, state: state === name ? undefined : name }) })
-            }
-          >
+      <Chips
+        states={states}
+        chosen={state}
+        onChoose={(name) => void navigate({ search: (before) => ({ ...before, state: name }) })}
+        show={(name) => (
+          <>
             <FleetIcon state={name} /> {nameFleetMark(name)}{" "}
             <span className="dim number">
               {formatNumber(
                 workers.filter((worker) => worker.state === name && (pool ?? worker.pool) === worker.pool).length,
               )}
             </span>
-          </button>
-        ))}
-      </fieldset>
+          </>
+        )}
+      />
     </div>
   );
 }
